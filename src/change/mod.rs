@@ -1,0 +1,22 @@
+//! What happened to a row: the change, with its before and after image.
+//!
+//! Snapshot and stream speak this one language, so that the same row gives the same item whichever way it came.
+
+mod value;
+
+pub use value::{Temporal, TimeOfDay, Value};
+
+/// One row, reduced to the columns that the plan uses, in the order of the plan's slots
+/// (`plan::SourceTable::columns`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row<'a> {
+    pub values: Vec<Value<'a>>,
+}
+
+/// A change of one row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change<'a> {
+    Insert { after: Row<'a> },
+    Update { before: Row<'a>, after: Row<'a> },
+    Delete { before: Row<'a> },
+}

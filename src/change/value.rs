@@ -1,0 +1,63 @@
+//! One value of a row, as MySQL means it, whichever way it came.
+
+use std::borrow::Cow;
+
+/// A column's value. Borrowed from the event or the result set where that costs nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value<'a> {
+    Null,
+    /// Signed integers of every width.
+    Int(i64),
+    /// Unsigned integers of every width.
+    UInt(u64),
+    Float(f32),
+    Double(f64),
+    /// As MySQL prints it: `-0.50`, all digits of the scale, no leading zeros but one before the point.
+    Decimal(Cow<'a, str>),
+    /// CHAR without its trailing spaces, VARCHAR, TEXT, as UTF-8; the label of an ENUM.
+    Text(Cow<'a, str>),
+    /// The labels of a SET, joined by `,` in the order of the definition; no label is the empty string.
+    Set(Cow<'a, str>),
+    /// BINARY (padded to its length), VARBINARY, BLOB.
+    Bytes(Cow<'a, [u8]>),
+    Date(Temporal),
+    DateTime(Temporal),
+    /// In UTC.
+    Timestamp(Temporal),
+    Time(TimeOfDay),
+    /// 0 is the year `0000`.
+    Year(u16),
+    /// BIT(n) as a number.
+    Bit(u64),
+    /// The document as MySQL prints it.
+    Json(Cow<'a, str>),
+    /// SRID (4 bytes, little endian) and WKB, as stored.
+    Geometry(Cow<'a, [u8]>),
+    /// 4-byte little endian floats, as stored.
+    Vector(Cow<'a, [u8]>),
+}
+
+/// A date with a time; parts may be zero (`0000-00-00`, `2024-00-00`), as MySQL allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, PartialOrd, Ord)]
+pub struct Temporal {
+    pub year: u16,
+    pub month: u8,
+    pub day: u8,
+    pub hour: u8,
+    pub minute: u8,
+    pub second: u8,
+    pub micros: u32,
+    /// How many digits of the fraction are shown, 0 to 6.
+    pub fsp: u8,
+}
+
+/// TIME: up to ±838:59:59.999999.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub struct TimeOfDay {
+    pub negative: bool,
+    pub hours: u16,
+    pub minutes: u8,
+    pub seconds: u8,
+    pub micros: u32,
+    pub fsp: u8,
+}

@@ -1,0 +1,19 @@
+//! penstock replicates MySQL into DynamoDB for a migration with a parallel run.
+//!
+//! The modules follow the flow of the data; `ARCHITECTURE.md` tells the whole story.
+//!
+//! ```text
+//!  MySQL ──► source ──► view ──► pipeline ──► sink ──► DynamoDB
+//!                         ▲                     │
+//!       contract ──► plan ┘    checkpoint ◄─────┘ (what is durable)
+//! ```
+//!
+//! `change`, `schema`, `contract`, `plan` and `view` are pure: they do no I/O and import nothing that does.
+
+pub mod change;
+pub mod contract;
+pub mod error;
+pub mod pipeline;
+pub mod plan;
+pub mod position;
+pub mod schema;
