@@ -1,0 +1,201 @@
+//! The committer: what is durable becomes the checkpoint.
+//!
+//! It takes completions in order up to the contiguous low watermark, stores dead letters before the position moves
+//! past the rows that caused them, and commits at most a few times a second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::deaths::Deaths;
+use super::shared::Shared;
+use super::stage::Completion;
+use crate::checkpoint::{Checkpoint, DeadLetterChange, Store, now_unix_ms};
+use crate::error::{Error, Kind, Result};
+use crate::metrics;
+use crate::pipeline::{Durable, Progress as PipelineProgress};
+use crate::source::snapshot::Progress;
+
+/// How often the checkpoint moves.
+const INTERVAL: Duration = Duration::from_millis(250);
+/// Dead letters held before they are stored ahead of the checkpoint.
+const MAX_HELD_LETTERS: usize = 1000;
+
+/// The committer's state.
+pub struct Committer {
+    pub store: Arc<Store>,
+    pub checkpoint: Checkpoint,
+    /// The checkpoint as the store has it, for storing dead letters ahead of the position.
+    pub committed: Checkpoint,
+    pub progress: Arc<Progress>,
+    pub deaths: Deaths,
+    pub shared: Arc<Shared>,
+    letters: Vec<DeadLetterChange>,
+    dirty: bool,
+}
+
+impl Committer {
+    pub fn new(
+        store: Arc<Store>,
+        checkpoint: Checkpoint,
+        progress: Arc<Progress>,
+        deaths: Deaths,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            store,
+            committed: checkpoint.clone(),
+            checkpoint,
+            progress,
+            deaths,
+            shared,
+            letters: Vec::new(),
+            // The first commit says where we start, before anything is written.
+            dirty: true,
+        }
+    }
+
+    /// Runs until the pipeline has ended or `stop` is cancelled; commits what is durable either way.
+    pub async fn run(
+        mut self,
+        mut pipeline: PipelineProgress<Completion>,
+        mut letters: mpsc::Receiver<DeadLetterChange>,
+        stop: CancellationToken,
+    ) -> Result<()> {
+        self.commit().await?;
+        let mut tick = tokio::time::interval(INTERVAL);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                letter = letters.recv() => match letter {
+                    Some(letter) => self.letter(letter).await?,
+                    // The view has ended; what is still in flight goes on becoming durable.
+                    None => break,
+                },
+                durable = pipeline.next() => match durable? {
+                    Some(durable) => self.durable(durable, &mut letters).await?,
+                    None => return self.commit().await,
+                },
+                _ = tick.tick() => self.commit().await?,
+                () = stop.cancelled() => return self.commit().await,
+            }
+        }
+        loop {
+            tokio::select! {
+                biased;
+                durable = pipeline.next() => match durable? {
+                    Some(durable) => self.durable(durable, &mut letters).await?,
+                    None => return self.commit().await,
+                },
+                _ = tick.tick() => self.commit().await?,
+                () = stop.cancelled() => return self.commit().await,
+            }
+        }
+    }
+
+    async fn letter(&mut self, letter: DeadLetterChange) -> Result<()> {
+        self.letters.push(letter);
+        if self.letters.len() >= MAX_HELD_LETTERS {
+            self.store_letters().await?;
+        }
+        Ok(())
+    }
+
+    async fn durable(
+        &mut self,
+        durable: Durable<Completion>,
+        letters: &mut mpsc::Receiver<DeadLetterChange>,
+    ) -> Result<()> {
+        // The letters of these sequences were sent before their sequences were closed.
+        while let Ok(letter) = letters.try_recv() {
+            self.letter(letter).await?;
+        }
+        for rejection in durable.rejected {
+            self.deaths.remember(&rejection.origin);
+            let letter = self.deaths.letter(&rejection.origin, &rejection.reason);
+            self.letter(DeadLetterChange::Put(letter)).await?;
+        }
+        for completion in durable.completions {
+            self.apply(completion);
+        }
+        self.shared.durable_moved(&self.checkpoint.position);
+        self.dirty = true;
+        Ok(())
+    }
+
+    fn apply(&mut self, completion: Completion) {
+        let position = &mut self.checkpoint.position;
+        match completion {
+            Completion::Transaction {
+                gtid,
+                file,
+                offset,
+                committed_at_micros,
+            } => {
+                position.gtids.add(&gtid);
+                file.as_ref().clone_into(&mut position.file);
+                position.offset = offset;
+                self.shared.transaction_durable(committed_at_micros);
+            }
+            Completion::Alive { file, offset } => {
+                file.as_ref().clone_into(&mut position.file);
+                position.offset = offset;
+            }
+            Completion::Chunk {
+                source,
+                range_id,
+                rows,
+            } => {
+                if self.progress.done(source, range_id, rows) {
+                    self.shared.table_copied(source);
+                }
+            }
+        }
+    }
+
+    async fn store_letters(&mut self) -> Result<()> {
+        let letters = std::mem::take(&mut self.letters);
+        let store = Arc::clone(&self.store);
+        let checkpoint = self.committed.clone();
+        blocking(move || store.commit(&checkpoint, &letters)).await?;
+        self.shared.letters_stored(self.store.dead_letter_count());
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<()> {
+        if !self.dirty && self.letters.is_empty() {
+            return Ok(());
+        }
+        self.checkpoint.snapshot = self.progress.tables();
+        self.checkpoint.snapshot_done = self
+            .checkpoint
+            .snapshot
+            .iter()
+            .all(|t| t.state == crate::checkpoint::TableState::Done);
+        self.checkpoint.saved_at_unix_ms = now_unix_ms();
+        let letters = std::mem::take(&mut self.letters);
+        let store = Arc::clone(&self.store);
+        let checkpoint = self.checkpoint.clone();
+        let started = std::time::Instant::now();
+        blocking(move || store.commit(&checkpoint, &letters)).await?;
+        metrics::CHECKPOINT_COMMITS.with([]).increment(1);
+        metrics::CHECKPOINT_DURATION
+            .with([])
+            .record(started.elapsed());
+        self.committed = self.checkpoint.clone();
+        self.dirty = false;
+        self.progress.publish_complete();
+        self.shared.committed(&self.committed);
+        self.shared.letters_stored(self.store.dead_letter_count());
+        Ok(())
+    }
+}
+
+async fn blocking(work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| Error::new(Kind::Internal, "the checkpoint task failed").with_source(e))?
+}

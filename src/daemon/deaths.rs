@@ -1,0 +1,114 @@
+//! Which rows have a dead letter, as far as the view must know: who has one is cleared by its next valid change.
+
+use std::collections::HashSet;
+use std::hash::BuildHasher as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::mpsc::Sender;
+
+use crate::checkpoint::{DeadLetter, DeadLetterChange, now_unix_ms};
+use crate::pipeline::Origin;
+use crate::plan::Plan;
+
+/// Dead letters on their way from the view to the committer. The channel is bounded: the committer stores them
+/// before it moves the position past the rows that caused them.
+#[derive(Clone)]
+pub struct Deaths {
+    plan: Arc<Plan>,
+    known: Arc<Known>,
+    out: Sender<DeadLetterChange>,
+}
+
+/// Hashes of the origins that have a dead letter. A false hit costs a needless removal, nothing else.
+struct Known {
+    hashes: Mutex<HashSet<u64>>,
+    count: AtomicUsize,
+    hasher: ahash::RandomState,
+}
+
+impl Deaths {
+    /// `stored`: what the checkpoint store holds, as (projection label, source key).
+    pub fn new<'a>(
+        plan: Arc<Plan>,
+        stored: impl Iterator<Item = (&'a str, &'a str)>,
+        out: Sender<DeadLetterChange>,
+    ) -> Self {
+        let hasher = ahash::RandomState::new();
+        let hashes: HashSet<u64> = stored.map(|key| hasher.hash_one(key)).collect();
+        let count = AtomicUsize::new(hashes.len());
+        let known = Known {
+            hashes: Mutex::new(hashes),
+            count,
+            hasher,
+        };
+        Self {
+            plan,
+            known: Arc::new(known),
+            out,
+        }
+    }
+
+    /// The row has no valid item. False when the committer has gone.
+    pub fn died(&self, origin: &Origin, reason: &str) -> bool {
+        self.remember(origin);
+        self.out
+            .blocking_send(DeadLetterChange::Put(self.letter(origin, reason)))
+            .is_ok()
+    }
+
+    /// The dead letter of a row; `reason` names no values.
+    pub fn letter(&self, origin: &Origin, reason: &str) -> DeadLetter {
+        let projection = self.plan.projection(origin.projection);
+        let now = now_unix_ms();
+        DeadLetter {
+            projection: projection.label.clone(),
+            source_key: origin.source_key.to_string(),
+            target: self.plan.target(projection.target).name.clone(),
+            reason: reason.to_owned(),
+            first_seen_unix_ms: now,
+            last_seen_unix_ms: now,
+            count: 1,
+            position: String::new(),
+        }
+    }
+
+    /// The row has a valid item again, or is gone. False when the committer has gone.
+    pub fn cleared(&self, origin: &Origin) -> bool {
+        if self.known.count.load(Ordering::Acquire) == 0 {
+            return true;
+        }
+        let label = self.plan.projection(origin.projection).label.as_str();
+        let hash = self.known.hasher.hash_one((label, &*origin.source_key));
+        let removed = {
+            let mut hashes = self.lock();
+            let removed = hashes.remove(&hash);
+            self.known.count.store(hashes.len(), Ordering::Release);
+            removed
+        };
+        !removed
+            || self
+                .out
+                .blocking_send(DeadLetterChange::Clear {
+                    projection: label.to_owned(),
+                    source_key: origin.source_key.to_string(),
+                })
+                .is_ok()
+    }
+
+    /// The sink found that DynamoDB refuses the item; the committer stores the letter itself.
+    pub fn remember(&self, origin: &Origin) {
+        let label = self.plan.projection(origin.projection).label.as_str();
+        let hash = self.known.hasher.hash_one((label, &*origin.source_key));
+        let mut hashes = self.lock();
+        hashes.insert(hash);
+        self.known.count.store(hashes.len(), Ordering::Release);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<u64>> {
+        self.known
+            .hashes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,294 @@
+//! What the parts of the running daemon tell each other and the operator: phase, positions, lag.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::admin::READY_LAG_SECONDS;
+use crate::checkpoint::{Checkpoint, now_unix_ms};
+use crate::error::{Directive, Error};
+use crate::metrics;
+use crate::phase::Phase;
+use crate::plan::{Plan, SourceId};
+use crate::position::{GtidSet, Position};
+use crate::source::snapshot::Progress;
+
+/// Shared by all parts of one run.
+pub struct Shared {
+    pub plan: Arc<Plan>,
+    pub progress: Arc<Progress>,
+    pub started: Instant,
+    phase: watch::Sender<Phase>,
+    failure: Mutex<Option<Failure>>,
+    durable: Mutex<Position>,
+    committed_at: Mutex<Option<Instant>>,
+    lag: Mutex<Lag>,
+    letters: AtomicU64,
+    connected: AtomicBool,
+}
+
+/// Why the daemon stopped.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    pub kind: &'static str,
+    pub reason: String,
+    pub remedy: String,
+    pub at_unix_ms: u64,
+}
+
+/// Lag is zero only when it is known to be: the source's executed set was covered when last asked.
+#[derive(Debug, Clone)]
+struct Lag {
+    /// Commit time of the newest transaction read, in microseconds since 1970.
+    read_commit_micros: u64,
+    /// Commit time of the newest durable one.
+    applied_commit_micros: u64,
+    /// When the source's end was last known to be read (or applied), on our clock.
+    read_zero_at: Option<Instant>,
+    applied_zero_at: Option<Instant>,
+    read_zero: bool,
+    applied_zero: bool,
+    /// The last word of the source: an event or a heartbeat.
+    heard_at: Instant,
+    received: GtidSet,
+}
+
+/// Seconds of lag by stage.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LagSeconds {
+    /// `None` until the source has told its position once.
+    pub read: Option<f64>,
+    pub apply: Option<f64>,
+    /// Age of the source's last word.
+    pub heartbeat: f64,
+}
+
+impl Shared {
+    pub fn new(plan: Arc<Plan>, progress: Arc<Progress>, start: &Checkpoint, letters: u64) -> Self {
+        let now = Instant::now();
+        let phase = if progress.all_complete() {
+            Phase::Streaming
+        } else {
+            Phase::Snapshot
+        };
+        metrics::set_phase(phase);
+        Self {
+            plan,
+            progress,
+            started: now,
+            phase: watch::channel(phase).0,
+            failure: Mutex::default(),
+            durable: Mutex::new(start.position.clone()),
+            committed_at: Mutex::default(),
+            lag: Mutex::new(Lag {
+                read_commit_micros: 0,
+                applied_commit_micros: 0,
+                read_zero_at: None,
+                applied_zero_at: None,
+                read_zero: false,
+                applied_zero: false,
+                heard_at: now,
+                received: start.position.gtids.clone(),
+            }),
+            letters: AtomicU64::new(letters),
+            connected: AtomicBool::new(false),
+        }
+    }
+
+    pub fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// To wait for a change of the phase.
+    pub fn phases(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    /// Moves to `to`, unless the daemon has stopped: that is terminal.
+    pub fn enter(&self, to: Phase) {
+        let moved = self.phase.send_if_modified(|phase| {
+            let terminal = match *phase {
+                Phase::Stopped | Phase::ResnapshotRequired | Phase::CutOver => true,
+                Phase::Snapshot
+                | Phase::Streaming
+                | Phase::Ready
+                | Phase::Draining
+                | Phase::Aborted
+                | Phase::Paused => false,
+            };
+            let moves = *phase != to && !terminal;
+            if moves {
+                *phase = to;
+            }
+            moves
+        });
+        if moved {
+            tracing::info!(phase = %to, "phase");
+            metrics::set_phase(to);
+        }
+    }
+
+    /// A terminal error: the process stays up to tell it.
+    pub fn stop(&self, error: &Error) {
+        {
+            let mut failure = lock(&self.failure);
+            if failure.is_some() {
+                return;
+            }
+            *failure = Some(Failure {
+                kind: error.kind().name(),
+                reason: error.to_string(),
+                remedy: error.remedy().to_owned(),
+                at_unix_ms: now_unix_ms(),
+            });
+        }
+        tracing::error!(kind = error.kind().name(), remedy = error.remedy(), "stopped: {error}");
+        self.enter(match error.directive() {
+            Directive::Resnapshot => Phase::ResnapshotRequired,
+            Directive::Stop | Directive::Retry => Phase::Stopped,
+        });
+    }
+
+    pub fn failure(&self) -> Option<Failure> {
+        lock(&self.failure).clone()
+    }
+
+    /// The position up to which everything is in DynamoDB.
+    pub fn durable(&self) -> Position {
+        lock(&self.durable).clone()
+    }
+
+    /// Seconds since the last checkpoint of this run.
+    pub fn checkpoint_age(&self) -> Option<Duration> {
+        lock(&self.committed_at).map(|at| at.elapsed())
+    }
+
+    pub fn dead_letters(&self) -> u64 {
+        self.letters.load(Ordering::Relaxed)
+    }
+
+    pub fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    pub fn set_connected(&self, connected: bool) {
+        if self.connected.swap(connected, Ordering::Relaxed) != connected {
+            metrics::SOURCE_CONNECTED
+                .with([])
+                .set(if connected { 1.0 } else { 0.0 });
+        }
+    }
+
+    /// Lag as it is now.
+    pub fn lag(&self) -> LagSeconds {
+        let lag = lock(&self.lag).clone();
+        let behind = |zero: bool, zero_at: Option<Instant>, commit_micros: u64| {
+            if zero {
+                return Some(0.0);
+            }
+            let since_zero = zero_at.map(|at| at.elapsed().as_secs_f64());
+            let since_commit = (commit_micros > 0).then(|| {
+                let now = now_unix_ms() as f64 / 1000.0;
+                (now - commit_micros as f64 / 1e6).max(0.0)
+            });
+            // An idle source: the newest commit is old, and yet we were at its end a moment ago.
+            match (since_zero, since_commit) {
+                (Some(zero), Some(commit)) => Some(zero.min(commit)),
+                (one, other) => one.or(other),
+            }
+        };
+        LagSeconds {
+            read: behind(lag.read_zero, lag.read_zero_at, lag.read_commit_micros),
+            apply: behind(
+                lag.applied_zero,
+                lag.applied_zero_at,
+                lag.applied_commit_micros,
+            ),
+            heartbeat: lag.heard_at.elapsed().as_secs_f64(),
+        }
+    }
+
+    /// The stream has delivered a whole transaction.
+    pub fn transaction_received(&self, gtids: &GtidSet, committed_at_micros: u64) {
+        let mut lag = lock(&self.lag);
+        lag.received.clone_from(gtids);
+        lag.read_commit_micros = committed_at_micros;
+        lag.heard_at = Instant::now();
+    }
+
+    /// The source said something: an event, a heartbeat.
+    pub fn heard(&self) {
+        lock(&self.lag).heard_at = Instant::now();
+    }
+
+    /// Everything of a transaction is in DynamoDB.
+    pub fn transaction_durable(&self, committed_at_micros: u64) {
+        lock(&self.lag).applied_commit_micros = committed_at_micros;
+    }
+
+    pub fn durable_moved(&self, position: &Position) {
+        lock(&self.durable).clone_from(position);
+    }
+
+    /// The source's executed set, as read at `asked`: tells whether lag is zero.
+    pub fn source_is_at(&self, executed: &GtidSet, asked: Instant) {
+        let applied = executed.is_subset(&lock(&self.durable).gtids);
+        let mut lag = lock(&self.lag);
+        lag.read_zero = executed.is_subset(&lag.received) || applied;
+        lag.applied_zero = applied;
+        if lag.read_zero {
+            lag.read_zero_at = Some(asked);
+        }
+        if applied {
+            lag.applied_zero_at = Some(asked);
+        }
+        drop(lag);
+        self.settle(applied);
+    }
+
+    /// The source could not be asked: nothing is known to be zero.
+    pub fn source_is_silent(&self) {
+        let mut lag = lock(&self.lag);
+        lag.read_zero = false;
+        lag.applied_zero = false;
+        drop(lag);
+        self.settle(false);
+    }
+
+    pub fn table_copied(&self, source: SourceId) {
+        let table = self.plan.source(source);
+        tracing::info!(table = %table.name, "the table is copied");
+    }
+
+    pub fn committed(&self, checkpoint: &Checkpoint) {
+        *lock(&self.committed_at) = Some(Instant::now());
+        if checkpoint.snapshot_done && self.phase() == Phase::Snapshot {
+            tracing::info!("the snapshot is complete");
+            self.enter(Phase::Streaming);
+        }
+    }
+
+    pub fn letters_stored(&self, count: u64) {
+        let before = self.letters.swap(count, Ordering::Relaxed);
+        metrics::DEAD_LETTERS.with([]).set(count as f64);
+        if count > before {
+            tracing::warn!(count, "rows without a valid item: see `penstock dead-letters list`");
+        }
+    }
+
+    /// Streaming or ready, whichever it is now.
+    fn settle(&self, applied: bool) {
+        match (self.phase(), applied) {
+            (Phase::Streaming, true) => self.enter(Phase::Ready),
+            (Phase::Ready, false) if self.lag().apply.is_none_or(|lag| lag > READY_LAG_SECONDS) => self.enter(Phase::Streaming),
+            _ => {}
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whatever panicked, each of these values is whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

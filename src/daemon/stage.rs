@@ -1,0 +1,456 @@
+//! The view thread: the stream's transactions and the snapshot's chunks become mutations, in one order.
+
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, select};
+
+use super::budget::Share;
+use super::deaths::Deaths;
+use crate::change::{Change, Row, Value};
+use crate::error::{Error, Kind, Result};
+use crate::metrics;
+use crate::pipeline::{Feed, Sequence};
+use crate::plan::{Plan, SourceId, SourceTable};
+use crate::position::{Gtid, GtidSet};
+use crate::source::decode::event::Event;
+use crate::source::decode::layout::Layout;
+use crate::source::decode::rows::RowsEvent;
+use crate::source::decode::table_map::TableMap;
+use crate::source::decode::text;
+use crate::source::snapshot::{Assignment, Emitted, Opened, Progress, RawRow, Request, Window, encode_key};
+use crate::source::transaction::StreamItem;
+use crate::view::{Outcome, Projector};
+
+/// What a sequence was, told to the committer when it is durable.
+#[derive(Debug, Clone)]
+pub enum Completion {
+    Transaction {
+        gtid: Gtid,
+        file: Arc<str>,
+        offset: u64,
+        committed_at_micros: u64,
+    },
+    /// No transaction, but the position in the file moved (rotate, heartbeat).
+    Alive { file: Arc<str>, offset: u64 },
+    Chunk {
+        source: SourceId,
+        range_id: u64,
+        rows: u64,
+    },
+}
+
+/// A stream item and its share of the queue's budget.
+pub type Queued = (StreamItem, Option<Share>);
+
+/// The view thread's state.
+pub struct Stage {
+    plan: Arc<Plan>,
+    projector: Projector,
+    feed: Feed<Completion>,
+    /// Every transaction that the stream has delivered whole, the start position included.
+    received: GtidSet,
+    layouts: Vec<Option<(Arc<TableMap>, Arc<Layout>)>>,
+    windows: Vec<Window>,
+    next_window: u64,
+    held: Vec<Held>,
+    progress: Arc<Progress>,
+    deaths: Deaths,
+    current: Option<Current>,
+    outcomes: Vec<Outcome>,
+    key: Vec<u8>,
+}
+
+/// A chunk that waits until the stream has passed its high watermark.
+struct Held {
+    window: u64,
+    assignment: Assignment,
+    rows: Vec<RawRow>,
+    high: GtidSet,
+    reply: tokio::sync::oneshot::Sender<Emitted>,
+}
+
+struct Current {
+    sequence: Sequence,
+    gtid: Gtid,
+    /// The connection broke in its middle: it must come again, whole.
+    abandoned: bool,
+}
+
+impl Stage {
+    pub fn new(
+        plan: Arc<Plan>,
+        feed: Feed<Completion>,
+        received: GtidSet,
+        progress: Arc<Progress>,
+        deaths: Deaths,
+    ) -> Self {
+        Self {
+            projector: Projector::new(Arc::clone(&plan)),
+            layouts: vec![None; plan.sources.len()],
+            plan,
+            feed,
+            received,
+            windows: Vec::new(),
+            next_window: 1,
+            held: Vec::new(),
+            progress,
+            deaths,
+            current: None,
+            outcomes: Vec::new(),
+            key: Vec::new(),
+        }
+    }
+
+    /// Runs until `stop` or until the stream's side hangs up. What was accepted is the pipeline's to finish.
+    pub fn run(
+        mut self,
+        stream: &Receiver<Queued>,
+        requests: &Receiver<Request>,
+        stop: &Receiver<()>,
+    ) -> Result<()> {
+        loop {
+            select! {
+                recv(stop) -> _ => return Ok(()),
+                recv(stream) -> item => match item {
+                    Ok((item, share)) => {
+                        if !self.stream_item(item)? {
+                            return Ok(());
+                        }
+                        drop(share);
+                    }
+                    Err(_) => return Ok(()),
+                },
+                recv(requests) -> request => match request {
+                    Ok(request) => {
+                        if !self.request(request)? {
+                            return Ok(());
+                        }
+                    }
+                    // Every worker has ended: the snapshot is complete.
+                    Err(_) => return self.run_without_snapshot(stream, stop),
+                },
+            }
+        }
+    }
+
+    fn run_without_snapshot(mut self, stream: &Receiver<Queued>, stop: &Receiver<()>) -> Result<()> {
+        self.windows.clear();
+        loop {
+            select! {
+                recv(stop) -> _ => return Ok(()),
+                recv(stream) -> item => match item {
+                    Ok((item, share)) => {
+                        if !self.stream_item(item)? {
+                            return Ok(());
+                        }
+                        drop(share);
+                    }
+                    Err(_) => return Ok(()),
+                },
+            }
+        }
+    }
+
+    /// False when the pipeline has closed: the daemon is stopping.
+    fn stream_item(&mut self, item: StreamItem) -> Result<bool> {
+        match item {
+            StreamItem::Begin { gtid, .. } => self.begin(gtid),
+            StreamItem::Rows {
+                source,
+                table,
+                event,
+            } => self.rows(source, &table, &event),
+            StreamItem::Commit {
+                gtid,
+                file,
+                offset,
+                committed_at_micros,
+                ..
+            } => {
+                let Some(current) = self.current.take() else {
+                    return Err(out_of_order("a commit without its beginning"));
+                };
+                let done = Completion::Transaction {
+                    gtid: gtid.clone(),
+                    file,
+                    offset,
+                    committed_at_micros,
+                };
+                self.feed.close(current.sequence, done);
+                self.received.add(&gtid);
+                self.shared
+                    .transaction_received(&self.received, committed_at_micros);
+                self.emit_held()
+            }
+            StreamItem::Alive { file, offset, .. } => {
+                // In the middle of a transaction the position is not one to resume at.
+                if self.current.is_some() {
+                    return Ok(true);
+                }
+                let sequence = self.feed.open();
+                self.feed
+                    .close(sequence, Completion::Alive { file, offset });
+                Ok(true)
+            }
+            StreamItem::Abandoned { .. } => {
+                if let Some(current) = &mut self.current {
+                    current.abandoned = true;
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    fn begin(&mut self, gtid: Gtid) -> Result<bool> {
+        match &mut self.current {
+            None => {
+                self.current = Some(Current {
+                    sequence: self.feed.open(),
+                    gtid,
+                    abandoned: false,
+                });
+            }
+            // Half of it was written before the connection broke; the whole comes again, in order, over it.
+            Some(current) if current.abandoned && current.gtid == gtid => current.abandoned = false,
+            Some(current) if current.abandoned => {
+                return Err(Error::new(
+                    Kind::LineageDiffers,
+                    format!(
+                        "transaction {} had begun to stream when the connection broke, and the server does not send it again (it sends {gtid})",
+                        current.gtid
+                    ),
+                ));
+            }
+            Some(_) => return Err(out_of_order("a transaction inside another")),
+        }
+        Ok(true)
+    }
+
+    fn rows(&mut self, source: SourceId, table: &Arc<TableMap>, event: &Event) -> Result<bool> {
+        let Some(sequence) = self.current.as_ref().map(|c| c.sequence) else {
+            return Err(out_of_order("rows outside a transaction"));
+        };
+        let layout = self.layout(source, table)?;
+        let plan = Arc::clone(&self.plan);
+        let source_table = plan.source(source);
+        let unreadable = |e: crate::source::decode::DecodeError| {
+            unreadable(source_table, &e)
+        };
+        let rows = RowsEvent::parse(event, table).map_err(unreadable)?;
+        let watched = self.windows.iter().any(|w| w.source == source);
+        let suppress = self.progress.is_complete(source);
+        let mut count = 0_u64;
+        for change in rows.rows(&layout) {
+            let change = change.map_err(unreadable)?;
+            if watched {
+                self.touch(source_table, &change);
+            }
+            self.projector
+                .project(source, &change, suppress, &mut self.outcomes);
+            if !self.push(sequence)? {
+                return Ok(false);
+            }
+            count += 1;
+        }
+        self.count(source, rows.kind(), count);
+        Ok(true)
+    }
+
+    fn layout(&mut self, source: SourceId, table: &Arc<TableMap>) -> Result<Arc<Layout>> {
+        let slot = &mut self.layouts[usize::from(source.0)];
+        if let Some((known, layout)) = slot
+            && (Arc::ptr_eq(known, table) || known.same_columns(table))
+        {
+            return Ok(Arc::clone(layout));
+        }
+        let source_table = self.plan.source(source);
+        let layout = Layout::bind(table, source_table)
+            .map_err(|e| {
+                Error::new(
+                    Kind::TableChanged,
+                    format!("the row events of {} do not fit the table as the plan knows it: {e}", source_table.name),
+                )
+            })?;
+        let layout = Arc::new(layout);
+        *slot = Some((Arc::clone(table), Arc::clone(&layout)));
+        Ok(layout)
+    }
+
+    fn touch(&mut self, table: &SourceTable, change: &Change<'_>) {
+        let images: [Option<&Row<'_>>; 2] = match change {
+            Change::Insert { after } => [Some(after), None],
+            Change::Update { before, after } => [Some(before), Some(after)],
+            Change::Delete { before } => [Some(before), None],
+        };
+        for row in images.into_iter().flatten() {
+            encode_key(key_values(table, row), &mut self.key);
+            for window in self.windows.iter_mut().filter(|w| w.source == table.id) {
+                window.touch(&self.key);
+            }
+        }
+    }
+
+    /// Hands the outcomes of one change on.
+    fn push(&mut self, sequence: Sequence) -> Result<bool> {
+        for outcome in self.outcomes.drain(..) {
+            let mutation = match outcome {
+                Outcome::Write(mutation) => {
+                    if !self.deaths.cleared(&mutation.origin) {
+                        return Ok(false);
+                    }
+                    Some(mutation)
+                }
+                Outcome::Gone(origin) => {
+                    if !self.deaths.cleared(&origin) {
+                        return Ok(false);
+                    }
+                    None
+                }
+                Outcome::Unmappable {
+                    origin,
+                    reason,
+                    stale,
+                } => {
+                    if !self.deaths.died(&origin, &reason.to_string()) {
+                        return Ok(false);
+                    }
+                    stale
+                }
+            };
+            if let Some(mutation) = mutation
+                && self.feed.push(sequence, mutation).is_err()
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn request(&mut self, request: Request) -> Result<bool> {
+        match request {
+            Request::Open { source, reply } => {
+                let id = self.next_window;
+                self.next_window += 1;
+                self.windows.push(Window::new(id, source));
+                let opened = Opened {
+                    window: id,
+                    received: self.received.clone(),
+                };
+                if reply.send(opened).is_err() {
+                    self.close_window(id);
+                }
+                Ok(true)
+            }
+            Request::Abandon { window } => {
+                self.close_window(window);
+                Ok(true)
+            }
+            Request::Chunk {
+                window,
+                assignment,
+                rows,
+                high,
+                reply,
+            } => {
+                self.held.push(Held {
+                    window,
+                    assignment,
+                    rows,
+                    high,
+                    reply,
+                });
+                self.emit_held()
+            }
+        }
+    }
+
+    /// Emits every held chunk whose high watermark the stream has passed. Between transactions only.
+    fn emit_held(&mut self) -> Result<bool> {
+        if self.current.is_some() {
+            return Ok(true);
+        }
+        while let Some(i) = self
+            .held
+            .iter()
+            .position(|h| h.high.is_subset(&self.received))
+        {
+            let held = self.held.swap_remove(i);
+            if !self.emit(held)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn emit(&mut self, held: Held) -> Result<bool> {
+        let Some(i) = self.windows.iter().position(|w| w.id == held.window) else {
+            return Err(out_of_order("a chunk without its window"));
+        };
+        let window = self.windows.swap_remove(i);
+        if window.is_void() {
+            let _ = held.reply.send(Emitted::Void);
+            return Ok(true);
+        }
+        let plan = Arc::clone(&self.plan);
+        let table = plan.source(held.assignment.source);
+        let sequence = self.feed.open();
+        for raw in &held.rows {
+            let row = chunk_row(table, raw)?;
+            encode_key(key_values(table, &row), &mut self.key);
+            if window.is_touched(&self.key) {
+                continue;
+            }
+            let change = Change::Insert { after: row };
+            self.projector
+                .project(table.id, &change, false, &mut self.outcomes);
+            if !self.push(sequence)? {
+                return Ok(false);
+            }
+        }
+        let done = Completion::Chunk {
+            source: table.id,
+            range_id: held.assignment.range_id,
+            rows: held.rows.len() as u64,
+        };
+        self.feed.close(sequence, done);
+        // A worker that has gone meanwhile needs no answer.
+        let _ = held.reply.send(Emitted::Accepted);
+        Ok(true)
+    }
+
+    fn close_window(&mut self, id: u64) {
+        self.windows.retain(|w| w.id != id);
+    }
+}
+
+fn key_values<'r, 'v>(
+    table: &'r SourceTable,
+    row: &'r Row<'v>,
+) -> impl Iterator<Item = &'r Value<'v>> {
+    table.key.iter().filter_map(|&slot| row.values.get(slot))
+}
+
+fn chunk_row<'a>(table: &SourceTable, raw: &'a RawRow) -> Result<Row<'a>> {
+    if raw.len() != table.columns.len() {
+        return Err(out_of_order("a snapshot row with another number of columns"));
+    }
+    let mut values = Vec::with_capacity(raw.len());
+    for (slot, bytes) in table.columns.iter().zip(raw) {
+        values.push(match bytes {
+            None => Value::Null,
+            Some(bytes) => text::value(&slot.column, bytes).map_err(|e| unreadable(table, &e))?,
+        });
+    }
+    Ok(Row { values })
+}
+
+fn unreadable(table: &SourceTable, error: &crate::source::decode::DecodeError) -> Error {
+    Error::new(
+        Kind::EventUnreadable,
+        format!("cannot read a row of {}: {error}", table.name),
+    )
+}
+
+fn out_of_order(what: &str) -> Error {
+    Error::new(Kind::Internal, format!("events out of order: {what}"))
+}

@@ -1,0 +1,426 @@
+//! From settings and plan to a running daemon, step by step; nothing is written before all that can be checked is.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::committer::Committer;
+use super::deaths::Deaths;
+use super::monitor::{self, Question};
+use super::shared::Shared;
+use super::stage::Stage;
+use super::status::Answers;
+use super::{Daemon, Running, decode};
+use crate::admin::{Servers, StatusSource};
+use crate::checkpoint::{Checkpoint, DeadLetter, Lineage, Loaded, Store, TableProgress, compatible};
+use crate::config::{Endpoint, Settings};
+use crate::error::{Error, Kind, Result};
+use crate::metrics::Exposition;
+use crate::pipeline;
+use crate::plan::{Plan, SourceId};
+use crate::position::Position;
+use crate::schema::Catalog;
+use crate::sink::provision::{self, Condition};
+use crate::sink::{self, DynamoWriter, Table, embedded::Embedded};
+use crate::source::connect::{classify, connect};
+use crate::source::preflight::ServerFacts;
+use crate::source::snapshot::{Progress, Worker, executed};
+use crate::source::stream::Stream;
+use crate::source::transaction::Assembler;
+use crate::source;
+
+/// What a daemon is started with.
+pub struct Start {
+    pub settings: Arc<Settings>,
+    pub plan: Arc<Plan>,
+    pub catalog: Catalog,
+    pub facts: ServerFacts,
+    pub exposition: Exposition,
+    /// Forget the checkpoint and copy everything again.
+    pub resnapshot: bool,
+}
+
+/// What has to be ended, in order.
+pub struct Parts {
+    pub running: Running,
+    pub servers: Servers,
+    pub embedded: Option<Embedded>,
+}
+
+/// How many dead letters may be on their way to the store.
+const LETTERS: usize = 256;
+
+pub async fn start(start: Start) -> Result<Daemon> {
+    let settings = Arc::clone(&start.settings);
+    let plan = Arc::clone(&start.plan);
+    let store = open_store(settings.state.clone(), start.resnapshot).await?;
+    let (embedded, client, target) = open_target(&settings, &plan).await?;
+    let options = Arc::new(source_options(&settings));
+    let checkpoint = checkpoint(&store, &options, &start).await?;
+    let letters = stored_letters(&store).await?;
+    let progress = Arc::new(snapshot_progress(&plan, &checkpoint)?);
+    let shared = Arc::new(Shared::new(
+        Arc::clone(&plan),
+        Arc::clone(&progress),
+        &checkpoint,
+        store.dead_letter_count(),
+    ));
+    let answers = Arc::new(Answers {
+        shared: Arc::clone(&shared),
+        store: Arc::clone(&store),
+        target,
+        question: tokio::sync::Mutex::new(Question::new(Arc::clone(&options))),
+    });
+    let servers = crate::admin::serve(
+        settings.listen,
+        &settings.state,
+        Arc::clone(&answers) as Arc<dyn StatusSource>,
+        start.exposition.clone(),
+    )
+    .await?;
+    let running = run(Run {
+        settings,
+        plan,
+        client,
+        options,
+        store,
+        checkpoint,
+        letters,
+        progress,
+        shared: Arc::clone(&shared),
+    })?;
+    Ok(Daemon {
+        shared,
+        answers,
+        address: servers.address,
+        embedded_url: embedded.as_ref().map(Embedded::endpoint_url),
+        parts: super::Parts {
+            running,
+            servers,
+            embedded,
+        },
+    })
+}
+
+struct Run {
+    settings: Arc<Settings>,
+    plan: Arc<Plan>,
+    client: Client,
+    options: Arc<source::Options>,
+    store: Arc<Store>,
+    checkpoint: Checkpoint,
+    letters: Vec<DeadLetter>,
+    progress: Arc<Progress>,
+    shared: Arc<Shared>,
+}
+
+/// Starts the threads and tasks of the flow.
+fn run(run: Run) -> Result<Running> {
+    let (failed, failures) = mpsc::unbounded_channel();
+    let reading = CancellationToken::new();
+    let committing = CancellationToken::new();
+    let memory = run.settings.pipeline.memory_bytes;
+    let writer = Arc::new(DynamoWriter::new(run.client.clone(), Table::all(&run.plan)));
+    let pipeline_options = pipeline::Options {
+        max_bytes: memory / 2,
+        late_after: run.settings.sink.request_timeout * 3,
+        ..pipeline::Options::default()
+    };
+    let (feed, durable) =
+        pipeline::start(pipeline_options, writer, &tokio::runtime::Handle::current());
+    let control = durable.control();
+    let (letters_in, letters_out) = mpsc::channel(LETTERS);
+    let stored = run
+        .letters
+        .iter()
+        .map(|l| (l.projection.as_str(), l.source_key.as_str()));
+    let deaths = Deaths::new(Arc::clone(&run.plan), stored, letters_in);
+    let committer = Committer::new(
+        Arc::clone(&run.store),
+        run.checkpoint.clone(),
+        Arc::clone(&run.progress),
+        deaths.without_sender(),
+        Arc::clone(&run.shared),
+    );
+    let committer = tokio::spawn(report(
+        failed.clone(),
+        committer.run(durable, letters_out, committing.clone()),
+    ));
+    let (requests_in, requests_out) = crossbeam_channel::unbounded();
+    let snapshot = spawn_workers(&run, requests_in, &reading, &failed);
+    let (view_stop, view_stopped) = crossbeam_channel::bounded(1);
+    let stage = Stage::new(
+        Arc::clone(&run.plan),
+        feed,
+        run.checkpoint.position.gtids.clone(),
+        Arc::clone(&run.progress),
+        deaths,
+        Arc::clone(&run.shared),
+    );
+    let threads = decode::spawn(decode::Flow {
+        stage,
+        requests: requests_out,
+        view_stopped,
+        assembler: Assembler::new(&run.plan, run.checkpoint.position.clone()),
+        options: Arc::clone(&run.options),
+        shared: Arc::clone(&run.shared),
+        reading: reading.clone(),
+        failed: failed.clone(),
+        memory: memory / 4,
+    })?;
+    tokio::spawn(until(
+        reading.clone(),
+        monitor::watch(Arc::clone(&run.options), Arc::clone(&run.shared)),
+    ));
+    drop(snapshot);
+    Ok(Running {
+        reading,
+        committing,
+        view_stop,
+        threads,
+        committer,
+        control,
+        failures,
+    })
+}
+
+fn spawn_workers(
+    run: &Run,
+    requests: crossbeam_channel::Sender<source::snapshot::Request>,
+    reading: &CancellationToken,
+    failed: &mpsc::UnboundedSender<Error>,
+) -> Vec<tokio::task::JoinHandle<()>> {
+    if run.progress.all_complete() {
+        return Vec::new();
+    }
+    (0..run.settings.snapshot.workers.max(1))
+        .map(|_| {
+            let worker = Worker {
+                options: Arc::clone(&run.options),
+                plan: Arc::clone(&run.plan),
+                progress: Arc::clone(&run.progress),
+                view: requests.clone(),
+                chunk_rows: run.settings.snapshot.chunk_rows as u64,
+            };
+            let work = report(failed.clone(), worker.run());
+            tokio::spawn(until(reading.clone(), work))
+        })
+        .collect()
+}
+
+async fn until(cancelled: CancellationToken, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = cancelled.cancelled() => {}
+        () = work => {}
+    }
+}
+
+/// An error of a part is the daemon's: it decides what follows.
+async fn report(failed: mpsc::UnboundedSender<Error>, work: impl Future<Output = Result<()>>) {
+    if let Err(error) = work.await {
+        // Nobody listens once the daemon is ending.
+        let _ = failed.send(error);
+    }
+}
+
+async fn open_store(path: PathBuf, start_over: bool) -> Result<Arc<Store>> {
+    blocking(move || {
+        let (store, opened) = if start_over {
+            Store::start_over(&path)?
+        } else {
+            Store::open(&path)?
+        };
+        if let Some(rebuilt) = &opened.rebuilt {
+            tracing::warn!(
+                set_aside = %rebuilt.set_aside.display(),
+                "the checkpoint store could not be read and was rebuilt from its mirror: a full verification is owed"
+            );
+        }
+        if start_over {
+            store.reset()?;
+            store.audit("resnapshot", "the checkpoint was given up by `run --resnapshot`")?;
+        }
+        Ok(Arc::new(store))
+    })
+    .await
+}
+
+async fn open_target(
+    settings: &Settings,
+    plan: &Plan,
+) -> Result<(Option<Embedded>, Client, String)> {
+    let mut target = sink::Target {
+        region: settings.target.region.clone(),
+        request_timeout: settings.sink.request_timeout,
+        ..sink::Target::default()
+    };
+    let mut embedded = None;
+    let label = match &settings.target.endpoint {
+        Endpoint::Embedded { port } => {
+            let (dir, port) = (settings.state.join("embedded"), *port);
+            let server = blocking(move || sink::embedded::start(&dir, port)).await?;
+            let url = server.endpoint_url();
+            target.endpoint_url = Some(url.clone());
+            embedded = Some(server);
+            format!("embedded {url}")
+        }
+        Endpoint::Url(url) => {
+            target.endpoint_url = Some(url.clone());
+            url.clone()
+        }
+        Endpoint::Aws => format!("aws {}", settings.target.region.as_deref().unwrap_or("")),
+    };
+    let client = sink::connect(&target).await;
+    if embedded.is_some() {
+        provision::create(&client, plan, Duration::from_secs(30), |_| {}).await?;
+    }
+    let states = provision::inspect(&client, plan).await?;
+    let wrong: Vec<String> = states
+        .iter()
+        .filter(|s| s.condition != Condition::Right)
+        .map(ToString::to_string)
+        .collect();
+    if !wrong.is_empty() {
+        return Err(Error::new(
+            Kind::TargetTable,
+            format!("DynamoDB is not as the contract wants it: {}", wrong.join("; ")),
+        ));
+    }
+    Ok((embedded, client, label))
+}
+
+/// The settings' `[source]` as the source module wants it.
+pub fn source_options(settings: &Settings) -> source::Options {
+    let from = &settings.source;
+    source::Options {
+        host: from.host.clone(),
+        port: from.port,
+        user: from.user.clone(),
+        password: from
+            .password
+            .as_ref()
+            .map(|p| source::Secret::new(p.reveal()))
+            .unwrap_or_default(),
+        database: Some(from.database.clone()),
+        tls: match from.tls {
+            crate::config::Tls::Disabled => source::TlsMode::Disabled,
+            crate::config::Tls::Preferred => source::TlsMode::Preferred,
+            crate::config::Tls::Required => source::TlsMode::Required,
+            crate::config::Tls::VerifyCa => source::TlsMode::VerifyCa,
+            crate::config::Tls::VerifyIdentity => source::TlsMode::VerifyIdentity,
+        },
+        tls_ca: from.tls_ca.clone(),
+        server_id: from.server_id,
+        ..source::Options::default()
+    }
+}
+
+/// The checkpoint to go on from, or a new one at the source's present end.
+async fn checkpoint(
+    store: &Store,
+    options: &source::Options,
+    start: &Start,
+) -> Result<Checkpoint> {
+    match store.load() {
+        Loaded::Found(checkpoint) => {
+            compatible(&checkpoint, &start.plan.fingerprint)?;
+            tracing::info!(position = %checkpoint.position.gtids, "going on from the checkpoint");
+            Ok(*checkpoint)
+        }
+        Loaded::None => {
+            let mut conn = connect(options).await?;
+            let gtids = executed(&mut conn)
+                .await
+                .map_err(|e| classify(options, e))?;
+            let lineage = Lineage {
+                server_uuid: start.facts.server_uuid.clone(),
+            };
+            let position = Position {
+                gtids,
+                ..Position::default()
+            };
+            tracing::info!(position = %position.gtids, "a new snapshot begins");
+            let mut checkpoint =
+                Checkpoint::new(position, lineage, start.plan.fingerprint.clone());
+            checkpoint.snapshot = driving_tables(&start.plan)
+                .map(|id| pending(&start.plan, id, &start.catalog))
+                .collect();
+            checkpoint.snapshot_done = checkpoint.snapshot.is_empty();
+            Ok(checkpoint)
+        }
+    }
+}
+
+fn driving_tables(plan: &Plan) -> impl Iterator<Item = SourceId> + '_ {
+    plan.sources.iter().map(|s| s.id)
+}
+
+fn pending(plan: &Plan, id: SourceId, catalog: &Catalog) -> TableProgress {
+    let name = &plan.source(id).name;
+    let mut progress = TableProgress::pending(&name.database, &name.table);
+    progress.estimated_rows = catalog.tables.get(name).map_or(0, |t| t.estimated_rows);
+    progress
+}
+
+/// The checkpoint's cursors, matched with the plan's tables by name.
+fn snapshot_progress(plan: &Plan, checkpoint: &Checkpoint) -> Result<Progress> {
+    let mut tables = Vec::new();
+    for progress in &checkpoint.snapshot {
+        let source = plan.sources.iter().find(|s| {
+            s.name.database == progress.database && s.name.table == progress.table
+        });
+        let Some(source) = source else {
+            return Err(Error::new(
+                Kind::PlanDiffers,
+                format!(
+                    "the checkpoint copies {}.{}, which the contract does not read",
+                    progress.database, progress.table
+                ),
+            ));
+        };
+        tables.push((source.id, progress.clone()));
+    }
+    Ok(Progress::new(tables))
+}
+
+async fn stored_letters(store: &Arc<Store>) -> Result<Vec<DeadLetter>> {
+    let store = Arc::clone(store);
+    blocking(move || {
+        let mut letters = Vec::new();
+        let mut from: Option<String> = None;
+        loop {
+            let page = store.dead_letters(from.as_deref(), 1000)?;
+            letters.extend(page.letters);
+            match page.next {
+                Some(next) => from = Some(next),
+                None => return Ok(letters),
+            }
+        }
+    })
+    .await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| Error::new(Kind::Internal, "a task of the start failed").with_source(e))?
+}
+
+/// A named thread.
+pub fn thread(
+    name: &'static str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<(&'static str, JoinHandle<()>)> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map(|handle| (name, handle))
+        .map_err(|e| Error::new(Kind::Internal, "a thread cannot be started").with_source(e))
+}

@@ -1,0 +1,301 @@
+//! The demo on the terminal: a shop, its copy, a write load, and the comparison of both sides.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use mysql_async::{Conn, OptsBuilder};
+use tokio_util::sync::CancellationToken;
+
+use super::compare::{Compared, compare};
+use super::load::{Load, LoadStats};
+use super::sample::{self, Sizes};
+use crate::config::{self, Settings};
+use crate::daemon::{Daemon, Event, Start};
+use crate::error::{Error, Kind, Result};
+use crate::metrics::Exposition;
+use crate::phase::Phase;
+use crate::prepare::{self, Prepared};
+
+/// What the demo is asked to do.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `host:port` of a MySQL whose root has no password; the database `shop` is made anew there.
+    pub mysql: String,
+    /// A directory for settings, contract and state.
+    pub state: PathBuf,
+    /// Stay up afterwards, until Ctrl-C.
+    pub keep: bool,
+    /// How long the write load runs.
+    pub seconds: u64,
+    /// How many times the default size the shop has.
+    pub scale: u32,
+}
+
+/// Transactions a second of the write load.
+const RATE: u32 = 200;
+
+/// Runs the demo; true when both sides were equal.
+pub async fn run(options: Options, exposition: Exposition) -> Result<bool> {
+    println!("penstock demo: MySQL → DynamoDB, on this machine\n");
+    let opts = mysql_opts(&options.mysql)?;
+    let rows = fill_shop(&opts, options.scale).await?;
+    let settings = Arc::new(write_settings(&options)?);
+    let prepared = prepare::online(&settings).await?;
+    let started = Instant::now();
+    let until = CancellationToken::new();
+    let load = tokio::spawn(
+        Load::new(opts.clone().db_name(Some(sample::DATABASE)).into())
+            .rate(RATE)
+            .run(until.clone()),
+    );
+    let mut daemon = start(&settings, prepared, exposition).await?;
+    let bars = MultiProgress::new();
+    let copied = show_snapshot(&daemon, &bars, rows).await;
+    show_stream(&daemon, &bars, Duration::from_secs(options.seconds)).await;
+    until.cancel();
+    let load = load
+        .await
+        .map_err(|e| Error::new(Kind::Internal, "the write load failed").with_source(e))?
+        .map_err(failed)?;
+    let drained = Instant::now();
+    if daemon.caught_up().await == Event::Stopped {
+        return Err(stopped(&daemon));
+    }
+    let caught_up = drained.elapsed();
+    let results = compare_sides(&opts, &daemon).await?;
+    summary(&Summary {
+        rows,
+        copied,
+        load,
+        caught_up,
+        took: started.elapsed(),
+        results: &results,
+    });
+    if options.keep {
+        keep(&options, &daemon).await;
+    }
+    daemon.drain().await?;
+    Ok(results.iter().all(Compared::is_equal))
+}
+
+fn mysql_opts(address: &str) -> Result<OptsBuilder> {
+    let parsed = address
+        .rsplit_once(':')
+        .and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+    let Some((host, port)) = parsed else {
+        return Err(Error::new(
+            Kind::Usage,
+            format!("--mysql {address}: expected host:port"),
+        ));
+    };
+    Ok(OptsBuilder::default()
+        .ip_or_hostname(host)
+        .tcp_port(port)
+        .user(Some("root"))
+        .prefer_socket(false))
+}
+
+async fn fill_shop(opts: &OptsBuilder, scale: u32) -> Result<u64> {
+    let sizes = Sizes::default();
+    let sizes = Sizes {
+        users: sizes.users * scale,
+        products: sizes.products * scale,
+        orders: sizes.orders * scale,
+    };
+    let mut conn = Conn::new(opts.clone()).await.map_err(failed)?;
+    let bar = ProgressBar::new_spinner().with_style(style("{spinner} filling the shop in MySQL: {pos} rows"));
+    sample::create(&mut conn, sample::DATABASE)
+        .await
+        .map_err(failed)?;
+    let rows = sample::fill(&mut conn, sizes, 1, |rows| bar.set_position(rows))
+        .await
+        .map_err(failed)?;
+    bar.finish_and_clear();
+    println!("  MySQL      {} holds the database `shop`: {rows} rows in 4 tables", opts_address(opts));
+    Ok(rows)
+}
+
+fn opts_address(opts: &OptsBuilder) -> String {
+    format!("{}:{}", opts.ip_or_hostname(), opts.tcp_port())
+}
+
+/// The demo runs on a settings file and a contract like any other migration; both can be read afterwards.
+fn write_settings(options: &Options) -> Result<Settings> {
+    let write = |name: &str, text: &str| {
+        std::fs::create_dir_all(&options.state)
+            .and_then(|()| std::fs::write(options.state.join(name), text))
+            .map_err(|e| Error::new(Kind::Store, "the demo's files cannot be written").with_source(e))
+    };
+    let (host, port) = options.mysql.rsplit_once(':').unwrap_or(("127.0.0.1", "3306"));
+    let text = format!(
+        "[source]\nhost = \"{host}\"\nport = {port}\nuser = \"root\"\ndatabase = \"{}\"\n\n\
+         [target]\nendpoint = \"embedded\"\n\n[contract]\npath = \"shop.json\"\n\n\
+         [state]\npath = \"state\"\n\n[metrics]\nlisten = \"127.0.0.1:0\"\n",
+        sample::DATABASE
+    );
+    write("shop.json", include_str!("../../contracts/shop.json"))?;
+    write("penstock.toml", &text)?;
+    let path = options.state.join("penstock.toml");
+    match config::load(&path) {
+        Ok(loaded) => Ok(loaded.settings),
+        Err(problems) => Err(Error::new(
+            Kind::Internal,
+            format!(
+                "the demo's own settings are wrong:\n{}",
+                config::render(&problems, &text)
+            ),
+        )),
+    }
+}
+
+async fn start(
+    settings: &Arc<Settings>,
+    prepared: Prepared,
+    exposition: Exposition,
+) -> Result<Daemon> {
+    let daemon = Daemon::start(Start {
+        settings: Arc::clone(settings),
+        plan: prepared.plan,
+        catalog: prepared.catalog,
+        facts: prepared.facts,
+        exposition,
+        resnapshot: false,
+    })
+    .await?;
+    println!(
+        "  DynamoDB   embedded, {}",
+        daemon.embedded_url.as_deref().unwrap_or("(not served)")
+    );
+    println!("  status     http://{}/status", daemon.address);
+    println!("  load       {RATE} transactions a second are being written to MySQL all the while\n");
+    Ok(daemon)
+}
+
+/// A bar for each table until the copy is complete; returns how long that took.
+async fn show_snapshot(daemon: &Daemon, bars: &MultiProgress, rows: u64) -> Duration {
+    let started = Instant::now();
+    let bar = bars.add(ProgressBar::new(rows).with_style(style(
+        "  snapshot   {bar:32} {pos:>7}/{len} rows  {per_sec}  {eta} left",
+    )));
+    loop {
+        let tables = daemon.shared.progress.tables();
+        let done: u64 = tables.iter().map(|t| t.rows).sum();
+        bar.set_length(rows.max(done));
+        bar.set_position(done);
+        if daemon.shared.progress.all_complete() || daemon.shared.failure().is_some() {
+            bar.finish();
+            if !is_terminal() {
+                println!("  snapshot   {done} rows copied");
+            }
+            return started.elapsed();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// One line that tells lag and throughput while the load runs.
+async fn show_stream(daemon: &Daemon, bars: &MultiProgress, time: Duration) {
+    let bar = bars.add(ProgressBar::new(time.as_secs()).with_style(style(
+        "  stream     {bar:32} {pos:>3}/{len} s  {msg}",
+    )));
+    let started = Instant::now();
+    let mut told = Instant::now();
+    while started.elapsed() < time && daemon.shared.failure().is_none() {
+        let lag = daemon.shared.lag();
+        let lag = match lag.apply {
+            Some(seconds) => format!("lag {:.0} ms", seconds * 1000.0),
+            None => "lag unknown".to_owned(),
+        };
+        let message = format!("{lag}, {} transactions applied", daemon.shared.applied());
+        bar.set_position(started.elapsed().as_secs());
+        bar.set_message(message.clone());
+        if !is_terminal() && told.elapsed() > Duration::from_secs(5) {
+            println!("  stream     {message}");
+            told = Instant::now();
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    bar.finish();
+}
+
+async fn compare_sides(opts: &OptsBuilder, daemon: &Daemon) -> Result<Vec<Compared>> {
+    let mut mysql = Conn::new(opts.clone().db_name(Some(sample::DATABASE)))
+        .await
+        .map_err(failed)?;
+    let target = crate::sink::Target {
+        endpoint_url: daemon.embedded_url.clone(),
+        ..crate::sink::Target::default()
+    };
+    let dynamo = crate::sink::connect(&target).await;
+    compare(&mut mysql, &dynamo).await
+}
+
+struct Summary<'a> {
+    rows: u64,
+    copied: Duration,
+    load: LoadStats,
+    caught_up: Duration,
+    took: Duration,
+    results: &'a [Compared],
+}
+
+fn summary(summary: &Summary<'_>) {
+    let Summary { load, .. } = summary;
+    println!("\nBoth sides, row by row (what MySQL's own SQL says, and a scan of DynamoDB):\n");
+    println!("  {:<20} {:>8} {:>8} {:>8} {:>6} {:>10}", "", "rows", "items", "missing", "extra", "different");
+    for r in summary.results {
+        println!(
+            "  {:<20} {:>8} {:>8} {:>8} {:>6} {:>10}",
+            r.label, r.rows, r.items, r.missing, r.extra, r.different
+        );
+    }
+    println!(
+        "\n  copied {} rows in {:.1} s; replicated {} transactions ({} inserts, {} updates, {} deletes)",
+        summary.rows,
+        summary.copied.as_secs_f64(),
+        load.transactions,
+        load.inserted,
+        load.updated,
+        load.deleted
+    );
+    println!(
+        "  after the last write the stream was at MySQL's end in {:.2} s; {:.0} s in all",
+        summary.caught_up.as_secs_f64(),
+        summary.took.as_secs_f64()
+    );
+    let equal = summary.results.iter().all(Compared::is_equal);
+    println!("\n  {}", if equal { "Both sides are equal." } else { "THE SIDES DIFFER." });
+}
+
+async fn keep(options: &Options, daemon: &Daemon) {
+    let url = daemon.embedded_url.as_deref().unwrap_or_default();
+    println!("\nEverything stays up; Ctrl-C ends it. To look around:\n");
+    println!("  curl http://{}/status", daemon.address);
+    println!("  curl http://{}/metrics", daemon.address);
+    println!("  aws dynamodb scan --table-name Shop --max-items 5 --region us-east-1 --endpoint-url {url}");
+    println!("  mysql -h127.0.0.1 -uroot -P{} shop", options.mysql.rsplit(':').next().unwrap_or_default());
+    println!("  settings and contract: {}", options.state.display());
+    // An error here is as good as a Ctrl-C.
+    let _ = tokio::signal::ctrl_c().await;
+    daemon.shared.enter(Phase::Draining);
+}
+
+fn stopped(daemon: &Daemon) -> Error {
+    let failure = daemon.shared.failure();
+    let reason = failure.map_or_else(|| "for an unknown reason".to_owned(), |f| f.reason);
+    Error::new(Kind::Internal, format!("the daemon stopped: {reason}"))
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+fn is_terminal() -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stderr())
+}
+
+fn failed(error: mysql_async::Error) -> Error {
+    Error::new(Kind::SourceUnavailable, "the demo's MySQL failed").with_source(error)
+}

@@ -1,0 +1,250 @@
+//! Which ranges of which table are handed out, and which are done: the snapshot's part of the checkpoint.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::checkpoint::{Bound, Range, TableProgress, TableState};
+use crate::plan::SourceId;
+
+/// The snapshot's progress, shared by workers (hand out), committer (done) and status (read).
+pub struct Progress {
+    tables: Mutex<Vec<Table>>,
+    /// By source id: the table's snapshot is complete and durable, so no-op changes may be suppressed.
+    complete: Vec<AtomicBool>,
+}
+
+/// A range that a worker is to read.
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    pub source: SourceId,
+    pub range_id: u64,
+    pub range: Range,
+}
+
+/// What a worker does next.
+pub enum Work {
+    Read(Assignment),
+    /// Find the next range's upper bound, then call [`Progress::hand_out`] or [`Progress::give_back_chunker`].
+    Bound {
+        source: SourceId,
+        after: Option<Bound>,
+    },
+    /// All that remains is being read by others.
+    Wait,
+    /// Every table is read and durable.
+    Done,
+}
+
+struct Table {
+    source: SourceId,
+    progress: TableProgress,
+    open: Vec<Open>,
+    next_id: u64,
+    chunker_busy: bool,
+}
+
+struct Open {
+    id: u64,
+    range: Range,
+    assigned: bool,
+}
+
+impl Progress {
+    /// Goes on from the tables' progress in a checkpoint (or from nothing); in the order in which tables are to be read.
+    pub fn new(tables: Vec<(SourceId, TableProgress)>) -> Self {
+        let count = tables.iter().map(|(s, _)| usize::from(s.0) + 1).max();
+        let complete: Vec<AtomicBool> = (0..count.unwrap_or(0)).map(|_| false.into()).collect();
+        let tables: Vec<Table> = tables
+            .into_iter()
+            .map(|(source, progress)| Table::resume(source, progress))
+            .collect();
+        for table in &tables {
+            if table.progress.state == TableState::Done {
+                complete[usize::from(table.source.0)].store(true, Ordering::Release);
+            }
+        }
+        Self {
+            tables: Mutex::new(tables),
+            complete,
+        }
+    }
+
+    /// Whether the table's snapshot is complete and durable.
+    pub fn is_complete(&self, source: SourceId) -> bool {
+        self.complete
+            .get(usize::from(source.0))
+            .is_some_and(|c| c.load(Ordering::Acquire))
+    }
+
+    /// Whether every table's snapshot is.
+    pub fn all_complete(&self) -> bool {
+        self.complete.iter().all(|c| c.load(Ordering::Acquire))
+    }
+
+    /// What a worker does next. Ranges left over from an earlier run come first.
+    pub fn next(&self) -> Work {
+        let mut tables = self.lock();
+        for table in tables.iter_mut() {
+            if let Some(open) = table.open.iter_mut().find(|o| !o.assigned) {
+                open.assigned = true;
+                return Work::Read(Assignment {
+                    source: table.source,
+                    range_id: open.id,
+                    range: open.range.clone(),
+                });
+            }
+        }
+        // The table with the fewest ranges under way, so that several tables advance together.
+        let ready = tables
+            .iter_mut()
+            .filter(|t| !t.progress.exhausted && !t.chunker_busy)
+            .min_by_key(|t| t.open.len());
+        if let Some(table) = ready {
+            table.chunker_busy = true;
+            return Work::Bound {
+                source: table.source,
+                after: table.progress.next.clone(),
+            };
+        }
+        if tables.iter().all(|t| t.progress.state == TableState::Done) {
+            Work::Done
+        } else {
+            Work::Wait
+        }
+    }
+
+    /// The chunker found the next range's upper bound (`None`: the rest of the table); the range is assigned to the caller.
+    pub fn hand_out(&self, source: SourceId, upto: Option<Bound>) -> Option<Assignment> {
+        let mut tables = self.lock();
+        let table = tables.iter_mut().find(|t| t.source == source)?;
+        table.chunker_busy = false;
+        let range = Range {
+            after: table.progress.next.clone(),
+            upto: upto.clone(),
+        };
+        match upto {
+            Some(bound) => table.progress.next = Some(bound),
+            None => table.progress.exhausted = true,
+        }
+        table.progress.state = TableState::Copying;
+        let range_id = table.push(range.clone(), true);
+        Some(Assignment {
+            source,
+            range_id,
+            range,
+        })
+    }
+
+    /// The bound could not be read; another worker may try.
+    pub fn give_back_chunker(&self, source: SourceId) {
+        if let Some(table) = self.lock().iter_mut().find(|t| t.source == source) {
+            table.chunker_busy = false;
+        }
+    }
+
+    /// The range was not read after all (an error, a voided window): it is to be read again.
+    pub fn give_back(&self, assignment: &Assignment) {
+        if let Some(open) = find(&mut self.lock(), assignment.source, assignment.range_id) {
+            open.assigned = false;
+        }
+    }
+
+    /// Only the rows up to `at` were read: the rest becomes a range of its own.
+    pub fn cut(&self, assignment: &mut Assignment, at: Bound) {
+        let mut tables = self.lock();
+        let Some(table) = tables.iter_mut().find(|t| t.source == assignment.source) else {
+            return;
+        };
+        let rest = Range {
+            after: Some(at.clone()),
+            upto: assignment.range.upto.clone(),
+        };
+        assignment.range.upto = Some(at);
+        if let Some(open) = table.open.iter_mut().find(|o| o.id == assignment.range_id) {
+            open.range = assignment.range.clone();
+        }
+        table.push(rest, false);
+    }
+
+    /// The range's items are durable. Returns true when that completes the table.
+    pub fn done(&self, source: SourceId, range_id: u64, rows: u64) -> bool {
+        let mut tables = self.lock();
+        let Some(table) = tables.iter_mut().find(|t| t.source == source) else {
+            return false;
+        };
+        table.open.retain(|o| o.id != range_id);
+        table.progress.rows += rows;
+        let finished = table.progress.exhausted && table.open.is_empty();
+        if finished && table.progress.state != TableState::Done {
+            table.progress.state = TableState::Done;
+            return true;
+        }
+        false
+    }
+
+    /// Call once the checkpoint that says so is committed: from now on no-op changes of these tables are suppressed.
+    pub fn publish_complete(&self) {
+        for table in self.lock().iter() {
+            if table.progress.state == TableState::Done
+                && let Some(flag) = self.complete.get(usize::from(table.source.0))
+            {
+                flag.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    /// As it goes into a checkpoint.
+    pub fn tables(&self) -> Vec<TableProgress> {
+        self.lock()
+            .iter()
+            .map(|table| TableProgress {
+                open: table.open.iter().map(|o| o.range.clone()).collect(),
+                ..table.progress.clone()
+            })
+            .collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Table>> {
+        // A panic elsewhere does not make the list wrong: every change is complete before the lock is released.
+        self.tables
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn resume(source: SourceId, mut progress: TableProgress) -> Self {
+        let ranges = std::mem::take(&mut progress.open);
+        let mut table = Self {
+            source,
+            progress,
+            open: Vec::new(),
+            next_id: 0,
+            chunker_busy: false,
+        };
+        for range in ranges {
+            table.push(range, false);
+        }
+        table
+    }
+
+    fn push(&mut self, range: Range, assigned: bool) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.open.push(Open {
+            id,
+            range,
+            assigned,
+        });
+        id
+    }
+}
+
+fn find(tables: &mut [Table], source: SourceId, range_id: u64) -> Option<&mut Open> {
+    tables
+        .iter_mut()
+        .find(|t| t.source == source)?
+        .open
+        .iter_mut()
+        .find(|o| o.id == range_id)
+}

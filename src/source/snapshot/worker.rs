@@ -1,0 +1,288 @@
+//! A snapshot worker: one connection that bounds, reads and hands over chunks until none is left.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use mysql_async::prelude::Queryable as _;
+use crossbeam_channel::Sender;
+use tokio::sync::oneshot;
+
+use super::bound::ChunkKey;
+use super::progress::{Assignment, Progress, Work};
+use super::window::{Emitted, Opened, RawRow, Request};
+use crate::checkpoint::{Bound, Range};
+use crate::error::{Directive, Error, Kind, Result};
+use crate::metrics;
+use crate::plan::{Plan, SourceId, SourceTable};
+use crate::position::GtidSet;
+use crate::source::Options;
+use crate::source::connect::{classify, connect_snapshot};
+use crate::source::decode::text::select_expression;
+
+/// A chunk is cut when it holds this many bytes, whatever the number of its rows.
+const CHUNK_BYTES: usize = 8 << 20;
+const MAX_BACKOFF: Duration = Duration::from_secs(10);
+
+/// What a worker needs.
+#[derive(Clone)]
+pub struct Worker {
+    pub options: Arc<Options>,
+    pub plan: Arc<Plan>,
+    pub progress: Arc<Progress>,
+    pub view: Sender<Request>,
+    /// Rows in a chunk at the most.
+    pub chunk_rows: u64,
+}
+
+enum Read {
+    Emitted,
+    /// To be read again: the window was void.
+    Void,
+}
+
+impl Worker {
+    /// Works until every table is read and durable. Goes on by itself when MySQL is away for a while.
+    pub async fn run(self) -> Result<()> {
+        let mut backoff = Duration::from_millis(200);
+        loop {
+            match self.session(&mut backoff).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.directive() == Directive::Retry => {
+                    tracing::warn!(error = %error, "a snapshot connection was lost; trying again");
+                    tokio::time::sleep(backoff).await;
+                    backoff = (backoff * 2).min(MAX_BACKOFF);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn session(&self, backoff: &mut Duration) -> Result<()> {
+        let mut conn = connect_snapshot(&self.options).await?;
+        *backoff = Duration::from_millis(200);
+        loop {
+            let assignment = match self.progress.next() {
+                Work::Done => break,
+                Work::Wait => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+                Work::Read(assignment) => assignment,
+                Work::Bound { source, after } => {
+                    match self.upper_bound(&mut conn, source, after).await {
+                        Ok(upto) => match self.progress.hand_out(source, upto) {
+                            Some(assignment) => assignment,
+                            None => continue,
+                        },
+                        Err(error) => {
+                            self.progress.give_back_chunker(source);
+                            return Err(error);
+                        }
+                    }
+                }
+            };
+            match self.chunk(&mut conn, assignment.clone()).await {
+                Ok(Read::Emitted) => {}
+                Ok(Read::Void) => {
+                    self.progress.give_back(&assignment);
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                Err(error) => {
+                    self.progress.give_back(&assignment);
+                    return Err(error);
+                }
+            }
+        }
+        // The work is done; a connection that does not close cleanly changes nothing.
+        let _ = conn.disconnect().await;
+        Ok(())
+    }
+
+    /// The last key of the next chunk; `None` when the chunk is the rest of the table.
+    async fn upper_bound(
+        &self,
+        conn: &mut mysql_async::Conn,
+        source: SourceId,
+        after: Option<Bound>,
+    ) -> Result<Option<Bound>> {
+        let table = self.plan.source(source);
+        let key = chunk_key(table);
+        let condition = key.condition(&Range { after, upto: None })?;
+        let sql = format!(
+            "SELECT {} FROM {} WHERE {condition} ORDER BY {} LIMIT 1 OFFSET {}",
+            key.expressions().join(", "),
+            table.name.sql(),
+            key.order(),
+            self.chunk_rows.max(1) - 1,
+        );
+        let row: Option<mysql_async::Row> =
+            conn.query_first(sql).await.map_err(|e| self.failed(table, e))?;
+        row.map(|row| key.bound(&raw(row))).transpose()
+    }
+
+    /// Reads one range between its watermarks and hands it to the view.
+    async fn chunk(
+        &self,
+        conn: &mut mysql_async::Conn,
+        mut assignment: Assignment,
+    ) -> Result<Read> {
+        let opened = self.open(assignment.source).await?;
+        let read = self.read(conn, &mut assignment, &opened.received).await;
+        let (rows, high) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                let _ = self.view.send(Request::Abandon { window: opened.window });
+                return Err(error);
+            }
+        };
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Chunk {
+            window: opened.window,
+            assignment,
+            rows,
+            high,
+            reply,
+        };
+        self.view.send(request).map_err(|_| gone())?;
+        match answer.await.map_err(|_| gone())? {
+            Emitted::Accepted => Ok(Read::Emitted),
+            Emitted::Void => Ok(Read::Void),
+        }
+    }
+
+    async fn open(&self, source: SourceId) -> Result<Opened> {
+        let (reply, answer) = oneshot::channel();
+        self.view
+            .send(Request::Open { source, reply })
+            .map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())
+    }
+
+    async fn read(
+        &self,
+        conn: &mut mysql_async::Conn,
+        assignment: &mut Assignment,
+        received: &GtidSet,
+    ) -> Result<(Vec<RawRow>, GtidSet)> {
+        let table = self.plan.source(assignment.source);
+        self.wait_until_visible(conn, table, received).await?;
+        let key = chunk_key(table);
+        let sql = select(table, &key, &assignment.range)?;
+        let mut rows = Vec::new();
+        let mut bytes = 0;
+        let mut cut = None;
+        {
+            let mut stream = conn
+                .query_stream::<mysql_async::Row, _>(sql)
+                .await
+                .map_err(|e| self.failed(table, e))?;
+            while let Some(row) = stream.next().await {
+                let mut row = raw(row.map_err(|e| self.failed(table, e))?);
+                let key_values = row.split_off(table.columns.len().min(row.len()));
+                bytes += weight(&row);
+                rows.push(row);
+                if bytes >= CHUNK_BYTES {
+                    cut = Some(key.bound(&key_values)?);
+                    break;
+                }
+            }
+        }
+        metrics::SNAPSHOT_ROWS
+            .with([&table.name.to_string()])
+            .increment(rows.len() as u64);
+        if let Some(at) = cut {
+            self.progress.cut(assignment, at);
+            // The rest of the result set would have to be read to its end: a new connection is cheaper.
+            let fresh = connect_snapshot(&self.options).await?;
+            let old = std::mem::replace(conn, fresh);
+            drop(old);
+        }
+        let high = executed(conn).await.map_err(|e| self.failed(table, e))?;
+        Ok((rows, high))
+    }
+
+    /// The stream can run ahead of what a SELECT sees: a transaction is sent before its commit is visible.
+    async fn wait_until_visible(
+        &self,
+        conn: &mut mysql_async::Conn,
+        table: &SourceTable,
+        received: &GtidSet,
+    ) -> Result<()> {
+        let mut waited = false;
+        loop {
+            if received.is_subset(&executed(conn).await.map_err(|e| self.failed(table, e))?) {
+                return Ok(());
+            }
+            if !waited {
+                tracing::debug!(table = %table.name, "waiting until what the stream received is visible");
+                waited = true;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn failed(&self, table: &SourceTable, error: mysql_async::Error) -> Error {
+        { let error = classify(&self.options, error); Error::new(error.kind(), format!("while {} was copied", table.name)).with_source(error) }
+    }
+}
+
+/// `@@gtid_executed` as it is now.
+pub async fn executed(conn: &mut mysql_async::Conn) -> mysql_async::Result<GtidSet> {
+    let text: Option<String> = conn.query_first("SELECT @@GLOBAL.gtid_executed").await?;
+    text.unwrap_or_default()
+        .parse()
+        .map_err(|e| mysql_async::Error::Other(format!("gtid_executed: {e}").into()))
+}
+
+/// The key by which a table is cut.
+fn chunk_key(table: &SourceTable) -> ChunkKey {
+    ChunkKey {
+        table: table.name.clone(),
+        columns: table
+            .key
+            .iter()
+            .filter_map(|&slot| table.columns.get(slot))
+            .map(|c| c.column.clone())
+            .collect(),
+    }
+}
+
+/// The chunk's query: the plan's columns, then the key once more as bounds.
+fn select(table: &SourceTable, key: &ChunkKey, range: &Range) -> Result<String> {
+    let mut list: Vec<String> = table
+        .columns
+        .iter()
+        .map(|c| select_expression(&c.column))
+        .collect();
+    list.extend(key.expressions());
+    Ok(format!(
+        "SELECT {} FROM {} WHERE {} ORDER BY {}",
+        list.join(", "),
+        table.name.sql(),
+        key.condition(range)?,
+        key.order(),
+    ))
+}
+
+fn raw(row: mysql_async::Row) -> RawRow {
+    row.unwrap_raw()
+        .into_iter()
+        .map(|value| match value {
+            Some(mysql_async::Value::Bytes(bytes)) => Some(bytes),
+            _ => None,
+        })
+        .collect()
+}
+
+fn weight(row: &RawRow) -> usize {
+    row.iter()
+        .map(|v| v.as_ref().map_or(0, Vec::len) + 32)
+        .sum()
+}
+
+/// The view has ended: the daemon is stopping and says why itself.
+fn gone() -> Error {
+    Error::new(Kind::Internal, "the view has stopped")
+}
+
