@@ -239,6 +239,20 @@ fn many_findings_stay_bounded() {
 }
 
 #[test]
+fn many_unknown_fields_take_no_long_time() {
+    let fields: String = (0..300_000).map(|i| format!(",\"tabel{i}\": 1")).collect();
+    let text = format!("{{\"tables\": []{fields}}}");
+    let started = Instant::now();
+    let (_, found) = parse(&text, false);
+    assert_eq!(found.warning_count(), 300_000);
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[test]
 fn bytes_that_are_no_text_are_reported_with_their_offset() {
     let (contract, found) = parse_bytes(b"{\"tables\":\n \"\xff\"}", false);
     assert!(contract.is_none());

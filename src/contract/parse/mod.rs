@@ -9,6 +9,9 @@ mod read;
 mod table;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use super::diagnostic::{Diagnostics, Place};

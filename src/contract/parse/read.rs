@@ -226,7 +226,9 @@ impl<'t> Input<'t> {
             .iter()
             .map(|f| f.name)
             .filter(|n| !seen.contains(n));
-        let suggestion = guess::field(key, names);
+        // Beyond the limit nothing is shown, and comparing names would be most of the time.
+        let shown = self.found.error_count().max(self.found.warning_count()) < Diagnostics::LIMIT;
+        let suggestion = shown.then(|| guess::field(key, names)).flatten();
         let missing = suggestion
             .and_then(|s| fields.spec.field(s))
             .filter(|f| f.need == Need::Required);
