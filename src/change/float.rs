@@ -165,7 +165,11 @@ mod tests {
             if value.is_finite() {
                 let mut text = String::new();
                 write_f64(value, &mut text);
-                assert_eq!(text.parse::<f64>().unwrap().to_bits(), value.to_bits(), "seed {seed}");
+                assert_eq!(
+                    text.parse::<f64>().unwrap().to_bits(),
+                    value.to_bits(),
+                    "seed {seed}"
+                );
             }
         }
     }

@@ -6,8 +6,8 @@ mod float;
 mod text;
 mod value;
 
-pub(crate) use text::{padded, write_fraction};
 pub use text::{Textual, write_int, write_uint};
+pub(crate) use text::{padded, write_clock, write_date, write_fraction};
 pub use value::{Temporal, TimeOfDay, Value};
 
 /// One row, reduced to the columns that the plan uses, in the order of the plan's slots

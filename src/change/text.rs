@@ -85,7 +85,8 @@ pub(crate) fn write_fraction(micros: u32, fsp: u8, out: &mut String) {
     }
 }
 
-fn write_date(date: &Temporal, out: &mut String) {
+/// Appends `2024-01-31`.
+pub(crate) fn write_date(date: &Temporal, out: &mut String) {
     padded(u32::from(date.year), 4, out);
     out.push('-');
     padded(u32::from(date.month), 2, out);
@@ -108,7 +109,8 @@ fn write_time(time: &TimeOfDay, out: &mut String) {
     write_fraction(time.micros, time.fsp, out);
 }
 
-fn write_clock(hours: u32, minutes: u8, seconds: u8, out: &mut String) {
+/// Appends `10:20:30`.
+pub(crate) fn write_clock(hours: u32, minutes: u8, seconds: u8, out: &mut String) {
     padded(hours, 2, out);
     out.push(':');
     padded(u32::from(minutes), 2, out);
@@ -152,9 +154,16 @@ mod tests {
             fsp: 3,
         };
         assert_eq!(text(&Value::DateTime(moment)), "2024-02-09 03:04:05.007");
-        assert_eq!(text(&Value::Timestamp(Temporal { fsp: 0, ..moment })), "2024-02-09 03:04:05");
         assert_eq!(
-            text(&Value::DateTime(Temporal { fsp: 6, micros: 12, ..moment })),
+            text(&Value::Timestamp(Temporal { fsp: 0, ..moment })),
+            "2024-02-09 03:04:05"
+        );
+        assert_eq!(
+            text(&Value::DateTime(Temporal {
+                fsp: 6,
+                micros: 12,
+                ..moment
+            })),
             "2024-02-09 03:04:05.000012"
         );
         let time = TimeOfDay {
@@ -166,14 +175,23 @@ mod tests {
             fsp: 2,
         };
         assert_eq!(text(&Value::Time(time)), "-838:59:01.99");
-        assert_eq!(text(&Value::Time(TimeOfDay { hours: 5, ..TimeOfDay::default() })), "05:00:00");
+        assert_eq!(
+            text(&Value::Time(TimeOfDay {
+                hours: 5,
+                ..TimeOfDay::default()
+            })),
+            "05:00:00"
+        );
     }
 
     #[test]
     fn what_has_no_text() {
         let mut out = String::new();
         assert_eq!(Value::Null.write_text(&mut out), Textual::Null);
-        assert_eq!(Value::Bytes(Cow::Borrowed(b"a")).write_text(&mut out), Textual::Binary);
+        assert_eq!(
+            Value::Bytes(Cow::Borrowed(b"a")).write_text(&mut out),
+            Textual::Binary
+        );
         assert_eq!(out, "");
     }
 }
