@@ -3,7 +3,8 @@
 //! Both are shortest decimal text: a DOUBLE with as many digits as bring it back exactly, a FLOAT with at most six
 //! significant digits of its exact value. Plain notation is used while the number is neither very small
 //! (below 1e-15) nor an integer of more than 15 digits; beyond that `1.5e-16`, `1e15`, never with `+` or padding.
-//! Columns declared `FLOAT(M,D)` or `DOUBLE(M,D)` print D decimals instead, which no value knows by itself.
+//! Columns declared `FLOAT(M,D)` or `DOUBLE(M,D)` print exactly D decimals, which no value knows by itself: see
+//! [`write_fixed`].
 //!
 //! `tests/golden/float.tsv` holds what a server printed; the tests compare.
 
@@ -24,6 +25,44 @@ pub fn write_f32(value: f32, out: &mut String) {
 /// Appends a DOUBLE.
 pub fn write_f64(value: f64, out: &mut String) {
     write(value, None, out);
+}
+
+/// Appends a value of a column declared `FLOAT(M,D)` or `DOUBLE(M,D)`, `decimals` being D: the shortest text that
+/// brings the (double) value back, filled with zeros, or the exact value rounded where that text is longer.
+pub fn write_fixed(value: f64, decimals: u8, out: &mut String) {
+    let places = usize::from(decimals);
+    let mut text = Scientific::default();
+    let written = write!(text, "{:e}", value.abs());
+    if !value.is_finite() || written.is_err() {
+        out.push_str("nan");
+        return;
+    }
+    text.settle_tie(value.abs());
+    let (digits, point) = text.split();
+    let shown = digits.len() as i64 - i64::from(point);
+    if value == 0.0 || shown > places as i64 {
+        let _ = write!(out, "{value:.places$}");
+        return;
+    }
+    if value < 0.0 {
+        out.push('-');
+    }
+    let start = out.len();
+    if point <= 0 {
+        layout_plain_fraction(digits, point, out);
+    } else {
+        let (whole, fraction) = digits.split_at(digits.len().min(point as usize));
+        out.push_str(whole);
+        out.extend(std::iter::repeat_n('0', point as usize - whole.len()));
+        if places > 0 {
+            out.push('.');
+            out.push_str(fraction);
+        }
+    }
+    let have = out[start..]
+        .split_once('.')
+        .map_or(0, |(_, fraction)| fraction.len());
+    out.extend(std::iter::repeat_n('0', places - have));
 }
 
 fn write(value: f64, digits: Option<usize>, out: &mut String) {
@@ -67,9 +106,7 @@ fn layout(digits: &str, point: i32, out: &mut String) {
         }
         let _ = write!(out, "e{}", point - 1);
     } else if point <= 0 {
-        out.push_str("0.");
-        out.extend(std::iter::repeat_n('0', point.unsigned_abs() as usize));
-        out.push_str(digits);
+        layout_plain_fraction(digits, point, out);
     } else if has_fraction {
         let (whole, fraction) = digits.split_at(point as usize);
         out.push_str(whole);
@@ -79,6 +116,13 @@ fn layout(digits: &str, point: i32, out: &mut String) {
         out.push_str(digits);
         out.extend(std::iter::repeat_n('0', (point - count) as usize));
     }
+}
+
+/// `0.00ddd` for a point at or before the first digit.
+fn layout_plain_fraction(digits: &str, point: i32, out: &mut String) {
+    out.push_str("0.");
+    out.extend(std::iter::repeat_n('0', point.unsigned_abs() as usize));
+    out.push_str(digits);
 }
 
 /// `d.ddde-xx` on the stack, the point left out.
@@ -148,7 +192,11 @@ mod tests {
             let mut text = String::new();
             match width {
                 "32" => write_f32(f32::from_bits(bits as u32), &mut text),
-                _ => write_f64(f64::from_bits(bits), &mut text),
+                "64" => write_f64(f64::from_bits(bits), &mut text),
+                fixed => {
+                    let decimals = fixed.strip_prefix("fixed").unwrap().parse().unwrap();
+                    write_fixed(f64::from_bits(bits), decimals, &mut text);
+                }
             }
             assert_eq!(text, expected, "{width} bits {bits:x}");
             checked += 1;

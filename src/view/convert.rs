@@ -1,4 +1,16 @@
-//! One value into one attribute type. What each type takes from each value is the table in the README, "Values".
+//! One value into one attribute type.
+//!
+//! - **S** takes the text that MySQL prints; bytes have none.
+//! - **N** takes numbers, YEAR, BIT, text that is a number, and JSON scalars that are; always written in the one
+//!   canonical form. A zero date is left out; other dates and times are no numbers.
+//! - **B** takes bytes as they are and text as UTF-8.
+//! - **BOOL** takes numbers (not 0), `true`, `false`, `1`, `0` as text, and JSON's own.
+//! - **M** and **L** take a JSON object and a JSON array, nothing else.
+//! - **SS**, **NS**, **BS** take a JSON array of scalars, or text split at each `,`; bytes are one member of a BS.
+//!   What is there already is dropped, compared as DynamoDB compares; a set of nothing leaves the attribute out.
+//! - **NULL** is NULL whatever the value.
+//!
+//! JSON's `null` is NULL for all but S and B, which take the document's text.
 
 use std::borrow::Cow;
 

@@ -3,8 +3,9 @@
 //! A projection that needs its driving row only is stateless: before and after image give the mutations. A
 //! [`Projector`] computes them, each row by itself, without looking anything up.
 //!
-//! What the README calls "Values" is `convert`; DynamoDB's rules (sizes, keys, numbers, nesting) are checked while
-//! `item` writes, so that an item that leaves this module is one that DynamoDB takes.
+//! `evaluate` finds an attribute's value, `transform` and `date` change it, `convert` gives it its type. DynamoDB's rules
+//! (sizes, keys, numbers, nesting) are checked while `item` writes, so that an item that leaves this module is one that
+//! DynamoDB takes.
 
 mod convert;
 mod date;

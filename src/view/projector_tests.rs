@@ -13,6 +13,9 @@ use crate::plan::{
 use crate::schema::{Column, ColumnType, Generated, TableName};
 use crate::view::{Fault, source_key};
 
+#[path = "model_tests.rs"]
+mod model;
+
 fn place() -> Place {
     Place {
         span: 0..0,
