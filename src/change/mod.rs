@@ -6,8 +6,8 @@ mod float;
 mod text;
 mod value;
 
-pub use text::{Textual, write_int, write_uint};
 pub use float::write_fixed as write_fixed_float;
+pub use text::{Textual, write_int, write_uint};
 pub(crate) use text::{padded, write_clock, write_date, write_fraction};
 pub use value::{Temporal, TimeOfDay, Value};
 

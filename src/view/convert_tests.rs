@@ -298,7 +298,27 @@ fn members_named_twice_are_refused_in_foreign_text() {
 }
 
 #[test]
+fn names_that_dynamodb_refuses() {
+    let named = |length: usize| format!(r#"{{"x": {{"{}": 1}}}}"#, "n".repeat(length));
+    for (length, expected) in [
+        (0, Err(Fault::MemberName)),
+        (1, Ok(())),
+        (65_535, Ok(())),
+        (65_536, Err(Fault::MemberName)),
+    ] {
+        let written = json(&doc(&named(length)), AttributeType::M).map(|_| ());
+        assert_eq!(written, expected, "{length}");
+    }
+}
+
+#[test]
 fn depth_and_size_are_bounded() {
+    let holding = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+    assert!(json(&doc(&holding(MAX_DEPTH - 1)), AttributeType::L).is_ok());
+    assert_eq!(
+        json(&doc(&holding(MAX_DEPTH)), AttributeType::L),
+        Err(Fault::TooDeep)
+    );
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     assert!(json(&doc(&nested(MAX_DEPTH)), AttributeType::L).is_ok());
     assert_eq!(
@@ -364,7 +384,7 @@ fn tree() -> impl Strategy<Value = Tree> {
     leaf.prop_recursive(4, 40, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Tree::from),
-            prop::collection::btree_map(".{0,6}", inner, 0..6)
+            prop::collection::btree_map(".{1,6}", inner, 0..6)
                 .prop_map(|members| Tree::Object(members.into_iter().collect())),
         ]
     })

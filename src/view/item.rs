@@ -15,7 +15,10 @@ pub const MAX_ITEM_BYTES: usize = 400 * 1024;
 pub const MAX_PARTITION_KEY_BYTES: usize = 2048;
 /// A sort key's longest value in bytes.
 pub const MAX_SORT_KEY_BYTES: usize = 1024;
-/// How deep maps and lists may be nested.
+/// The longest name of an attribute or of a map's member in bytes; the empty name is refused too.
+pub const MAX_NAME_BYTES: usize = 65_535;
+/// How deep values may be nested: an attribute's own value is at level 1, the members of a map in it at level 2, and
+/// nothing, scalars included, may be at a level beyond this.
 pub const MAX_DEPTH: usize = 32;
 /// What DynamoDB adds for a map or a list.
 const CONTAINER_BYTES: usize = 3;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use ahash::AHashSet;
 
-use super::item::{ItemWriter, MAX_DEPTH};
+use super::item::{ItemWriter, MAX_DEPTH, MAX_NAME_BYTES};
 use super::number::Number;
 use super::reason::Fault;
 
@@ -128,8 +128,11 @@ impl<'a> Reader<'a> {
         depth: usize,
         writer: &mut ItemWriter,
     ) -> Result<(), Fault> {
+        // The attribute's own value is the first level, and a scalar takes a level as a map does.
+        if depth == MAX_DEPTH {
+            return Err(Fault::TooDeep);
+        }
         match self.peek() {
-            Some(b'{' | b'[') if depth == MAX_DEPTH => Err(Fault::TooDeep),
             Some(b'{') => self.object(foreign, depth + 1, writer),
             Some(b'[') => self.array(foreign, depth + 1, writer),
             _ => match self.scalar()? {
@@ -154,6 +157,9 @@ impl<'a> Reader<'a> {
         while self.more(first, b'}')? {
             let name = self.string()?;
             self.expect(b':')?;
+            if !(1..=MAX_NAME_BYTES).contains(&name.len()) {
+                return Err(Fault::MemberName);
+            }
             writer.member(first, &name)?;
             if foreign && !names.insert(name) {
                 return Err(Fault::DuplicateMember);

@@ -19,7 +19,9 @@ mod reason;
 mod source_key;
 mod transform;
 
-pub use item::{MAX_DEPTH, MAX_ITEM_BYTES, MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES};
+pub use item::{
+    MAX_DEPTH, MAX_ITEM_BYTES, MAX_NAME_BYTES, MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES,
+};
 pub use projector::{Outcome, Projector};
 pub use reason::{Fault, Reason};
 pub use source_key::source_key;

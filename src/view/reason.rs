@@ -44,6 +44,8 @@ pub enum Fault {
     InvalidJson,
     /// A JSON object that names one member twice.
     DuplicateMember,
+    /// A JSON object with a member whose name is empty or longer than 64 KB: DynamoDB refuses such names.
+    MemberName,
     /// Not a date, or not one in the format that the contract names.
     NotADate,
     /// A date with zero parts (`2024-00-00`) or one that does not exist has no instant.
@@ -69,6 +71,7 @@ impl Fault {
             Fault::WrongType { .. } => "wrong_type",
             Fault::InvalidJson => "invalid_json",
             Fault::DuplicateMember => "duplicate_member",
+            Fault::MemberName => "member_name",
             Fault::NotADate => "not_a_date",
             Fault::NoInstant => "no_instant",
             Fault::NotUuid => "not_uuid",
@@ -110,6 +113,9 @@ impl fmt::Display for Fault {
             }
             Fault::InvalidJson => f.write_str("the text is not valid JSON"),
             Fault::DuplicateMember => f.write_str("a JSON object names one member twice"),
+            Fault::MemberName => {
+                f.write_str("a JSON object has a member whose name is empty or longer than 64 KB")
+            }
             Fault::NotADate => f.write_str("the value is not a date in the expected format"),
             Fault::NoInstant => f.write_str(
                 "the date has parts that are zero or does not exist, so it is no instant",
