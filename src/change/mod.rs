@@ -2,8 +2,13 @@
 //!
 //! Snapshot and stream speak this one language, so that the same row gives the same item whichever way it came.
 
+mod float;
+mod text;
 mod value;
 
+pub use float::write_fixed as write_fixed_float;
+pub use text::{Textual, write_int, write_uint};
+pub(crate) use text::{padded, write_clock, write_date, write_fraction};
 pub use value::{Temporal, TimeOfDay, Value};
 
 /// One row, reduced to the columns that the plan uses, in the order of the plan's slots
