@@ -87,10 +87,13 @@ fn search(members: &[(Cow<'_, str>, Tree<'_>)], key: &str) -> Result<usize, usiz
 
 fn at<'t, 'a>(tree: &'t mut Tree<'a>, path: &[Leg<'_>]) -> Option<&'t mut Tree<'a>> {
     path.iter().try_fold(tree, |tree, leg| match (tree, leg) {
-        (Tree::Array(cells), Leg::Cell(index)) => cells.get_mut(*index),
         (Tree::Object(members), Leg::Member(key)) => {
             let index = search(members, key).ok()?;
             members.get_mut(index).map(|(_, value)| value)
+        }
+        (Tree::Array(cells), leg) => {
+            let index = leg.cell(cells.len())?;
+            cells.get_mut(index)
         }
         _ => None,
     })
@@ -99,7 +102,7 @@ fn at<'t, 'a>(tree: &'t mut Tree<'a>, path: &[Leg<'_>]) -> Option<&'t mut Tree<'
 fn insert<'a>(tree: &mut Tree<'a>, mut path: Vec<Leg<'a>>, value: Tree<'a>) -> Option<()> {
     let last = path.pop()?;
     match (at(tree, &path)?, last) {
-        (Tree::Array(cells), Leg::Cell(index)) => cells.insert(index.min(cells.len()), value),
+        (Tree::Array(cells), leg) => cells.insert(leg.gap(cells.len())?, value),
         (Tree::Object(members), Leg::Member(key)) => {
             let index = search(members, &key).err()?;
             members.insert(index, (key, value));
@@ -112,8 +115,9 @@ fn insert<'a>(tree: &mut Tree<'a>, mut path: Vec<Leg<'a>>, value: Tree<'a>) -> O
 fn remove(tree: &mut Tree<'_>, path: &[Leg<'_>]) -> Option<()> {
     let (last, parent) = path.split_last()?;
     match (at(tree, parent)?, last) {
-        (Tree::Array(cells), Leg::Cell(index)) if *index < cells.len() => {
-            cells.remove(*index);
+        (Tree::Array(cells), leg) => {
+            let index = leg.cell(cells.len())?;
+            cells.remove(index);
         }
         (Tree::Object(members), Leg::Member(key)) => {
             let index = search(members, key).ok()?;

@@ -9,6 +9,28 @@ use super::json::MAX_DEPTH;
 pub(super) enum Leg<'a> {
     Member(Cow<'a, str>),
     Cell(usize),
+    /// Counted from the last cell, which is 0.
+    FromLast(usize),
+}
+
+impl Leg<'_> {
+    /// The cell of an array of `length`, if there is such a cell.
+    pub fn cell(&self, length: usize) -> Option<usize> {
+        match self {
+            Leg::Member(_) => None,
+            Leg::Cell(index) => Some(*index).filter(|&index| index < length),
+            Leg::FromLast(back) => length.checked_sub(back.checked_add(1)?),
+        }
+    }
+
+    /// Where a new cell goes: beyond either end of the array it is put at that end.
+    pub fn gap(&self, length: usize) -> Option<usize> {
+        match self {
+            Leg::Member(_) => None,
+            Leg::Cell(index) => Some((*index).min(length)),
+            Leg::FromLast(back) => Some(length.saturating_sub(back.saturating_add(1))),
+        }
+    }
 }
 
 /// The steps of a path; `None` where it is not one that names a single place.
@@ -22,7 +44,7 @@ pub(super) fn parse(path: &[u8]) -> Option<Vec<Leg<'_>>> {
         rest = rest.trim_start_matches(' ');
         if let Some(after) = rest.strip_prefix('[') {
             let (number, after) = after.split_once(']')?;
-            legs.push(Leg::Cell(number.trim().parse().ok()?));
+            legs.push(cell(number.trim())?);
             rest = after;
         } else {
             let member = rest.strip_prefix('.')?.trim_start_matches(' ');
@@ -42,6 +64,17 @@ pub(super) fn parse(path: &[u8]) -> Option<Vec<Leg<'_>>> {
         }
     }
     Some(legs)
+}
+
+/// `3`, `last` or `last-3`.
+fn cell(text: &str) -> Option<Leg<'static>> {
+    let Some(back) = text.strip_prefix("last") else {
+        return Some(Leg::Cell(text.parse().ok()?));
+    };
+    match back.trim_start().strip_prefix('-') {
+        Some(back) => Some(Leg::FromLast(back.trim_start().parse().ok()?)),
+        None => back.is_empty().then_some(Leg::FromLast(0)),
+    }
 }
 
 /// A JSON string after its opening quote, and what follows the closing one.
@@ -115,6 +148,10 @@ mod tests {
             Some(vec![member("a\"b\\é😀/"), member("é")])
         );
         assert_eq!(parse(b"$.\"\""), Some(vec![member("")]));
+        assert_eq!(
+            parse(b"$[last][last-2]"),
+            Some(vec![Leg::FromLast(0), Leg::FromLast(2)])
+        );
     }
 
     #[test]
@@ -126,7 +163,7 @@ mod tests {
             "$.*",
             "$**.a",
             "$[*]",
-            "$[last]",
+            "$[last",
             "$[1",
             "$.\"a",
             "$[1 to 2]",

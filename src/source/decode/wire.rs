@@ -152,7 +152,9 @@ impl Wire {
 
     pub(super) fn class(self) -> Class {
         match self {
-            Wire::Int { .. } | Wire::Float | Wire::Double | Wire::Decimal { .. } => Class::Numeric,
+            Wire::Int { .. } | Wire::Float | Wire::Double | Wire::Decimal { .. } | Wire::Year => {
+                Class::Numeric
+            }
             Wire::Fixed { .. } | Wire::Variable { .. } | Wire::Blob { .. } => Class::Character,
             Wire::Enum { .. } => Class::Enum,
             Wire::Set { .. } => Class::Set,
