@@ -18,3 +18,4 @@ pub mod plan;
 pub mod position;
 pub mod schema;
 pub mod view;
+pub mod source;

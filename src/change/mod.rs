@@ -4,6 +4,8 @@
 
 mod float;
 mod text;
+pub mod charset;
+pub mod double;
 mod value;
 
 pub use float::write_fixed as write_fixed_float;
