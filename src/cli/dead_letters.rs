@@ -96,13 +96,16 @@ fn render_one(out: &mut String, letter: &DeadLetter) -> std::fmt::Result {
     writeln!(out, "{}  key {key}  → {}", letter.projection, letter.target)?;
     writeln!(out, "    {}", letter.reason)?;
     let at = match letter.position.as_str() {
-        "" => "in the snapshot",
-        position => position,
+        "" => "in the snapshot".to_string(),
+        position => format!("at {position}"),
+    };
+    let times = match letter.count {
+        1 => "once".to_string(),
+        n => format!("{n} times"),
     };
     writeln!(
         out,
-        "    seen {} times, last {} ago, at {at}",
-        letter.count,
+        "    seen {times}, last {} ago, {at}",
         status::ago(letter.last_seen_unix_ms)
     )
 }

@@ -173,10 +173,7 @@ fn a_password_in_the_settings_is_refused_and_never_shown() {
         let text = render(&problems(
             &GOOD.replace("[contract]", &format!("{broken}\n[contract]")),
         ));
-        assert!(
-            !text.contains("s3cret") || broken.starts_with("pasw"),
-            "{text}"
-        );
+        assert!(!text.contains("s3cret"), "{text}");
     }
     assert!(!format!("{:?}", good(GOOD).settings).contains("hunter2"));
 }

@@ -161,11 +161,7 @@ impl<'t> Walk<'t> {
         let length = self.text[start..end.min(line_end).max(start)]
             .chars()
             .count();
-        // A line that may hold a secret is not shown, whatever is wrong with it.
-        let secret = line.contains('@')
-            || line.contains("password")
-                && !line.contains("password_env")
-                && !line.contains("password_file");
+        let secret = may_hold_secret(line);
         self.problems.push(Problem {
             severity,
             message,
@@ -379,4 +375,18 @@ fn floor_boundary(text: &str, at: usize) -> usize {
         at -= 1;
     }
     at
+}
+
+/// A line that may hold a secret is not shown, whatever is wrong with it.
+fn may_hold_secret(line: &str) -> bool {
+    let key = line.split(['=', ':', ' ']).find(|word| !word.is_empty());
+    let key = key.unwrap_or_default().to_ascii_lowercase();
+    if key == "password_env" || key == "password_file" {
+        return false;
+    }
+    line.contains('@')
+        || ["pass", "pwd", "secret"]
+            .iter()
+            .any(|word| key.contains(word))
+        || strsim::damerau_levenshtein(&key, "password") <= 3
 }
