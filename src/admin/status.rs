@@ -95,12 +95,12 @@ impl From<&crate::error::Error> for Stopped {
     }
 }
 
-impl From<&crate::checkpoint::Checkpoint> for PositionStatus {
-    fn from(checkpoint: &crate::checkpoint::Checkpoint) -> Self {
+impl From<&crate::position::Position> for PositionStatus {
+    fn from(position: &crate::position::Position) -> Self {
         PositionStatus {
-            gtids: checkpoint.gtids_text(),
-            file: checkpoint.position.file.clone(),
-            offset: checkpoint.position.offset,
+            gtids: position.gtids.to_string(),
+            file: position.file.clone(),
+            offset: position.offset,
         }
     }
 }

@@ -12,7 +12,6 @@ mod dead_letter;
 mod files;
 mod frame;
 mod mirror;
-mod position_text;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -40,7 +39,6 @@ pub struct Checkpoint {
     /// [`FORMAT_VERSION`] of the writer.
     pub version: u32,
     /// Every transaction up to here is in DynamoDB.
-    #[serde(with = "position_text")]
     pub position: Position,
     /// Whose history the position belongs to.
     pub lineage: Lineage,
@@ -61,11 +59,6 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The position's GTIDs as MySQL writes them.
-    pub fn gtids_text(&self) -> String {
-        position_text::gtids_to_text(&self.position.gtids)
-    }
-
     /// A checkpoint of this version, taken now.
     pub fn new(position: Position, lineage: Lineage, plan_fingerprint: impl Into<String>) -> Self {
         Self {

@@ -1,5 +1,7 @@
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -7,9 +9,11 @@ use super::*;
 
 fn checkpoint(n: u64) -> Checkpoint {
     let position = Position {
+        gtids: format!("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-{}", n + 1)
+            .parse()
+            .unwrap(),
         file: "binlog.000001".into(),
         offset: n,
-        ..Position::default()
     };
     let lineage = Lineage {
         server_uuid: "3e11fa47-71ca-11e1-9e33-c80aa9429562".into(),
@@ -388,5 +392,80 @@ fn random_commits_and_reopenings_give_the_last_one() {
             assert_eq!(seen, letters, "seed {seed}, commit {n}");
             assert_eq!(store.dead_letter_count(), letters.len() as u64);
         }
+    }
+}
+
+const CHILD: &str = "PENSTOCK_TEST_COMMITS";
+
+/// Commits until it is killed, and tells each number once it is durable. Does nothing unless the next test starts it.
+#[test]
+fn commits_for_ever_as_a_child() {
+    let Some(dir) = std::env::var_os(CHILD) else {
+        return;
+    };
+    let (store, _) = Store::open(Path::new(&dir)).unwrap();
+    let start = match store.load() {
+        Loaded::Found(checkpoint) => checkpoint.position.offset,
+        Loaded::None => 0,
+    };
+    for n in start + 1.. {
+        let key = n.to_string();
+        let changes = [DeadLetterChange::Put(letter("p", &key))];
+        store.commit(&with_tables(n, 3), &changes).unwrap();
+        println!("\ncommitted {n}");
+    }
+}
+
+#[test]
+fn a_killed_process_leaves_its_last_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let seed = fastrand::u64(..);
+    let mut random = fastrand::Rng::with_seed(seed);
+    for round in 0..6 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "checkpoint::tests::commits_for_ever_as_a_child",
+                "--nocapture",
+            ])
+            .env(CHILD, dir.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut told = 0;
+        let wanted = random.u64(1..12);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut seen = 0;
+        while seen < wanted {
+            let line = lines.next().expect("the child ended by itself").unwrap();
+            if let Some(n) = line.strip_prefix("committed ") {
+                told = n.parse().unwrap();
+                seen += 1;
+            }
+        }
+        std::thread::sleep(std::time::Duration::from_micros(random.u64(..8_000)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        for n in lines
+            .map_while(Result::ok)
+            .filter_map(|l| l.strip_prefix("committed ")?.parse().ok())
+        {
+            told = n;
+        }
+        let (store, report) = open(&dir);
+        assert_eq!(report.rebuilt, None, "seed {seed}, round {round}");
+        let stored = found(&store);
+        let n = stored.position.offset;
+        // The one that was under way may have been finished.
+        assert!(
+            n == told || n == told + 1,
+            "seed {seed}, round {round}: {n}, told {told}"
+        );
+        assert!(
+            stored.snapshot.iter().all(|t| t.rows == n),
+            "seed {seed}, round {round}"
+        );
+        assert_eq!(store.dead_letter_count(), n, "seed {seed}, round {round}");
     }
 }

@@ -118,7 +118,11 @@ fn render_stored(checkpoint: Option<&Checkpoint>, dead_letters: u64) -> String {
         "checkpoint",
         &format!("{} ago", ago(checkpoint.saved_at_unix_ms)),
     );
-    let _ = line(&mut out, "position", &position(&checkpoint.into()));
+    let _ = line(
+        &mut out,
+        "position",
+        &position(&(&checkpoint.position).into()),
+    );
     let _ = line(&mut out, "dead letters", &dead_letters.to_string());
     let tables: Vec<TableStatus> = checkpoint.snapshot.iter().map(TableStatus::from).collect();
     render_tables(&mut out, &tables);
