@@ -10,9 +10,15 @@
 //!
 //! `change`, `schema`, `contract`, `plan` and `view` are pure: they do no I/O and import nothing that does.
 
+pub mod admin;
 pub mod change;
+pub mod checkpoint;
+pub mod cli;
+pub mod config;
 pub mod contract;
 pub mod error;
+pub mod metrics;
+pub mod phase;
 pub mod pipeline;
 pub mod plan;
 pub mod position;

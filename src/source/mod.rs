@@ -1,3 +1,25 @@
-//! MySQL as the source of changes.
+//! The MySQL side: connections, preflight, catalog, the binlog stream and its transactions.
+//!
+//! ```text
+//!  Options ──► connect (queries) ──► preflight, catalog, snapshot
+//!          └─► dump (replication protocol) ──► Stream (reconnects) ──► Assembler (decode thread) ──► StreamItem
+//! ```
 
+pub mod auth;
+pub mod catalog;
+pub mod connect;
+pub mod control;
 pub mod decode;
+pub mod dump;
+pub mod options;
+pub mod payload;
+pub mod preflight;
+pub mod snapshot;
+pub mod statement;
+pub mod stream;
+pub mod tls;
+pub mod transaction;
+mod tunnel;
+pub mod wire;
+
+pub use options::{Options, Secret, TlsMode};

@@ -1,0 +1,42 @@
+//! What the daemon answers about itself, over HTTP and over a Unix socket.
+//!
+//! Everybody who reaches `[metrics] listen` may ask `/metrics`, `/healthz`, `/readyz`, `/status` and `/`; no answer there holds a
+//! row value. `<state>/penstock.sock`, which only its owner can open, answers the same and the dead letters with their source keys.
+
+mod client;
+mod listen;
+mod router;
+mod status;
+#[cfg(test)]
+mod tests;
+
+pub use client::{Client, socket_path};
+pub use listen::{Servers, serve};
+pub use status::{
+    Gate, LagSeconds, PositionStatus, READY_LAG_SECONDS, Status, Stopped, TableStatus,
+};
+
+use futures_util::future::BoxFuture;
+
+use crate::checkpoint::DeadLetterPage;
+use crate::error::Result;
+
+/// Where the answers come from: the running daemon.
+pub trait StatusSource: Send + Sync + 'static {
+    /// What is known now, without waiting for anything; `caught_up` is ignored.
+    fn status(&self) -> Status;
+
+    /// Whether the snapshot is complete, nothing is in flight, and the stream is at the source's position **as read after
+    /// this was called**. False where the source does not answer.
+    fn caught_up(&self) -> BoxFuture<'_, bool>;
+
+    /// A page of dead letters, from `from` (a page's `next`) on.
+    fn dead_letters(
+        &self,
+        from: Option<String>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<DeadLetterPage>>;
+
+    /// Sets the gauges that change by themselves (ages), just before they are rendered.
+    fn refresh_metrics(&self) {}
+}

@@ -1,0 +1,672 @@
+//! The store: one sled tree, fsynced and mirrored with every commit.
+//!
+//! sled's own `flush` does not wait for the disk (it asks the kernel to start writing), so a commit syncs the file and its
+//! directory afterwards. A sled that does not open, or whose content does not decode, or that is behind
+//! its mirror, has lost something: it is set aside and rebuilt from the mirror, and the report says so.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::mirror::{self, Content, Letters, Mirror, Read};
+use super::{
+    AuditEntry, Checkpoint, DeadLetter, DeadLetterChange, DeadLetterPage, FORMAT_VERSION,
+    TableProgress, audit, dead_letter, files, frame, now_unix_ms,
+};
+use crate::error::{Error, Kind, Result};
+
+const HEAD: &[u8] = b"head";
+const TABLE: &[u8] = b"t";
+/// A page of dead letters, at most.
+const PAGE: usize = 1_000;
+const CACHE_BYTES: u64 = 4 << 20;
+
+/// The state directory of one daemon, locked for this process.
+pub struct Store {
+    dir: PathBuf,
+    db: sled::Db,
+    db_file: File,
+    mirror: Mirror,
+    committed: Mutex<Committed>,
+    _lock: File,
+}
+
+/// What [`Store::open`] had to do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OpenReport {
+    /// Where the damaged store was moved to, and why it could not be used; it was rebuilt from the mirror.
+    pub rebuilt: Option<Rebuilt>,
+    /// Why the mirror could not be used; it was written anew.
+    pub mirror_rewritten: Option<String>,
+}
+
+/// A store that was rebuilt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rebuilt {
+    pub reason: String,
+    /// `None` where there was nothing left to set aside.
+    pub set_aside: Option<PathBuf>,
+    /// Dead letters that the mirror knew of but did not hold.
+    pub lost_dead_letters: u64,
+}
+
+/// What the store holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Loaded {
+    /// Nothing yet: a first start, or after a reset.
+    None,
+    Found(Box<Checkpoint>),
+}
+
+/// The part of a checkpoint that is written with every commit; each table has a key of its own.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    format: u32,
+    generation: u64,
+    checkpoint: Option<Checkpoint>,
+    /// How many tables there must be.
+    tables: usize,
+}
+
+#[derive(Deserialize)]
+struct HeadFormat {
+    format: u32,
+}
+
+/// What the last commit left, so that a commit writes only what differs.
+#[derive(Default, Clone)]
+struct Committed {
+    generation: u64,
+    checkpoint: Option<Checkpoint>,
+    letters: u64,
+    /// A write failed: what the store holds is known again after it has been reopened.
+    unsure: bool,
+}
+
+/// Why a sled cannot be used.
+enum Damage {
+    /// It may be replaced by its mirror.
+    Unusable(String),
+    /// It must be left alone.
+    Refused(Error),
+}
+
+impl Store {
+    /// Opens the state directory, making it where it does not exist, and takes its lock.
+    ///
+    /// # Errors
+    /// `Store` where another process holds it, where neither the store nor its mirror can be read, or where a newer
+    /// version wrote it. Never "there is none" for something that could not be read.
+    pub fn open(dir: &Path) -> Result<(Store, OpenReport)> {
+        files::create_directory(dir)?;
+        let lock = files::lock(dir)?;
+        let mirror = Mirror::new(dir);
+        let mirrored = mirror.read();
+        if let Read::Newer(format) = mirrored {
+            return Err(newer(dir, format));
+        }
+        let mut report = OpenReport::default();
+        let sled_dir = dir.join("sled");
+        let opened = open_sled(&sled_dir).and_then(|db| {
+            let committed = read_all(&db)?;
+            not_behind(&committed, &mirrored)?;
+            Ok((db, committed))
+        });
+        let (db, committed) = match opened {
+            Ok(found) => found,
+            Err(Damage::Refused(error)) => return Err(error),
+            Err(Damage::Unusable(reason)) => {
+                let content = usable(dir, &reason, mirrored)?;
+                let (db, committed, rebuilt) = rebuild(dir, &mirror, content, reason)?;
+                report.rebuilt = Some(rebuilt);
+                let store = Store::assemble(dir, db, committed, mirror, lock)?;
+                store.sync()?;
+                store.write_mirror(&store.committed().clone(), true)?;
+                store.note_rebuilt(&report)?;
+                return Ok((store, report));
+            }
+        };
+        let store = Store::assemble(dir, db, committed, mirror, lock)?;
+        report.mirror_rewritten = store.catch_up_mirror(mirrored)?;
+        Ok((store, report))
+    }
+
+    /// Opens the state directory as [`open`](Self::open) does; where that is impossible because it cannot be read,
+    /// sets everything but the audit log aside and starts empty. For `run --resnapshot`.
+    pub fn start_over(dir: &Path) -> Result<(Store, OpenReport)> {
+        if let Ok((store, report)) = Store::open(dir) {
+            store.reset()?;
+            return Ok((store, report));
+        }
+        files::create_directory(dir)?;
+        let lock = files::lock(dir)?;
+        let stamp = now_unix_ms();
+        files::set_aside(&dir.join("sled"), stamp)?;
+        Mirror::new(dir).set_aside(stamp)?;
+        drop(lock);
+        Store::open(dir)
+    }
+
+    /// The last committed checkpoint.
+    pub fn load(&self) -> Loaded {
+        match &self.committed().checkpoint {
+            None => Loaded::None,
+            Some(checkpoint) => Loaded::Found(Box::new(checkpoint.clone())),
+        }
+    }
+
+    /// Makes a checkpoint and changes of dead letters durable, both or neither. When it returns, they survive a power
+    /// loss.
+    pub fn commit(&self, checkpoint: &Checkpoint, dead_letters: &[DeadLetterChange]) -> Result<()> {
+        let mut committed = self.committed();
+        let mut next = Committed {
+            generation: committed.generation + 1,
+            checkpoint: Some(checkpoint.clone()),
+            letters: committed.letters,
+            unsure: false,
+        };
+        let mut batch = sled::Batch::default();
+        put_tables(&mut batch, committed.checkpoint.as_ref(), Some(checkpoint))?;
+        next.letters = self.put_letters(&mut batch, dead_letters, committed.letters)?;
+        put_head(&mut batch, &next)?;
+        self.apply(&mut committed, batch)?;
+        *committed = next;
+        self.write_mirror(&committed, !dead_letters.is_empty())
+    }
+
+    /// Forgets the checkpoint and the dead letters; the audit log stays.
+    pub fn reset(&self) -> Result<()> {
+        let mut committed = self.committed();
+        let next = Committed {
+            generation: committed.generation + 1,
+            ..Committed::default()
+        };
+        let mut batch = sled::Batch::default();
+        put_tables(&mut batch, committed.checkpoint.as_ref(), None)?;
+        for key in self.db.scan_prefix(dead_letter::PREFIX).keys() {
+            batch.remove(key.map_err(|e| self.failed("read", e))?);
+        }
+        put_head(&mut batch, &next)?;
+        self.apply(&mut committed, batch)?;
+        *committed = next;
+        self.write_mirror(&committed, true)
+    }
+
+    /// How many dead letters there are.
+    pub fn dead_letter_count(&self) -> u64 {
+        self.committed().letters
+    }
+
+    /// At most `limit` dead letters (and never more than a thousand), from `from` on: `None`, or a page's `next`.
+    ///
+    /// # Errors
+    /// `Usage` where `from` is not a page's `next`.
+    pub fn dead_letters(&self, from: Option<&str>, limit: usize) -> Result<DeadLetterPage> {
+        let limit = limit.clamp(1, PAGE);
+        let start = match from {
+            None => dead_letter::PREFIX.to_vec(),
+            Some(text) => hex::decode(text)
+                .ok()
+                .filter(|key| key.starts_with(dead_letter::PREFIX))
+                .ok_or_else(|| {
+                    Error::new(
+                        Kind::Usage,
+                        "this is not the start of a page of dead letters",
+                    )
+                })?,
+        };
+        let mut page = DeadLetterPage {
+            total: self.dead_letter_count(),
+            ..DeadLetterPage::default()
+        };
+        for entry in self.db.range(start..) {
+            let (key, value) = entry.map_err(|e| self.failed("read", e))?;
+            if !key.starts_with(dead_letter::PREFIX) {
+                break;
+            }
+            if page.letters.len() == limit {
+                page.next = Some(hex::encode(&key));
+                break;
+            }
+            page.letters
+                .push(decode(&value).map_err(|reason| self.broken(&reason))?);
+        }
+        Ok(page)
+    }
+
+    /// Adds a line to the audit log.
+    pub fn audit(&self, action: &str, detail: &str) -> Result<()> {
+        let entry = AuditEntry {
+            at_unix_ms: now_unix_ms(),
+            action: action.to_string(),
+            detail: detail.to_string(),
+        };
+        audit::append(&self.dir.join("audit.log"), &entry)
+    }
+
+    /// The audit log, oldest first.
+    pub fn audit_log(&self) -> Result<Vec<AuditEntry>> {
+        audit::read(&self.dir.join("audit.log"))
+    }
+
+    fn assemble(
+        dir: &Path,
+        db: sled::Db,
+        committed: Committed,
+        mirror: Mirror,
+        lock: File,
+    ) -> Result<Store> {
+        let path = dir.join("sled").join("db");
+        let db_file = File::open(&path).map_err(|e| files::failed("open", &path, e))?;
+        Ok(Store {
+            dir: dir.to_path_buf(),
+            db,
+            db_file,
+            mirror,
+            committed: Mutex::new(committed),
+            _lock: lock,
+        })
+    }
+
+    fn committed(&self) -> MutexGuard<'_, Committed> {
+        // Set only after the store has taken a commit, so a panic elsewhere leaves it right.
+        self.committed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds the changes to the batch and returns how many letters there are afterwards.
+    fn put_letters(
+        &self,
+        batch: &mut sled::Batch,
+        changes: &[DeadLetterChange],
+        before: u64,
+    ) -> Result<u64> {
+        // A batch's own changes cannot be read back, so they are folded here first.
+        let mut folded: BTreeMap<Vec<u8>, (bool, Option<DeadLetter>)> = BTreeMap::new();
+        for change in changes {
+            let key = match change {
+                DeadLetterChange::Put(letter) => letter.store_key(),
+                DeadLetterChange::Clear {
+                    projection,
+                    source_key,
+                } => dead_letter::store_key(projection, source_key),
+            };
+            if !folded.contains_key(&key) {
+                let stored = self.read_letter(&key)?;
+                folded.insert(key.clone(), (stored.is_some(), stored));
+            }
+            if let Some((_, now)) = folded.get_mut(&key) {
+                *now = match (change, now.take()) {
+                    (DeadLetterChange::Put(letter), Some(earlier)) => {
+                        Some(letter.clone().after(&earlier))
+                    }
+                    (DeadLetterChange::Put(letter), None) => Some(letter.clone()),
+                    (DeadLetterChange::Clear { .. }, _) => None,
+                };
+            }
+        }
+        let mut count = before;
+        for (key, (was_there, now)) in folded {
+            match (&now, was_there) {
+                (Some(_), false) => count += 1,
+                (None, true) => count = count.saturating_sub(1),
+                _ => {}
+            }
+            match now {
+                Some(letter) => batch.insert(key, frame::seal(&mirror::json(&letter)?)),
+                None => batch.remove(key),
+            }
+        }
+        Ok(count)
+    }
+
+    fn read_letter(&self, key: &[u8]) -> Result<Option<DeadLetter>> {
+        match self.db.get(key).map_err(|e| self.failed("read", e))? {
+            None => Ok(None),
+            Some(value) => decode(&value)
+                .map(Some)
+                .map_err(|reason| self.broken(&reason)),
+        }
+    }
+
+    fn apply(&self, committed: &mut Committed, batch: sled::Batch) -> Result<()> {
+        if committed.unsure {
+            return Err(Error::new(
+                Kind::Store,
+                format!("an earlier write to {} failed", self.dir.display()),
+            )
+            .with_remedy(
+                "see to the disk, then restart penstock: it goes on from the last commit",
+            ));
+        }
+        let written = self
+            .db
+            .apply_batch(batch)
+            .and_then(|()| self.db.flush().map(drop))
+            .map_err(|e| self.failed("write", e))
+            .and_then(|()| self.sync());
+        committed.unsure = written.is_err();
+        written
+    }
+
+    /// Waits until what sled has written is on disk: its log, the values that it keeps in files of their own, and the directory.
+    fn sync(&self) -> Result<()> {
+        let dir = self.dir.join("sled");
+        self.db_file
+            .sync_all()
+            .map_err(|e| files::failed("sync", &dir.join("db"), e))?;
+        let blobs = dir.join("blobs");
+        if let Ok(entries) = std::fs::read_dir(&blobs) {
+            let mut any = false;
+            for path in entries.flatten().map(|entry| entry.path()) {
+                // One that is gone by now was collected, and is not needed.
+                if let Ok(file) = File::open(&path) {
+                    file.sync_all()
+                        .map_err(|e| files::failed("sync", &path, e))?;
+                    any = true;
+                }
+            }
+            if any {
+                files::sync_directory(&blobs)?;
+            }
+        }
+        files::sync_directory(&dir)
+    }
+
+    fn write_mirror(&self, committed: &Committed, letters: bool) -> Result<()> {
+        if letters {
+            self.mirror.write_letters(&Letters {
+                total: committed.letters,
+                letters: self.first_letters()?,
+            })?;
+        }
+        self.mirror.write(&Content {
+            generation: committed.generation,
+            checkpoint: committed.checkpoint.clone(),
+            dead_letters: committed.letters,
+        })
+    }
+
+    fn first_letters(&self) -> Result<Vec<DeadLetter>> {
+        self.db
+            .scan_prefix(dead_letter::PREFIX)
+            .values()
+            .take(mirror::LETTERS)
+            .map(|value| {
+                let value = value.map_err(|e| self.failed("read", e))?;
+                decode(&value).map_err(|reason| self.broken(&reason))
+            })
+            .collect()
+    }
+
+    /// A crash may fall between the store and its mirror; says why, where the mirror was not merely one behind.
+    fn catch_up_mirror(&self, mirrored: Read<Content>) -> Result<Option<String>> {
+        let committed = self.committed().clone();
+        if committed.generation == 0 {
+            return Ok(None);
+        }
+        let why = match mirrored {
+            Read::Found(content) if content.generation == committed.generation => return Ok(None),
+            Read::Found(_) | Read::Newer(_) => None,
+            Read::Missing => Some("it was missing".to_string()),
+            Read::Unreadable(reason) => Some(reason),
+        };
+        self.write_mirror(&committed, true)?;
+        Ok(why)
+    }
+
+    fn note_rebuilt(&self, report: &OpenReport) -> Result<()> {
+        match &report.rebuilt {
+            Some(rebuilt) => self.audit("store rebuilt from its mirror", &rebuilt.reason),
+            None => Ok(()),
+        }
+    }
+
+    fn failed(&self, what: &str, error: sled::Error) -> Error {
+        Error::new(
+            Kind::Store,
+            format!("could not {what} the store in {}", self.dir.display()),
+        )
+        .with_source(error)
+    }
+
+    fn broken(&self, reason: &str) -> Error {
+        Error::new(
+            Kind::Store,
+            format!("the store in {} is damaged: {reason}", self.dir.display()),
+        )
+        .with_remedy("restart penstock: it rebuilds the store from its mirror")
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("dir", &self.dir)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Opens sled; on damaged files it may panic rather than return an error, and that is an answer too.
+fn open_sled(dir: &Path) -> Result<sled::Db, Damage> {
+    let config = sled::Config::default()
+        .path(dir)
+        .cache_capacity(CACHE_BYTES)
+        .flush_every_ms(None);
+    match catch_unwind(AssertUnwindSafe(|| config.open())) {
+        Ok(Ok(db)) => Ok(db),
+        // Permissions or a full disk: the data may be whole.
+        Ok(Err(sled::Error::Io(e)))
+            if matches!(
+                e.kind(),
+                std::io::ErrorKind::PermissionDenied
+                    | std::io::ErrorKind::StorageFull
+                    | std::io::ErrorKind::ReadOnlyFilesystem
+            ) || e.to_string().contains("could not acquire lock") =>
+        {
+            Err(Damage::Refused(files::failed("open", dir, e)))
+        }
+        Ok(Err(e)) => Err(Damage::Unusable(format!("it does not open: {e}"))),
+        Err(_) => Err(Damage::Unusable("it does not open".to_string())),
+    }
+}
+
+/// Reads everything once, so that damage is found now and not in the middle of a migration.
+fn read_all(db: &sled::Db) -> Result<Committed, Damage> {
+    match catch_unwind(AssertUnwindSafe(|| read_committed(db))) {
+        Ok(answer) => answer,
+        Err(_) => Err(Damage::Unusable("it cannot be read".to_string())),
+    }
+}
+
+fn read_committed(db: &sled::Db) -> Result<Committed, Damage> {
+    let unusable = |e: sled::Error| Damage::Unusable(format!("it cannot be read: {e}"));
+    let mut committed = Committed::default();
+    let Some(bytes) = db.get(HEAD).map_err(unusable)? else {
+        return match db.iter().next() {
+            None => Ok(committed),
+            Some(_) => Err(Damage::Unusable("its head is missing".to_string())),
+        };
+    };
+    let format: HeadFormat = decode(&bytes).map_err(Damage::Unusable)?;
+    if format.format > FORMAT_VERSION {
+        return Err(Damage::Refused(newer(
+            Path::new("the store"),
+            format.format,
+        )));
+    }
+    let head: Head = decode(&bytes).map_err(Damage::Unusable)?;
+    let mut tables: Vec<TableProgress> = Vec::new();
+    for entry in db.scan_prefix(TABLE) {
+        let (_, value) = entry.map_err(unusable)?;
+        tables.push(decode(&value).map_err(Damage::Unusable)?);
+    }
+    if tables.len() != head.tables {
+        return Err(Damage::Unusable(
+            "a table's progress is missing".to_string(),
+        ));
+    }
+    for entry in db.scan_prefix(dead_letter::PREFIX) {
+        let (_, value) = entry.map_err(unusable)?;
+        decode::<DeadLetter>(&value).map_err(Damage::Unusable)?;
+        committed.letters += 1;
+    }
+    committed.generation = head.generation;
+    committed.checkpoint = head.checkpoint.map(|mut checkpoint| {
+        checkpoint.snapshot = tables;
+        checkpoint
+    });
+    Ok(committed)
+}
+
+/// The mirror is written after the store: a store behind it has lost commits that were acknowledged.
+fn not_behind(committed: &Committed, mirrored: &Read<Content>) -> Result<(), Damage> {
+    match mirrored {
+        Read::Found(content) if content.generation > committed.generation => {
+            Err(Damage::Unusable(format!(
+                "it has lost commits: it is at {}, its mirror at {}",
+                committed.generation, content.generation
+            )))
+        }
+        // An empty store beside a mirror that was written and cannot be read is not a first start.
+        Read::Unreadable(reason) if committed.generation == 0 => Err(Damage::Unusable(format!(
+            "it is empty, though its mirror was written (and {reason})"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn usable(dir: &Path, reason: &str, mirrored: Read<Content>) -> Result<Content> {
+    let mirror = match mirrored {
+        Read::Found(content) => return Ok(content),
+        Read::Missing => "it is missing".to_string(),
+        Read::Newer(format) => return Err(newer(dir, format)),
+        Read::Unreadable(reason) => reason,
+    };
+    Err(Error::new(
+        Kind::Store,
+        format!(
+            "neither the store nor its mirror in {} can be read: the store: {reason}; checkpoint.json: {mirror}",
+            dir.display()
+        ),
+    )
+    .with_remedy(
+        "put the directory back from a backup, or start over with `penstock run --resnapshot` (it sets the unreadable files aside)",
+    ))
+}
+
+/// Sets the damaged sled aside and fills a new one from the mirror, atomically.
+fn rebuild(
+    dir: &Path,
+    mirror: &Mirror,
+    content: Content,
+    reason: String,
+) -> Result<(sled::Db, Committed, Rebuilt)> {
+    let sled_dir = dir.join("sled");
+    let set_aside = files::set_aside(&sled_dir, now_unix_ms())?;
+    let letters = match mirror.read_letters() {
+        Read::Found(letters) => letters.letters,
+        Read::Missing | Read::Newer(_) | Read::Unreadable(_) => Vec::new(),
+    };
+    let db = open_sled(&sled_dir).map_err(|damage| match damage {
+        Damage::Refused(error) => error,
+        Damage::Unusable(why) => Error::new(
+            Kind::Store,
+            format!("a new store in {}: {why}", dir.display()),
+        ),
+    })?;
+    let count = letters.len() as u64;
+    let mut checkpoint = content.checkpoint;
+    if let Some(checkpoint) = &mut checkpoint {
+        checkpoint.verify_owed = true;
+    }
+    let committed = Committed {
+        generation: content.generation + 1,
+        checkpoint,
+        letters: count,
+        unsure: false,
+    };
+    let mut batch = sled::Batch::default();
+    put_tables(&mut batch, None, committed.checkpoint.as_ref())?;
+    for letter in &letters {
+        batch.insert(letter.store_key(), frame::seal(&mirror::json(letter)?));
+    }
+    put_head(&mut batch, &committed)?;
+    db.apply_batch(batch)
+        .and_then(|()| db.flush().map(drop))
+        .map_err(|e| {
+            Error::new(
+                Kind::Store,
+                format!("could not rebuild the store in {}", dir.display()),
+            )
+            .with_source(e)
+        })?;
+    let rebuilt = Rebuilt {
+        reason,
+        set_aside,
+        lost_dead_letters: content.dead_letters.saturating_sub(count),
+    };
+    Ok((db, committed, rebuilt))
+}
+
+fn put_head(batch: &mut sled::Batch, committed: &Committed) -> Result<()> {
+    let head = Head {
+        format: FORMAT_VERSION,
+        generation: committed.generation,
+        tables: committed
+            .checkpoint
+            .as_ref()
+            .map_or(0, |checkpoint| checkpoint.snapshot.len()),
+        checkpoint: committed.checkpoint.as_ref().map(|checkpoint| Checkpoint {
+            snapshot: Vec::new(),
+            ..checkpoint.clone()
+        }),
+    };
+    batch.insert(HEAD, frame::seal(&mirror::json(&head)?));
+    Ok(())
+}
+
+/// Writes the tables that differ, and removes those that are no more.
+fn put_tables(
+    batch: &mut sled::Batch,
+    old: Option<&Checkpoint>,
+    new: Option<&Checkpoint>,
+) -> Result<()> {
+    let old = old.map_or(&[][..], |checkpoint| &checkpoint.snapshot);
+    let new = new.map_or(&[][..], |checkpoint| &checkpoint.snapshot);
+    for (n, table) in new.iter().enumerate() {
+        if old.get(n) != Some(table) {
+            batch.insert(table_key(n), frame::seal(&mirror::json(table)?));
+        }
+    }
+    for n in new.len()..old.len() {
+        batch.remove(table_key(n));
+    }
+    Ok(())
+}
+
+/// By place in the list, so that the order comes back too.
+fn table_key(n: usize) -> Vec<u8> {
+    [TABLE, &(n as u64).to_be_bytes()].concat()
+}
+
+fn decode<T: for<'de> Deserialize<'de>>(framed: &[u8]) -> Result<T, String> {
+    let payload = frame::open(framed).ok_or("a checksum does not hold")?;
+    serde_json::from_slice(payload).map_err(|_| "an entry does not decode".to_string())
+}
+
+fn newer(place: &Path, format: u32) -> Error {
+    Error::new(
+        Kind::Store,
+        format!(
+            "{} was written by a newer penstock (format {format}, this one knows {FORMAT_VERSION})",
+            place.display()
+        ),
+    )
+    .with_remedy("run the newer version again; an older one must not go on from it")
+}

@@ -1,0 +1,82 @@
+//! `penstock check`
+
+use std::fmt::Write as _;
+
+use super::seams::{self, Area, Finding, Section};
+use super::{Answer, Cli, Format, Outcome, output, runtime, settings};
+use crate::config::Severity;
+
+pub(super) fn run(cli: &Cli, offline: bool, strict: bool) -> Outcome {
+    let settings = settings(cli)?;
+    let sections = runtime()?.block_on(seams::check(&settings, offline))?;
+    if cli.format == Format::Json {
+        output::print_json(&sections)?;
+    } else {
+        output::print(&render(&sections))?;
+    }
+    Ok(answer(&sections, strict))
+}
+
+/// A wrong contract is wrong input (2); what is wrong on either side is a failed check (1).
+pub(super) fn answer(sections: &[Section], strict: bool) -> Answer {
+    let bad = |section: &&Section| {
+        section
+            .findings
+            .iter()
+            .any(|f| strict || f.severity == Severity::Error)
+    };
+    let mut answer = Answer::Done;
+    for section in sections.iter().filter(bad) {
+        match section.area {
+            Area::Contract => return Answer::Wrong,
+            Area::MySql | Area::DynamoDb => answer = Answer::Failed,
+        }
+    }
+    answer
+}
+
+pub(super) fn render(sections: &[Section]) -> String {
+    let mut out = String::new();
+    let (mut errors, mut warnings) = (0, 0);
+    for section in sections {
+        let mark = if section.findings.is_empty() {
+            "ok"
+        } else {
+            ""
+        };
+        let line = format!("{:<10}{}  {mark}", section.area.title(), section.subject);
+        out.push_str(line.trim_end());
+        out.push('\n');
+        for finding in &section.findings {
+            match finding.severity {
+                Severity::Error => errors += 1,
+                Severity::Warning => warnings += 1,
+            }
+            // Writing to a String cannot fail.
+            let _ = render_finding(&mut out, finding);
+        }
+    }
+    let _ = match (errors, warnings) {
+        (0, 0) => writeln!(out, "everything is right"),
+        _ => writeln!(out, "errors: {errors}, warnings: {warnings}"),
+    };
+    out
+}
+
+fn render_finding(out: &mut String, finding: &Finding) -> std::fmt::Result {
+    if let Some(rendered) = &finding.rendered {
+        return writeln!(out, "{}", rendered.trim_end());
+    }
+    let severity = match finding.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    writeln!(out, "  {severity}: {}", finding.message)?;
+    if let Some(place) = &finding.place {
+        writeln!(out, "    --> {place}")?;
+    }
+    for line in finding.help.iter().flat_map(|h| h.lines()) {
+        writeln!(out, "    {line}")?;
+    }
+    Ok(())
+}

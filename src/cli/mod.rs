@@ -1,0 +1,72 @@
+//! The command line: what can be asked of penstock, and how it answers.
+//!
+//! Results go to stdout, everything else to stderr. Exit status: 0 done; 1 failed; 2 wrong usage, settings or contract;
+//! 3 the answer is no.
+
+mod args;
+mod check;
+mod dead_letters;
+mod demo;
+mod explain;
+mod logging;
+mod output;
+mod provision;
+mod run;
+pub mod seams;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use args::{Cli, Command, DeadLetters, DemoOptions, Format, RunOptions};
+pub use output::{Answer, Failure, Outcome};
+
+use crate::config::{self, Settings};
+use crate::error::{Error, Kind, Result};
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    // clap answers wrong usage itself, with status 2.
+    let cli = Cli::parse();
+    logging::init(matches!(cli.command, Command::Run(_) | Command::Demo(_)));
+    output::exit(cli.format, dispatch(&cli))
+}
+
+/// Runs one command.
+fn dispatch(cli: &Cli) -> Outcome {
+    let mermaid_for = matches!(cli.command, Command::Explain { .. });
+    if cli.format == Format::Mermaid && !mermaid_for {
+        return Err(Error::new(Kind::Usage, "--format mermaid is for `explain` only").into());
+    }
+    match &cli.command {
+        Command::Check { offline, strict } => check::run(cli, *offline, *strict),
+        Command::Explain { offline } => explain::run(cli, *offline),
+        Command::Provision { yes } => provision::run(cli, *yes),
+        Command::Run(options) => run::run(cli, options),
+        Command::Status => status::run(cli),
+        Command::DeadLetters(DeadLetters::List { limit, from }) => {
+            dead_letters::list(cli, *limit, from.as_deref())
+        }
+        Command::Demo(options) => demo::run(options),
+    }
+}
+
+/// The settings of this command line; their warnings go to stderr.
+fn settings(cli: &Cli) -> Result<Settings, Failure> {
+    let loaded = config::load(&cli.config).map_err(Failure::Settings)?;
+    if !loaded.warnings.is_empty() {
+        eprint!("{}", config::render(&loaded.warnings));
+    }
+    Ok(loaded.settings)
+}
+
+/// The runtime that a command waits on.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::new(Kind::Internal, "cannot start the runtime").with_source(e))
+}

@@ -1,0 +1,160 @@
+//! `penstock.toml`: what a person decided, checked as a whole.
+//!
+//! [`load`] walks the file by hand, so that it tells every problem at once, each with its place and its cure, refuses keys that it
+//! does not know, and never shows a secret. Relative paths are relative to the file.
+
+mod problem;
+mod secret;
+mod sections;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use problem::{Problem, Severity, render};
+pub use secret::Secret;
+
+/// The settings, complete and within their ranges.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The file that they come from.
+    pub file: PathBuf,
+    pub source: Source,
+    pub target: Target,
+    /// The contract's file.
+    pub contract: PathBuf,
+    /// The state directory.
+    pub state: PathBuf,
+    /// Where `/metrics`, `/status` and the rest are served.
+    pub listen: SocketAddr,
+    pub snapshot: Snapshot,
+    pub pipeline: Pipeline,
+    pub mapping: Mapping,
+    pub sink: Sink,
+}
+
+/// `[source]`: the MySQL server.
+#[derive(Debug, Clone)]
+pub struct Source {
+    pub host: String,
+    pub port: u16,
+    pub user: String,
+    /// `None` logs in without a password.
+    pub password: Option<Secret>,
+    /// The database that unqualified tables of the contract are in.
+    pub database: String,
+    pub tls: Tls,
+    /// Certificates (PEM) to trust instead of the system's.
+    pub tls_ca: Option<PathBuf>,
+    /// `None` derives one from the host and the settings.
+    pub server_id: Option<u32>,
+}
+
+/// How a connection to MySQL is encrypted; the words are those of MySQL's `--ssl-mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    Disabled,
+    /// Encrypted where the server offers it.
+    Preferred,
+    Required,
+    /// The certificate is signed by a trusted authority.
+    VerifyCa,
+    /// … and is made out to the host.
+    VerifyIdentity,
+}
+
+/// `[target]`: DynamoDB.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub endpoint: Endpoint,
+    /// `None` leaves it to AWS's own settings.
+    pub region: Option<String>,
+    /// Put before every table's name.
+    pub table_prefix: String,
+}
+
+/// What answers as DynamoDB.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// The server inside this process, on this port of 127.0.0.1 (0 takes a free one).
+    Embedded { port: u16 },
+    /// An `http` or `https` URL.
+    Url(String),
+    /// AWS.
+    Aws,
+}
+
+/// `[snapshot]`: the copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Chunks that are read at the same time, each on a connection of its own.
+    pub workers: usize,
+    /// Rows in a chunk.
+    pub chunk_rows: usize,
+}
+
+/// `[pipeline]`: what may be under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pipeline {
+    /// The budget of the queues between MySQL and DynamoDB, in bytes.
+    pub memory_bytes: usize,
+}
+
+/// `[mapping]`: what holds for all items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mapping {
+    /// NULL becomes DynamoDB's NULL; else the attribute is left out.
+    pub write_nulls: bool,
+}
+
+/// `[sink]`: requests to DynamoDB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sink {
+    /// How long one request may take.
+    pub request_timeout: Duration,
+}
+
+/// Settings that can be used, and what is still to be said about them.
+#[derive(Debug)]
+pub struct Loaded {
+    pub settings: Settings,
+    /// Warnings only.
+    pub warnings: Vec<Problem>,
+}
+
+/// Reads and checks a settings file, and the secrets that it names.
+///
+/// # Errors
+/// All problems, warnings included, in the order of their places.
+pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(path, &text, &|name| std::env::var(name).ok()),
+        Err(e) => Err(vec![
+            Problem::of_file(path, format!("the settings cannot be read: {e}")).with_help(
+                "name the file with --config; config/penstock.toml is a complete example",
+            ),
+        ]),
+    }
+}
+
+/// [`load`] for a text; `environment` answers for `password_env`.
+pub fn parse(
+    path: &Path,
+    text: &str,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, Vec<Problem>> {
+    let mut walk = walk::Walk::new(path, text);
+    let settings = sections::read(&mut walk, environment);
+    let mut problems = walk.into_problems();
+    problems.sort_by_key(|p| (p.line, p.column));
+    match settings {
+        Some(settings) if problems.iter().all(|p| p.severity == Severity::Warning) => Ok(Loaded {
+            settings,
+            warnings: problems,
+        }),
+        _ => Err(problems),
+    }
+}
