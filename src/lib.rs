@@ -12,6 +12,7 @@
 
 pub mod change;
 pub mod contract;
+pub mod demo;
 pub mod error;
 pub mod pipeline;
 pub mod plan;
