@@ -98,18 +98,18 @@ async fn the_oracle_and_a_scan_have_one_form() {
     let mut conn = database.conn().await;
     let sql = "SELECT CONCAT('T#', id) AS `PK`, id AS `SK:N`, d AS `d:N`, s AS `s:S`, b AS `b:B`, l AS `l:SS`, j AS `j:J`, id = 1 AS `one:BOOL` FROM t";
     let mut oracle = Oracle::new();
-    oracle.add(&mut conn, "T", &["PK", "SK"], sql).await;
+    oracle.add(&mut conn, "Things", &["PK", "SK"], sql).await;
     assert_eq!(oracle::select(&mut conn, &["PK", "SK"], sql).await.len(), 2);
 
     for target in [Target::dynoxide(), Target::dynalite().await] {
         target
-            .create_table("T", &[("PK", "S"), ("SK", "N")])
+            .create_table("Things", &[("PK", "S"), ("SK", "N")])
             .await
             .expect("a table");
         let j = json!({"M": {"t": {"BOOL": true}, "a": {"L": [{"N": "1"}, {"NULL": true}, {"S": "z"}]}}});
         let first = json!({"PK": {"S": "T#1"}, "SK": {"N": "1"}, "d": {"N": "1.5"}, "s": {"S": "Zoë"}, "b": {"B": "AP8A"},
             "l": {"SS": ["y", "x"]}, "j": j, "one": {"BOOL": true}});
-        target.put("T", first).await.expect("a put");
+        target.put("Things", first).await.expect("a put");
         let missing = items::difference(oracle.tables(), &target.scan_all().await, 10)
             .expect("the second item is missing");
         assert!(
@@ -118,7 +118,7 @@ async fn the_oracle_and_a_scan_have_one_form() {
         );
         let second =
             json!({"PK": {"S": "T#2"}, "SK": {"N": "2"}, "s": {"S": ""}, "one": {"BOOL": false}});
-        target.put("T", second).await.expect("a put");
+        target.put("Things", second).await.expect("a put");
         items::compare(oracle.tables(), &target.scan_all().await);
     }
 }
@@ -128,15 +128,15 @@ async fn the_oracle_and_a_scan_have_one_form() {
 async fn a_scan_reads_all_pages() {
     let target = Target::dynoxide();
     target
-        .create_table("P", &[("id", "N")])
+        .create_table("Pages", &[("id", "N")])
         .await
         .expect("a table");
     for id in 0..12 {
         let item = json!({"id": {"N": id.to_string()}, "text": {"S": "x".repeat(300_000)}});
-        target.put("P", item).await.expect("a put");
+        target.put("Pages", item).await.expect("a put");
     }
     let tables: Tables = target.scan_all().await;
-    assert_eq!(tables["P"].len(), 12);
+    assert_eq!(tables["Pages"].len(), 12);
 }
 
 /// A crash of the server keeps its data, and a server of one's own ends with its owner.
