@@ -78,6 +78,20 @@ impl Default for Sizes {
 }
 
 impl Sizes {
+    /// About `rows` rows in all, at least a handful in each table, in the proportions of the default.
+    pub fn of(rows: u32) -> Sizes {
+        let share = |part: u64| {
+            u32::try_from(u64::from(rows) * part / 31)
+                .unwrap_or(u32::MAX)
+                .max(5)
+        };
+        Sizes {
+            users: share(5),
+            products: share(2),
+            orders: share(6),
+        }
+    }
+
     /// Very few rows, for tests that look at every one of them.
     pub const SMALL: Sizes = Sizes {
         users: 50,
@@ -383,6 +397,19 @@ mod tests {
             rows += statement.rows;
         }
         assert!((25_000..40_000).contains(&rows), "{rows} rows");
+    }
+
+    #[test]
+    fn a_shop_of_any_size_has_about_that_many_rows() {
+        for wanted in [1_000_u32, 40_000, 100_000] {
+            let rows: u64 = statements(Sizes::of(wanted), 3).map(|s| s.rows).sum();
+            let wanted = u64::from(wanted);
+            assert!(
+                rows.abs_diff(wanted) < wanted / 10,
+                "{rows} rows for {wanted}"
+            );
+        }
+        assert_eq!(Sizes::of(0).users, 5);
     }
 
     #[test]
