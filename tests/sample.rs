@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::items::{self, Tables};
 use crate::support::mysql::Server;
 use crate::support::oracle::{self, Oracle};
+use crate::support::shop;
 use crate::support::target::Target;
 
 #[tokio::test]
@@ -53,6 +54,15 @@ async fn the_shop_loads_and_the_load_changes_it() {
         .expect("the count")
         .expect("a row");
     assert_eq!(orphans, 0, "an order's items follow it");
+
+    let rows = "SELECT (SELECT COUNT(*) FROM users) + (SELECT COUNT(*) FROM orders) + (SELECT COUNT(*) FROM order_items)";
+    let rows: Option<usize> = conn.query_first(rows).await.expect("the count");
+    let expected = shop::expected(&mut conn).await;
+    assert_eq!(
+        Some(expected["Shop"].len()),
+        rows,
+        "one item for each row, none shares a key"
+    );
 }
 
 #[tokio::test]

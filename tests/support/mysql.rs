@@ -70,10 +70,10 @@ impl Server {
             .expect("scripts/mysql can be run");
         let input = guard.stdin.take();
         let mut line = String::new();
-        let output = guard.stdout.take().expect("a pipe");
+        let output = guard.stdout.take();
         // The script's process lives on with this pipe closed: it writes nothing more.
-        BufReader::new(output).read_line(&mut line).ok()?;
-        if line.trim_end() != "ready" {
+        let read = output.map_or(Ok(0), |output| BufReader::new(output).read_line(&mut line));
+        if read.is_err() || line.trim_end() != "ready" {
             let _ = guard.wait();
             return None;
         }

@@ -47,6 +47,10 @@ impl Oracle {
     pub fn tables(&self) -> &Tables {
         &self.tables
     }
+
+    pub fn into_tables(self) -> Tables {
+        self.tables
+    }
 }
 
 /// The items of one query.
