@@ -16,6 +16,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod config;
 pub mod contract;
+pub mod demo;
 pub mod error;
 pub mod metrics;
 pub mod phase;

@@ -1,0 +1,58 @@
+//! What the integration tests stand on: real servers, the daemon as a process, and an oracle.
+
+#![allow(dead_code)] // every test uses a part of it
+
+pub mod daemon;
+pub mod http;
+pub mod items;
+pub mod mysql;
+pub mod oracle;
+pub mod shop;
+pub mod target;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The folder of the crate.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// One of the scripts.
+pub fn script(name: &str) -> PathBuf {
+    root().join("scripts").join(name)
+}
+
+/// A port of 127.0.0.1 on which nobody listens now. It can be taken until it is used: callers try again.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind(("127.0.0.1", 0))
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port on 127.0.0.1")
+        .port()
+}
+
+/// Asks again and again until the answer is there; panics with `what` when it is not in time.
+pub async fn eventually<T>(
+    what: &str,
+    timeout: Duration,
+    mut ask: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(begin.elapsed() < timeout, "not within {timeout:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The seed of a random test: PENSTOCK_SEED, or a new one; printed, so that a failure can be repeated.
+pub fn seed() -> u64 {
+    let seed = match std::env::var("PENSTOCK_SEED") {
+        Ok(text) => text.parse().expect("PENSTOCK_SEED is a number"),
+        Err(_) => fastrand::u64(..),
+    };
+    println!("PENSTOCK_SEED={seed}");
+    seed
+}
