@@ -9,6 +9,7 @@ pub mod auth;
 pub mod catalog;
 pub mod connect;
 pub mod control;
+pub mod decode;
 pub mod dump;
 pub mod options;
 pub mod payload;
@@ -21,3 +22,6 @@ mod tunnel;
 pub mod wire;
 
 pub use options::{Options, Secret, TlsMode};
+
+#[cfg(test)]
+mod live_tests;
