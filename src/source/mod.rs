@@ -23,3 +23,6 @@ mod tunnel;
 pub mod wire;
 
 pub use options::{Options, Secret, TlsMode};
+
+#[cfg(test)]
+mod live_tests;

@@ -1,1 +1,339 @@
-//! (to come)
+//! The stream that does not end: a dump that is opened again after every break, and the decode thread behind it.
+//!
+//! The task reads events and hands them to the decode thread through a bounded channel, under a budget of bytes that
+//! is given back when an event has been decoded. After a break it asks the decode thread what is complete, compares
+//! that with the server (lineage, purged binlogs), and goes on there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError};
+use mysql_async::prelude::Queryable;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::connect;
+use super::dump::Dump;
+use super::options::Options;
+use super::transaction::{Assembler, Output};
+use crate::error::{Directive, Error, Kind, Result};
+use crate::position::GtidSet;
+
+/// The first and the longest pause between two attempts; each is drawn between zero and its bound.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long a transaction that was sent early may take until the server counts it as executed; semi-sync waits 10 s
+/// for a replica unless it is told otherwise.
+const EARLY_SECONDS: u32 = 20;
+/// A budget's permit is this many bytes, so that any event fits the semaphore's counter.
+const PERMIT: usize = 64;
+
+/// What travels to the decode thread.
+pub enum Delivery {
+    /// One event; the permit goes back when it is dropped.
+    Event {
+        bytes: Bytes,
+        permit: OwnedSemaphorePermit,
+    },
+    /// The connection is gone; the answer is what is complete.
+    Disconnected { reply: oneshot::Sender<GtidSet> },
+}
+
+/// Limits of what is between the network and the decode thread.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// Bytes of events under way; one event may exceed it.
+    pub bytes: usize,
+    pub events: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            bytes: 32 << 20,
+            events: 16_384,
+        }
+    }
+}
+
+/// What the stream is doing, for the status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StreamState {
+    Connecting,
+    /// Events flow, or heartbeats; the server's UUID.
+    Streaming { server_uuid: String },
+    /// The last attempt failed; the next one comes by itself.
+    Waiting { reason: String, attempts: u32 },
+}
+
+/// The reading half.
+pub struct Stream {
+    options: Options,
+    server_id: u32,
+    received: GtidSet,
+    sender: Sender<Delivery>,
+    budget: Arc<Semaphore>,
+    permits: u32,
+    state: watch::Sender<StreamState>,
+    cancel: CancellationToken,
+}
+
+impl Stream {
+    /// A stream that goes on after `received`, the channel's end for the decode thread, and the state to watch.
+    pub fn new(
+        options: Options,
+        server_id: u32,
+        received: GtidSet,
+        budget: Budget,
+        cancel: CancellationToken,
+    ) -> (Self, Receiver<Delivery>, watch::Receiver<StreamState>) {
+        let (sender, receiver) = crossbeam_channel::bounded(budget.events.max(1));
+        let permits = u32::try_from((budget.bytes / PERMIT).max(1)).unwrap_or(u32::MAX / 8);
+        let (state, watch) = watch::channel(StreamState::Connecting);
+        let stream = Self {
+            options,
+            server_id,
+            received,
+            sender,
+            budget: Arc::new(Semaphore::new(permits as usize)),
+            permits,
+            state,
+            cancel,
+        };
+        (stream, receiver, watch)
+    }
+
+    /// Runs until it is cancelled (`Ok`), or an error that only a person can cure. Unavailable servers are tried
+    /// again for ever.
+    pub async fn run(mut self) -> Result<()> {
+        let cancel = self.cancel.clone();
+        let mut attempts = 0;
+        loop {
+            let ended = tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Ok(()),
+                ended = self.connected(&mut attempts) => ended,
+            };
+            let Err(error) = ended else { return Ok(()) };
+            if error.directive() != Directive::Retry {
+                return Err(error);
+            }
+            attempts += 1;
+            tracing::warn!(attempts, error = %error, remedy = error.remedy(), "the binlog stream broke");
+            self.state.send_replace(StreamState::Waiting {
+                reason: error.to_string(),
+                attempts,
+            });
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Ok(()),
+                synced = self.synchronize() => match synced {
+                    Some(received) => self.received = received,
+                    None => return Ok(()),
+                },
+            }
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Ok(()),
+                () = tokio::time::sleep(pause(attempts)) => {}
+            }
+        }
+    }
+
+    /// One connection, to its end. `Ok` only when the decode thread is gone.
+    async fn connected(&mut self, attempts: &mut u32) -> Result<()> {
+        let server_uuid = check_history(&self.options, &self.received).await?;
+        let mut dump = Dump::start(&self.options, &self.received, self.server_id).await?;
+        self.state.send_replace(StreamState::Streaming { server_uuid });
+        loop {
+            let bytes = dump.next().await?;
+            *attempts = 0;
+            let weight = u32::try_from(bytes.len() / PERMIT + 1).unwrap_or(u32::MAX);
+            let weight = weight.min(self.permits);
+            let permit = Arc::clone(&self.budget).acquire_many_owned(weight).await;
+            let Ok(permit) = permit else { return Ok(()) };
+            if !self.deliver(Delivery::Event { bytes, permit }).await {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for room without blocking the runtime; `false` when the decode thread is gone.
+    async fn deliver(&self, delivery: Delivery) -> bool {
+        let mut delivery = match self.sender.try_send(delivery) {
+            Ok(()) => return true,
+            Err(TrySendError::Disconnected(_)) => return false,
+            Err(TrySendError::Full(back)) => back,
+        };
+        loop {
+            let sender = self.sender.clone();
+            let sent = tokio::task::spawn_blocking(move || {
+                sender.send_timeout(delivery, Duration::from_millis(100))
+            });
+            delivery = match sent.await {
+                Ok(Ok(())) => return true,
+                Ok(Err(SendTimeoutError::Timeout(back))) => back,
+                Ok(Err(SendTimeoutError::Disconnected(_))) | Err(_) => return false,
+            };
+        }
+    }
+
+    /// Tells the decode thread of the break; what is complete by then.
+    async fn synchronize(&self) -> Option<GtidSet> {
+        let (reply, answer) = oneshot::channel();
+        if !self.deliver(Delivery::Disconnected { reply }).await {
+            return None;
+        }
+        answer.await.ok()
+    }
+}
+
+/// Full jitter: anything between zero and a bound that doubles.
+fn pause(attempts: u32) -> Duration {
+    let bound = FIRST_PAUSE
+        .saturating_mul(1 << attempts.saturating_sub(1).min(16))
+        .min(LONGEST_PAUSE);
+    bound.mul_f64(fastrand::f64())
+}
+
+/// Compares what we have received with the server's history; gives the server's UUID.
+async fn check_history(options: &Options, received: &GtidSet) -> Result<String> {
+    let mut conn = connect::connect(options).await?;
+    let mut history = history(options, &mut conn).await?;
+    let early = received.difference(&history.executed);
+    if !early.is_empty() {
+        // A transaction is sent before it is in gtid_executed (with semi-sync long before): it gets the time.
+        let wait = format!("SELECT WAIT_FOR_EXECUTED_GTID_SET('{early}', {EARLY_SECONDS})");
+        conn.query_drop(wait)
+            .await
+            .map_err(|e| connect::classify(options, e))?;
+        history = self::history(options, &mut conn).await?;
+    }
+    let _ = conn.disconnect().await;
+    compare(received, &history.executed, &history.purged, &history.server_uuid)?;
+    Ok(history.server_uuid)
+}
+
+struct History {
+    executed: GtidSet,
+    purged: GtidSet,
+    server_uuid: String,
+}
+
+async fn history(options: &Options, conn: &mut mysql_async::Conn) -> Result<History> {
+    let row: Option<(String, String, String)> = conn
+        .query_first("SELECT @@GLOBAL.gtid_executed, @@GLOBAL.gtid_purged, @@GLOBAL.server_uuid")
+        .await
+        .map_err(|e| connect::classify(options, e))?;
+    let (executed, purged, server_uuid) = row.ok_or_else(|| {
+        let message = format!("MySQL at {} did not tell its GTIDs", options.address());
+        Error::new(Kind::SourceUnavailable, message)
+    })?;
+    Ok(History {
+        executed: set(&executed)?,
+        purged: set(&purged)?,
+        server_uuid,
+    })
+}
+
+fn set(text: &str) -> Result<GtidSet> {
+    text.parse().map_err(|e| {
+        Error::new(Kind::SourceSettings, "the server's GTIDs cannot be read").with_source(e)
+    })
+}
+
+/// Whether a server with this history can go on after `received`.
+pub fn compare(
+    received: &GtidSet,
+    executed: &GtidSet,
+    purged: &GtidSet,
+    server_uuid: &str,
+) -> Result<()> {
+    if !received.is_subset(executed) {
+        let extra = received.difference(executed);
+        return Err(Error::new(
+            Kind::LineageDiffers,
+            format!(
+                "the server {server_uuid} lacks {} transactions that were received before ({})",
+                extra.count(),
+                shortened(&extra)
+            ),
+        ));
+    }
+    if !purged.is_subset(received) {
+        let missing = purged.difference(received);
+        return Err(Error::new(
+            Kind::SourcePurged,
+            format!(
+                "the server {server_uuid} has purged {} transactions that were not received yet ({})",
+                missing.count(),
+                shortened(&missing)
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn shortened(set: &GtidSet) -> String {
+    let text = set.to_string();
+    let mut short: String = text.chars().take(200).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// The decode thread: takes deliveries until the stream ends (`Ok`), or an event cannot be replicated.
+pub fn decode(
+    deliveries: &Receiver<Delivery>,
+    assembler: &mut Assembler,
+    out: &mut Output<'_>,
+) -> Result<()> {
+    for delivery in deliveries {
+        match delivery {
+            Delivery::Event { bytes, permit } => {
+                assembler.event(bytes, out)?;
+                drop(permit);
+            }
+            Delivery::Disconnected { reply } => {
+                assembler.disconnected(out)?;
+                let _ = reply.send(assembler.completed().clone());
+            }
+        }
+    }
+    assembler.disconnected(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gtids(text: &str) -> GtidSet {
+        let a = "11111111-1111-1111-1111-111111111111";
+        format!("{a}:{text}").parse().expect("a set")
+    }
+
+    #[test]
+    fn histories_are_compared() {
+        let kind = |received: &GtidSet, executed: &GtidSet, purged: &GtidSet| {
+            compare(received, executed, purged, "x").map_err(|e| e.kind())
+        };
+        let none = GtidSet::new();
+        assert_eq!(kind(&gtids("1-5"), &gtids("1-9"), &none), Ok(()));
+        assert_eq!(kind(&gtids("1-5"), &gtids("1-9"), &gtids("1-5")), Ok(()));
+        assert_eq!(kind(&gtids("1-10"), &gtids("1-9"), &none), Err(Kind::LineageDiffers));
+        assert_eq!(kind(&gtids("1-5"), &gtids("1-9"), &gtids("1-6")), Err(Kind::SourcePurged));
+        assert_eq!(kind(&none, &gtids("1-9"), &gtids("1")), Err(Kind::SourcePurged));
+        assert_eq!(kind(&gtids("1-5:t:1"), &gtids("1-9"), &none), Err(Kind::LineageDiffers));
+    }
+
+    #[test]
+    fn pauses_grow_to_a_bound() {
+        for attempts in 1..60 {
+            assert!(pause(attempts) <= LONGEST_PAUSE);
+        }
+        let longest = (0..200).map(|_| pause(1)).max().expect("some");
+        assert!(longest <= FIRST_PAUSE);
+    }
+}
