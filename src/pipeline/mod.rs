@@ -1,8 +1,38 @@
 //! From items to lanes: mutations in order, bounded in items and bytes, and what is durable.
+//!
+//! One thread pushes mutations into the [`Feed`], sequence by sequence. Each key belongs to one lane, a task that has at
+//! most one request under way; while it waits for the answer the lane's newer mutations gather, and of several for one
+//! key only the last is written. [`Progress`] tells which sequences are durable: always a prefix, never with a gap.
+//!
+//! ```text
+//!  view ──► Feed ──► lane ──► Writer ──► DynamoDB
+//!  (thread)   ▲       │ ╲
+//!             │       │  late requests keep their keys blocked
+//!          budget ◄───┴──► tracker ──► Progress
+//! ```
+
+mod budget;
+mod feed;
+mod lane;
+mod slots;
+mod tracker;
+mod writer;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use feed::{Closed, Feed};
+pub use tracker::{Control, Durable, Gauges, Left, Progress, Rejection};
+pub use writer::{Batch, Fate, MAX_REQUEST_BYTES, MAX_REQUEST_ITEMS, Outcome, Writer};
 
 use crate::plan::{ProjectionId, TargetId};
 
@@ -53,4 +83,83 @@ impl Mutation {
         };
         item + self.key.0.len() + self.origin.source_key.len() + 160
     }
+}
+
+/// How much may be under way, and how long the target may refuse.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Number of lanes, that is of requests at the same time; at least 1.
+    pub lanes: usize,
+    /// Most mutations that are accepted and not durable.
+    pub max_items: usize,
+    /// Most bytes ([`Mutation::weight`]) that are accepted and not durable. A mutation heavier than this passes alone.
+    pub max_bytes: usize,
+    /// Most sequences whose completion has not been handed out by [`Progress::next`].
+    pub max_open_sequences: usize,
+    /// Backoff after a round in which nothing could be written: a random time up to `base * 2^n`, `cap` at most.
+    pub backoff_base: Duration,
+    pub backoff_cap: Duration,
+    /// A lane that has not written anything for so long, although it tried, stops the pipeline.
+    pub retry_for: Duration,
+    /// How long a request whose answer was lost may still be applied by the target.
+    pub late_after: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            lanes: 16,
+            max_items: 50_000,
+            max_bytes: 128 << 20,
+            max_open_sequences: 20_000,
+            backoff_base: Duration::from_millis(25),
+            backoff_cap: Duration::from_secs(5),
+            retry_for: Duration::from_secs(15 * 60),
+            late_after: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Starts the lanes on `runtime`. The [`Feed`] goes to the thread that makes the mutations, [`Progress`] to the task
+/// that commits what is durable; `C` is what a sequence carries from the one to the other. Dropping the feed ends the
+/// pipeline once everything accepted is durable.
+pub fn start<C: Send + 'static>(
+    options: Options,
+    writer: Arc<impl Writer>,
+    runtime: &Handle,
+) -> (Feed<C>, Progress<C>) {
+    let budget = Arc::new(budget::Budget::new(
+        options.max_items,
+        options.max_bytes,
+        options.max_open_sequences,
+    ));
+    let stop = CancellationToken::new();
+    let depth = Arc::new(AtomicUsize::new(0));
+    let tracker = Arc::new(tracker::Tracker::new(
+        Arc::clone(&budget),
+        stop.clone(),
+        Arc::clone(&depth),
+    ));
+    let tasks = TaskTracker::new();
+    let options = Arc::new(options);
+    let lanes = (0..options.lanes.max(1))
+        .map(|_| {
+            let (sender, inbox) = tokio::sync::mpsc::unbounded_channel();
+            let lane = lane::Lane::new(
+                inbox,
+                Arc::clone(&writer),
+                Arc::clone(&tracker) as Arc<dyn tracker::Acknowledge>,
+                Arc::clone(&budget),
+                Arc::clone(&options),
+                Arc::clone(&depth),
+            );
+            tasks.spawn_on(lane.run(stop.clone()), runtime);
+            sender
+        })
+        .collect();
+    tasks.close();
+    (
+        Feed::new(lanes, budget, Arc::clone(&tracker)),
+        Progress::new(tracker),
+    )
 }

@@ -1,0 +1,168 @@
+//! The hand-over from the thread that makes mutations to the lanes: the one place where a thread meets the runtime.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ahash::RandomState;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::budget::Budget;
+use super::tracker::{Control, Tracker};
+use super::{Key, Mutation, Sequence};
+use crate::plan::TargetId;
+
+/// Mutations that wait for the hand-over, over all lanes.
+const HAND_OVER: usize = 64;
+
+/// A mutation on its way to its lane.
+pub(super) struct Fed {
+    pub sequence: Sequence,
+    pub mutation: Mutation,
+}
+
+/// The pipeline takes no more: it was aborted, or it has stopped with an error, which `Progress` tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed;
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the pipeline has stopped")
+    }
+}
+
+impl std::error::Error for Closed {}
+
+/// Where mutations go in. Owned by one thread, which it blocks when the budgets are used up.
+///
+/// The order is strict: `open`, any number of `push`, `close`, and again. A sequence that is never closed is never
+/// durable, nor is any after it.
+pub struct Feed<C> {
+    lanes: Vec<UnboundedSender<Vec<Fed>>>,
+    /// For each lane, what waits for the hand-over.
+    local: Vec<Vec<Fed>>,
+    waiting: usize,
+    hasher: RandomState,
+    next: Sequence,
+    open: Option<Sequence>,
+    /// Pushed under the open sequence and not yet told to the tracker.
+    untold: usize,
+    budget: Arc<Budget>,
+    tracker: Arc<Tracker<C>>,
+}
+
+impl<C> Feed<C> {
+    pub(super) fn new(
+        lanes: Vec<UnboundedSender<Vec<Fed>>>,
+        budget: Arc<Budget>,
+        tracker: Arc<Tracker<C>>,
+        ) -> Self {
+        Self {
+            local: lanes.iter().map(|_| Vec::new()).collect(),
+            lanes,
+            waiting: 0,
+            // Fixed, so that a key is on the same lane in every run: easier to reason about, and nothing depends on it.
+            hasher: RandomState::with_seeds(0x70, 0x65, 0x6e, 0x73),
+            next: 1,
+            open: None,
+            untold: 0,
+            budget,
+            tracker,
+        }
+    }
+
+    /// Opens the next sequence; blocks while too many are not durable. A sequence left open is continued.
+    pub fn open(&mut self) -> Sequence {
+        if let Some(open) = self.open {
+            return open;
+        }
+        while !self.budget.try_take_sequence() && !self.budget.is_closed() {
+            self.budget.wait_for_sequence();
+        }
+        let sequence = self.next;
+        self.next += 1;
+        self.open = Some(sequence);
+        self.tracker.open(sequence);
+        sequence
+    }
+
+    /// Hands a mutation in under the open sequence `sequence`. Blocks while the budgets are used up.
+    pub fn push(&mut self, sequence: Sequence, mutation: Mutation) -> Result<(), Closed> {
+        debug_assert_eq!(self.open, Some(sequence), "push outside of the sequence");
+        let weight = mutation.weight();
+        while !self.budget.try_take(weight) {
+            // What waits here holds budget: it has to be under way before we may wait for it.
+            self.flush();
+            self.budget.wait_for_item(weight);
+            if self.budget.is_closed() {
+                return Err(Closed);
+            }
+        }
+        let lane = self.lane(mutation.target, &mutation.key);
+        if let Some(local) = self.local.get_mut(lane) {
+            local.push(Fed { sequence, mutation });
+        }
+        self.waiting += 1;
+        self.untold += 1;
+        if self.waiting >= HAND_OVER {
+            self.flush();
+        }
+        if self.budget.is_closed() {
+            return Err(Closed);
+        }
+        Ok(())
+    }
+
+    /// Closes the sequence: when all of its mutations and all sequences before it are durable, `Progress` gives
+    /// `completion`.
+    pub fn close(&mut self, sequence: Sequence, completion: C) {
+        debug_assert_eq!(self.open, Some(sequence), "close of another sequence");
+        self.flush();
+        self.open = None;
+        self.tracker.close(sequence, completion);
+    }
+
+    /// Stops the lanes at once; what is not durable stays so. `Progress` ends.
+    pub fn abort(&self) {
+        self.tracker.end();
+    }
+
+    /// A handle for whoever watches or drains.
+    pub fn control(&self) -> Control
+    where
+        C: Send + 'static,
+    {
+        Control::new(Arc::clone(&self.tracker) as _)
+    }
+
+    fn lane(&self, target: TargetId, key: &Key) -> usize {
+        let hash = self.hasher.hash_one((target.0, key.0.as_ref()));
+        usize::try_from(hash % self.lanes.len().max(1) as u64).unwrap_or_default()
+    }
+
+    fn flush(&mut self) {
+        if self.untold > 0
+            && let Some(open) = self.open
+        {
+            // Told before the lanes can acknowledge.
+            self.tracker.add(open, self.untold);
+            self.untold = 0;
+        }
+        if self.waiting == 0 {
+            return;
+        }
+        self.waiting = 0;
+        for (local, lane) in self.local.iter_mut().zip(&self.lanes) {
+            if !local.is_empty() {
+                // A lane that is gone has been stopped: the budget is closed then, and the next push says so.
+                let _ = lane.send(std::mem::take(local));
+            }
+        }
+    }
+}
+
+impl<C> Drop for Feed<C> {
+    fn drop(&mut self) {
+        self.flush();
+        self.tracker.no_more();
+    }
+}

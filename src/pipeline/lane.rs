@@ -1,0 +1,292 @@
+//! A lane: one task, one request at a time, for the keys that hash to it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio_util::sync::CancellationToken;
+
+use super::budget::Budget;
+use super::feed::Fed;
+use super::slots::{Pending, Slots, Superseded};
+use super::tracker::{Acknowledge, Held, Rejection};
+use super::writer::{Batch, Fate, Writer};
+use super::{Options, Sequence};
+use crate::error::{Error, Kind, Result};
+
+/// A lane that cannot write says so this often.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
+
+pub(super) struct Lane<W> {
+    inbox: UnboundedReceiver<Vec<Fed>>,
+    /// The feed is gone and the inbox empty.
+    inbox_ended: bool,
+    slots: Slots,
+    writer: Arc<W>,
+    tracker: Arc<dyn Acknowledge>,
+    budget: Arc<Budget>,
+    options: Arc<Options>,
+    patience: Patience,
+    /// Shared by all lanes; `counted` is this lane's part.
+    depth: Arc<AtomicUsize>,
+    counted: usize,
+}
+
+/// Consecutive rounds in which nothing could be written.
+#[derive(Default)]
+struct Patience {
+    rounds: u32,
+    since: Option<Instant>,
+    complained: Option<Instant>,
+}
+
+impl<W: Writer> Lane<W> {
+    pub fn new(
+        inbox: UnboundedReceiver<Vec<Fed>>,
+        writer: Arc<W>,
+        tracker: Arc<dyn Acknowledge>,
+        budget: Arc<Budget>,
+        options: Arc<Options>,
+        depth: Arc<AtomicUsize>,
+    ) -> Self {
+        Self {
+            inbox,
+            inbox_ended: false,
+            slots: Slots::new(options.late_after),
+            writer,
+            tracker,
+            budget,
+            options,
+            patience: Patience::default(),
+            depth,
+            counted: 0,
+        }
+    }
+
+    /// Runs until the feed is gone and everything is written, or until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            result = self.work() => {
+                if let Err(error) = result {
+                    self.tracker.fail(error);
+                }
+            }
+        }
+    }
+
+    async fn work(&mut self) -> Result<()> {
+        loop {
+            self.receive_what_is_there();
+            self.slots.release(Instant::now());
+            let batch = self.slots.take_batch();
+            if !batch.is_empty() {
+                self.round(batch).await?;
+            } else if self.inbox_ended && self.slots.owes_nothing() {
+                return Ok(());
+            } else {
+                self.wait().await;
+            }
+        }
+    }
+
+    fn receive_what_is_there(&mut self) {
+        loop {
+            match self.inbox.try_recv() {
+                Ok(fed) => self.accept(fed),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    self.inbox_ended = true;
+                    break;
+                }
+            }
+        }
+        self.count();
+    }
+
+    /// Waits for mutations, or until a blocked key may go on.
+    async fn wait(&mut self) {
+        let release = self.slots.next_release();
+        let released = async {
+            match release {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            fed = self.inbox.recv(), if !self.inbox_ended => match fed {
+                Some(fed) => self.accept(fed),
+                None => self.inbox_ended = true,
+            },
+            () = released => {}
+        }
+    }
+
+    fn accept(&mut self, fed: Vec<Fed>) {
+        let mut freed = Freed::default();
+        for Fed { sequence, mutation } in fed {
+            freed.add(self.slots.insert(sequence, mutation));
+        }
+        self.give_back(freed, Vec::new(), Held::default());
+    }
+
+    /// One request, and what follows from its answer.
+    async fn round(&mut self, pending: Vec<Pending>) -> Result<()> {
+        let (writes, debts): (Vec<_>, Vec<_>) = pending.into_iter().map(Pending::split).unzip();
+        let batch = Batch { writes };
+        let outcome = self.writer.write(&batch).await?;
+        if outcome.fates.len() != debts.len() {
+            return Err(Error::new(
+                Kind::Internal,
+                "the writer answered for another number of items than it was given",
+            ));
+        }
+        let now = Instant::now();
+        let mut freed = Freed::default();
+        let mut rejected = Vec::new();
+        let mut held = Held::default();
+        let (mut progress, mut refused) = (false, false);
+        let pending = batch.writes.into_iter().zip(debts).map(Pending::join);
+        // Backwards: what comes again goes to the front of the queue, and keeps its order there.
+        for (pending, fate) in pending.zip(outcome.fates).rev() {
+            match fate {
+                Fate::Written => {
+                    progress = true;
+                    self.slots.done(&pending, now);
+                    freed.items += pending.owed().len();
+                    freed.bytes += pending.mutation.weight();
+                    freed.settled.extend_from_slice(pending.owed());
+                }
+                Fate::Rejected(reason) => {
+                    progress = true;
+                    self.slots.done(&pending, now);
+                    held.items += pending.owed().len();
+                    held.bytes += pending.mutation.weight();
+                    freed.settled.extend_from_slice(pending.owed());
+                    rejected.push(rejection(pending, reason));
+                }
+                Fate::NotWritten => {
+                    refused = true;
+                    freed.add(self.slots.not_written(pending));
+                }
+                Fate::Unknown => {
+                    refused = true;
+                    self.slots.unknown(pending, now);
+                }
+            }
+        }
+        self.give_back(freed, rejected, held);
+        self.count();
+        if refused {
+            self.back_off(progress, outcome.trouble).await?;
+        } else {
+            self.patience = Patience::default();
+        }
+        Ok(())
+    }
+
+    /// First the acknowledgement, then the budget: what is not held any more is known to be durable.
+    fn give_back(&mut self, freed: Freed, rejected: Vec<Rejection>, held: Held) {
+        if !freed.settled.is_empty() {
+            self.tracker.settle(&freed.settled, rejected, held);
+        }
+        if freed.items > 0 || freed.bytes > 0 {
+            self.budget.give_back(freed.items, freed.bytes);
+        }
+    }
+
+    async fn back_off(&mut self, progress: bool, trouble: Option<Error>) -> Result<()> {
+        if progress {
+            self.patience = Patience::default();
+        }
+        let now = Instant::now();
+        let waited = now - *self.patience.since.get_or_insert(now);
+        if waited >= self.options.retry_for {
+            return Err(given_up(waited, trouble));
+        }
+        self.complain(now, waited, trouble.as_ref());
+        let ceiling = self
+            .options
+            .backoff_base
+            .saturating_mul(1 << self.patience.rounds.min(16))
+            .min(self.options.backoff_cap);
+        self.patience.rounds = self.patience.rounds.saturating_add(1);
+        tokio::time::sleep(ceiling.mul_f64(fastrand::f64())).await;
+        Ok(())
+    }
+
+    fn complain(&mut self, now: Instant, waited: Duration, trouble: Option<&Error>) {
+        let last = self.patience.complained.or(self.patience.since);
+        if last.is_some_and(|last| now - last < COMPLAIN_EVERY) {
+            return;
+        }
+        self.patience.complained = Some(now);
+        let reason = trouble.map_or_else(|| "items left unprocessed".into(), ToString::to_string);
+        tracing::warn!(
+            seconds = waited.as_secs(),
+            reason,
+            "DynamoDB takes no writes on one of the lanes; trying again"
+        );
+    }
+
+    fn count(&mut self) {
+        let keys = self.slots.len();
+        if keys >= self.counted {
+            self.depth.fetch_add(keys - self.counted, Relaxed);
+        } else {
+            self.depth.fetch_sub(self.counted - keys, Relaxed);
+        }
+        self.counted = keys;
+    }
+}
+
+impl<W> Drop for Lane<W> {
+    fn drop(&mut self) {
+        self.depth.fetch_sub(self.counted, Relaxed);
+        if std::thread::panicking() {
+            // Or the others would wait for this lane for ever.
+            self.tracker
+                .fail(Error::new(Kind::Internal, "a lane of the pipeline broke down"));
+        }
+    }
+}
+
+/// What is owed and held no longer.
+#[derive(Default)]
+struct Freed {
+    items: usize,
+    bytes: usize,
+    settled: Vec<Sequence>,
+}
+
+impl Freed {
+    fn add(&mut self, superseded: Superseded) {
+        self.items += usize::from(superseded.settled.is_some());
+        self.bytes += superseded.bytes;
+        self.settled.extend(superseded.settled);
+    }
+}
+
+fn rejection(pending: Pending, reason: String) -> Rejection {
+    Rejection {
+        origin: pending.mutation.origin,
+        target: pending.mutation.target,
+        key: pending.mutation.key,
+        reason,
+    }
+}
+
+fn given_up(waited: Duration, trouble: Option<Error>) -> Error {
+    let message = format!(
+        "DynamoDB has taken no writes for {} seconds",
+        waited.as_secs()
+    );
+    let error = Error::new(Kind::TargetUnavailable, message);
+    match trouble {
+        Some(trouble) => error.with_source(trouble),
+        None => error,
+    }
+}

@@ -1,0 +1,259 @@
+//! Answers that are not a success: what each means, in one table.
+
+use std::error::Error as StdError;
+
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::RequestId;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+
+use crate::error::{Error, Kind};
+
+/// What a failed request means for its items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meaning {
+    /// Refused for now because of a rate or a limit; nothing was written.
+    Throttled,
+    /// It never got there, or was refused for now; nothing was written.
+    NotWritten,
+    /// No answer that tells: it may have been written, and may still be.
+    Unknown,
+    /// Something in the request is not acceptable, now or later.
+    Invalid,
+    /// Retrying cannot help.
+    Fatal(Kind),
+}
+
+/// A failed request.
+#[derive(Debug)]
+pub struct Failure {
+    pub meaning: Meaning,
+    /// For the operator: the code, the status, the request's id.
+    pub error: Error,
+    /// DynamoDB's own words, shortened; for `Invalid` only, and without values of the row.
+    pub reason: String,
+}
+
+/// DynamoDB's error codes. A code that is not listed is judged by its status.
+const CODES: &[(&str, Meaning)] = &[
+    ("ProvisionedThroughputExceededException", Meaning::Throttled),
+    ("ThrottlingException", Meaning::Throttled),
+    ("Throttling", Meaning::Throttled),
+    ("RequestLimitExceeded", Meaning::Throttled),
+    ("LimitExceededException", Meaning::Throttled),
+    ("TooManyRequestsException", Meaning::Throttled),
+    ("SlowDown", Meaning::Throttled),
+    ("ResourceInUseException", Meaning::NotWritten),
+    ("ReplicatedWriteConflictException", Meaning::NotWritten),
+    ("TransactionInProgressException", Meaning::NotWritten),
+    ("InternalServerError", Meaning::Unknown),
+    ("InternalFailure", Meaning::Unknown),
+    ("ServiceUnavailable", Meaning::Unknown),
+    ("ServiceUnavailableException", Meaning::Unknown),
+    ("RequestTimeout", Meaning::Unknown),
+    ("RequestTimeoutException", Meaning::Unknown),
+    ("ValidationException", Meaning::Invalid),
+    ("SerializationException", Meaning::Invalid),
+    ("ItemCollectionSizeLimitExceededException", Meaning::Invalid),
+    ("ResourceNotFoundException", Meaning::Fatal(Kind::TargetTable)),
+    ("AccessDeniedException", Meaning::Fatal(Kind::TargetDenied)),
+    ("AccessDenied", Meaning::Fatal(Kind::TargetDenied)),
+    ("UnrecognizedClientException", Meaning::Fatal(Kind::TargetDenied)),
+    ("InvalidClientTokenId", Meaning::Fatal(Kind::TargetDenied)),
+    ("ExpiredToken", Meaning::Fatal(Kind::TargetDenied)),
+    ("ExpiredTokenException", Meaning::Fatal(Kind::TargetDenied)),
+    ("InvalidSignatureException", Meaning::Fatal(Kind::TargetDenied)),
+    ("SignatureDoesNotMatch", Meaning::Fatal(Kind::TargetDenied)),
+    ("IncompleteSignatureException", Meaning::Fatal(Kind::TargetDenied)),
+    ("IncompleteSignature", Meaning::Fatal(Kind::TargetDenied)),
+    ("MissingAuthenticationToken", Meaning::Fatal(Kind::TargetDenied)),
+    ("MissingAuthenticationTokenException", Meaning::Fatal(Kind::TargetDenied)),
+    ("RequestTimeTooSkewed", Meaning::Fatal(Kind::TargetDenied)),
+    ("OptInRequired", Meaning::Fatal(Kind::TargetDenied)),
+    ("UnknownOperationException", Meaning::Fatal(Kind::TargetProtocol)),
+];
+
+/// Longest text that is taken from an answer, in characters.
+const LONGEST: usize = 300;
+
+/// Judges a failed call; `what` names it: `BatchWriteItem`.
+pub fn classify<E>(what: &str, error: SdkError<E, HttpResponse>) -> Failure
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    match &error {
+        SdkError::ConstructionFailure(_) => Failure::new(
+            // Mostly credentials that cannot be had right now.
+            Meaning::NotWritten,
+            Error::new(
+                Kind::TargetDenied,
+                format!("{what}: the request could not be made or signed: {}", causes(&error)),
+            ),
+        ),
+        SdkError::TimeoutError(_) => Failure::new(
+            Meaning::Unknown,
+            Error::new(Kind::TargetUnavailable, format!("{what}: no answer in time")),
+        ),
+        SdkError::DispatchFailure(failure) => {
+            let meaning = if never_connected(&error) {
+                Meaning::NotWritten
+            } else if failure.is_user() {
+                Meaning::Fatal(Kind::TargetProtocol)
+            } else {
+                Meaning::Unknown
+            };
+            let kind = match meaning {
+                Meaning::Fatal(kind) => kind,
+                _ => Kind::TargetUnavailable,
+            };
+            let message = format!("{what}: the connection failed: {}", causes(&error));
+            Failure::new(meaning, Error::new(kind, message))
+        }
+        _ => answered(what, &error),
+    }
+}
+
+fn answered<E>(what: &str, error: &SdkError<E, HttpResponse>) -> Failure
+where
+    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+{
+    let raw = error.raw_response();
+    let status = raw.map_or(0, |r| r.status().as_u16());
+    let service = error.as_service_error();
+    let code = service.and_then(ProvideErrorMetadata::code);
+    let Some(code) = code else {
+        return not_dynamo(what, status, raw);
+    };
+    let code = code.rsplit('#').next().unwrap_or(code);
+    let meaning = CODES
+        .iter()
+        .find(|(known, _)| *known == code)
+        .map_or_else(|| by_status(status), |(_, meaning)| *meaning);
+    let words = service.and_then(ProvideErrorMetadata::message).unwrap_or_default();
+    let kind = match meaning {
+        Meaning::Fatal(kind) => kind,
+        _ => Kind::TargetUnavailable,
+    };
+    let id = raw
+        .and_then(RequestId::request_id)
+        .map_or_else(String::new, |id| format!(", request {}", shorten(id)));
+    // What DynamoDB says about an item may quote it.
+    let told = match meaning {
+        Meaning::Invalid => String::new(),
+        _ => format!(": {}", shorten(words)),
+    };
+    let message = format!("{what}: {} (status {status}{id}){told}", shorten(code));
+    Failure {
+        meaning,
+        error: Error::new(kind, message),
+        reason: format!("{}: {}", shorten(code), without_values(words)),
+    }
+}
+
+/// An answer without DynamoDB's error code: a proxy, a load balancer, another service.
+fn not_dynamo(what: &str, status: u16, raw: Option<&HttpResponse>) -> Failure {
+    let meaning = by_status(status);
+    let content_type = raw
+        .and_then(|r| r.headers().get("content-type"))
+        .unwrap_or("no content type");
+    let message = format!(
+        "{what}: status {status} with {}, which is not an answer of DynamoDB",
+        shorten(content_type)
+    );
+    let kind = match meaning {
+        Meaning::Fatal(kind) => kind,
+        _ => Kind::TargetUnavailable,
+    };
+    Failure::new(meaning, Error::new(kind, message))
+}
+
+fn by_status(status: u16) -> Meaning {
+    match status {
+        429 => Meaning::Throttled,
+        413 => Meaning::Invalid,
+        408 | 425 | 500..=599 => Meaning::Unknown,
+        _ => Meaning::Fatal(Kind::TargetProtocol),
+    }
+}
+
+impl Failure {
+    fn new(meaning: Meaning, error: Error) -> Self {
+        Self {
+            reason: error.message().to_owned(),
+            meaning,
+            error,
+        }
+    }
+
+    /// An answer that reads well and says what cannot be.
+    pub fn protocol(message: impl Into<String>) -> Self {
+        Self::new(
+            Meaning::Fatal(Kind::TargetProtocol),
+            Error::new(Kind::TargetProtocol, message),
+        )
+    }
+}
+
+/// Whether the request surely did not reach anybody.
+fn never_connected(error: &(dyn StdError + 'static)) -> bool {
+    chain(error).any(|e| {
+        e.downcast_ref::<std::io::Error>()
+            .is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused)
+    })
+}
+
+fn chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&e| e.source())
+}
+
+/// The causes, without the outermost error.
+fn causes(error: &(dyn StdError + 'static)) -> String {
+    let texts: Vec<String> = chain(error).skip(1).map(ToString::to_string).collect();
+    shorten(&texts.join(": ")).to_owned()
+}
+
+fn shorten(text: &str) -> &str {
+    text.char_indices()
+        .nth(LONGEST)
+        .and_then(|(end, _)| text.get(..end))
+        .unwrap_or(text)
+}
+
+/// DynamoDB quotes what it could not read as a number, and some keys; cut there.
+fn without_values(words: &str) -> &str {
+    let mut words = shorten(words);
+    for before in ["numeric value", "is not a valid", "Actual value", "Key: {", "item: {"] {
+        if let Some(at) = words.find(before) {
+            words = words.get(..at + before.len()).unwrap_or(words);
+        }
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_cut_from_reasons() {
+        let words = "The parameter cannot be converted to a numeric value: 4711abc";
+        assert!(!without_values(words).contains("4711abc"));
+        assert_eq!(shorten(&"ä".repeat(1000)).chars().count(), LONGEST);
+    }
+
+    #[test]
+    fn each_code_is_listed_once() {
+        for (index, (code, _)) in CODES.iter().enumerate() {
+            assert!(CODES.iter().skip(index + 1).all(|(other, _)| other != code), "{code}");
+        }
+    }
+
+    #[test]
+    fn pages_of_proxies_are_judged_by_status() {
+        assert_eq!(by_status(200), Meaning::Fatal(Kind::TargetProtocol));
+        assert_eq!(by_status(403), Meaning::Fatal(Kind::TargetProtocol));
+        assert_eq!(by_status(502), Meaning::Unknown);
+        assert_eq!(by_status(429), Meaning::Throttled);
+    }
+}

@@ -1,0 +1,16 @@
+//! DynamoDB: connecting, writing, provisioning, and the embedded server.
+//!
+//! [`DynamoWriter`] is the pipeline's `Writer`: one attempt for each call, with the answer taken apart into what became
+//! of each item. Retrying, and the order of writes, are the pipeline's.
+
+mod body;
+pub mod classify;
+pub mod client;
+pub mod embedded;
+mod keys;
+pub mod provision;
+mod rate;
+mod writer;
+
+pub use client::{Target, connect};
+pub use writer::{DynamoWriter, Stats, Table};

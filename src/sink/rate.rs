@@ -1,0 +1,166 @@
+//! How fast a table takes writes: no limit until it throttles, then as fast as it shows that it can.
+//!
+//! Every window the share of what was throttled is looked at. Where it is large, the limit falls to somewhat less than
+//! what was taken; where nothing was throttled, it grows by a step. Some throttling is left alone: it costs
+//! little, and it shows where the limit is.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+const WINDOW: Duration = Duration::from_millis(500);
+/// A window in which more than this share was throttled lowers the limit.
+const TOO_MUCH: f64 = 0.2;
+const DECREASE: f64 = 0.85;
+/// Of the limit, for each window without throttling.
+const INCREASE: f64 = 0.04;
+/// Write units a second.
+const LEAST: f64 = 1.0;
+/// After so long without throttling there is no limit again.
+const FORGET: Duration = Duration::from_secs(300);
+
+/// The rate of one table, shared by all lanes.
+pub struct Rate {
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Write units a second.
+    limit: Option<f64>,
+    /// Units that may be sent now; below zero when lanes already wait for some.
+    tokens: f64,
+    refilled: Instant,
+    window: Window,
+    last_throttle: Option<Instant>,
+}
+
+#[derive(Default)]
+struct Window {
+    /// With the first record, so that a quiet time before it does not count.
+    started: Option<Instant>,
+    taken: f64,
+    throttled: f64,
+}
+
+impl Rate {
+    pub fn new(now: Instant) -> Self {
+        Self {
+            state: Mutex::new(State {
+                limit: None,
+                tokens: 0.0,
+                refilled: now,
+                window: Window::default(),
+                last_throttle: None,
+            }),
+        }
+    }
+
+    /// Books `units` and says how long to wait before sending them.
+    pub fn book(&self, units: f64, now: Instant) -> Duration {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(limit) = state.limit else {
+            return Duration::ZERO;
+        };
+        let passed = now.saturating_duration_since(state.refilled).as_secs_f64();
+        state.refilled = now;
+        // A burst of a quarter of a second at most.
+        state.tokens = (state.tokens + passed * limit).min(limit / 4.0);
+        state.tokens -= units;
+        Duration::from_secs_f64((-state.tokens / limit).clamp(0.0, 60.0))
+    }
+
+    /// Tells what became of units that were sent.
+    pub fn record(&self, taken: f64, throttled: f64, now: Instant) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let started = *state.window.started.get_or_insert(now);
+        state.window.taken += taken;
+        state.window.throttled += throttled;
+        if throttled > 0.0 {
+            state.last_throttle = Some(now);
+        }
+        let elapsed = now.saturating_duration_since(started);
+        if elapsed >= WINDOW {
+            state.turn(elapsed.as_secs_f64(), now);
+        }
+    }
+
+    /// Write units a second; `None` while there is no limit.
+    pub fn limit(&self) -> Option<f64> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).limit
+    }
+}
+
+impl State {
+    fn turn(&mut self, seconds: f64, now: Instant) {
+        let window = std::mem::take(&mut self.window);
+        let sent = window.taken + window.throttled;
+        if sent > 0.0 && window.throttled / sent > TOO_MUCH {
+            if self.limit.is_none() {
+                self.tokens = 0.0;
+                self.refilled = now;
+            }
+            self.limit = Some((window.taken / seconds * DECREASE).max(LEAST));
+        } else if let Some(limit) = self.limit
+            && window.throttled == 0.0
+        {
+            let quiet = self.last_throttle.is_none_or(|at| now - at >= FORGET);
+            self.limit = (!quiet).then_some(limit + (limit * INCREASE).max(LEAST));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A table that takes `capacity` units a second, written to as fast as the rate allows, in batches of 25.
+    fn settle(capacity: f64, seconds: u64) -> (f64, f64) {
+        let start = Instant::now();
+        let mut now = start;
+        let rate = Rate::new(now);
+        let (mut bucket, mut refused, mut sent) = (0.0_f64, 0.0, 0.0);
+        let mut taken_late = 0.0;
+        while now - start < Duration::from_secs(seconds) {
+            // Sixteen lanes at 2 ms make 8000 requests a second at most.
+            let step = rate.book(25.0, now).max(Duration::from_micros(125));
+            now += step;
+            bucket = (bucket + step.as_secs_f64() * capacity).min(capacity);
+            let taken = bucket.min(25.0);
+            bucket -= taken;
+            rate.record(taken, 25.0 - taken, now);
+            if now - start > Duration::from_secs(seconds / 2) {
+                sent += 25.0;
+                refused += 25.0 - taken;
+                taken_late += taken;
+            }
+        }
+        (taken_late / (seconds as f64 / 2.0) / capacity, refused / sent)
+    }
+
+    #[test]
+    fn finds_the_capacity_and_stays_near_it() {
+        for capacity in [200.0, 1_000.0, 20_000.0] {
+            let (use_of_capacity, refused) = settle(capacity, 60);
+            assert!(use_of_capacity > 0.85, "{capacity}: used {use_of_capacity}");
+            assert!(refused < 0.2, "{capacity}: refused {refused}");
+        }
+    }
+
+    #[test]
+    fn there_is_no_limit_without_throttling() {
+        let now = Instant::now();
+        let rate = Rate::new(now);
+        rate.record(1e6, 0.0, now);
+        rate.record(1e6, 0.0, now + WINDOW * 2);
+        assert_eq!(rate.limit(), None);
+        assert_eq!(rate.book(1e6, now), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_little_throttling_sets_no_limit() {
+        let now = Instant::now();
+        let rate = Rate::new(now);
+        rate.record(95.0, 5.0, now);
+        rate.record(95.0, 5.0, now + WINDOW * 2);
+        assert_eq!(rate.limit(), None);
+    }
+}

@@ -1,0 +1,344 @@
+//! One attempt at a batch: the request, and what its answer says about each item.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemOutput;
+use aws_smithy_types::body::SdkBody;
+
+use super::classify::{Failure, Meaning, classify};
+use super::rate::Rate;
+use super::{body, keys};
+use crate::error::{Error, Kind, Result};
+use crate::pipeline::{Action, Batch, Fate, Mutation, Outcome, Writer};
+use crate::plan::{Plan, TargetId};
+
+/// A DynamoDB table as the writer needs it.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// As a JSON string, ready for a request.
+    quoted: String,
+    name: String,
+    /// Names of the key attributes: the partition key's, then the sort key's if there is one.
+    keys: Vec<String>,
+}
+
+/// Writes batches to DynamoDB.
+pub struct DynamoWriter {
+    client: Client,
+    /// By the target's id, as `rates`.
+    tables: Vec<Table>,
+    rates: Vec<Rate>,
+    counters: Counters,
+}
+
+/// What the writer has done since its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    pub requests: u64,
+    pub puts: u64,
+    pub deletes: u64,
+    /// Bytes of request bodies.
+    pub bytes: u64,
+    /// Requests that were throttled as a whole.
+    pub throttled: u64,
+    /// Items that DynamoDB left unprocessed.
+    pub unprocessed: u64,
+    /// Requests whose outcome stayed unknown.
+    pub unknown: u64,
+    /// Items that DynamoDB will never take.
+    pub rejected: u64,
+}
+
+#[derive(Default)]
+struct Counters {
+    requests: AtomicU64,
+    puts: AtomicU64,
+    deletes: AtomicU64,
+    bytes: AtomicU64,
+    throttled: AtomicU64,
+    unprocessed: AtomicU64,
+    unknown: AtomicU64,
+    rejected: AtomicU64,
+}
+
+impl Table {
+    pub fn new(name: &str, partition_key: &str, sort_key: Option<&str>) -> Self {
+        Self {
+            quoted: serde_json::Value::from(name).to_string(),
+            name: name.to_owned(),
+            keys: std::iter::once(partition_key)
+                .chain(sort_key)
+                .map(str::to_owned)
+                .collect(),
+        }
+    }
+
+    /// All targets of a plan, in the order of their ids.
+    pub fn all(plan: &Plan) -> Vec<Self> {
+        plan.targets
+            .iter()
+            .map(|target| {
+                let sort_key = target.sk.as_ref().map(|sk| sk.name.as_str());
+                Self::new(&target.name, &target.pk.name, sort_key)
+            })
+            .collect()
+    }
+
+    pub(super) fn quoted_name(&self) -> &str {
+        &self.quoted
+    }
+}
+
+impl DynamoWriter {
+    /// `tables` in the order of the targets' ids; `client` must not retry by itself (see [`super::connect`]).
+    pub fn new(client: Client, tables: Vec<Table>) -> Self {
+        let now = Instant::now();
+        Self {
+            client,
+            rates: tables.iter().map(|_| Rate::new(now)).collect(),
+            tables,
+            counters: Counters::default(),
+        }
+    }
+
+    pub fn stats(&self) -> Stats {
+        let c = &self.counters;
+        Stats {
+            requests: c.requests.load(Relaxed),
+            puts: c.puts.load(Relaxed),
+            deletes: c.deletes.load(Relaxed),
+            bytes: c.bytes.load(Relaxed),
+            throttled: c.throttled.load(Relaxed),
+            unprocessed: c.unprocessed.load(Relaxed),
+            unknown: c.unknown.load(Relaxed),
+            rejected: c.rejected.load(Relaxed),
+        }
+    }
+
+    /// For each table that is held back: its name and the write units a second that it may have.
+    pub fn limits(&self) -> Vec<(String, f64)> {
+        let tables = self.tables.iter().zip(&self.rates);
+        tables
+            .filter_map(|(table, rate)| Some((table.name.clone(), rate.limit()?)))
+            .collect()
+    }
+
+    /// Sends `writes` in one request; the indexes of those that DynamoDB left unprocessed.
+    async fn send(&self, writes: &[&Mutation]) -> Result<Vec<usize>, Failure> {
+        let body = body::batch_write(&self.tables, writes);
+        let length = body.len();
+        self.counters.requests.fetch_add(1, Relaxed);
+        self.counters.bytes.fetch_add(length as u64, Relaxed);
+        let answer = self
+            .client
+            .batch_write_item()
+            .customize()
+            .mutate_request(move |request| {
+                *request.body_mut() = SdkBody::from(body.clone());
+                request
+                    .headers_mut()
+                    .insert("content-length", length.to_string());
+            })
+            .send()
+            .await;
+        match answer {
+            Ok(output) => self.unprocessed(&output, writes),
+            Err(error) => Err(classify("BatchWriteItem", error)),
+        }
+    }
+
+    fn unprocessed(
+        &self,
+        output: &BatchWriteItemOutput,
+        writes: &[&Mutation],
+    ) -> Result<Vec<usize>, Failure> {
+        let Some(tables) = output.unprocessed_items() else {
+            return Err(Failure::protocol(
+                "BatchWriteItem: an answer without UnprocessedItems",
+            ));
+        };
+        if tables.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sent: Vec<_> = writes.iter().map(|w| keys::of_json(&w.key.0)).collect();
+        let mut unprocessed = Vec::new();
+        for (name, requests) in tables {
+            let is_table = |target: TargetId| {
+                self.tables
+                    .get(usize::from(target.0))
+                    .filter(|table| table.name == *name)
+            };
+            let names = writes.iter().find_map(|w| is_table(w.target)).map(|t| &t.keys);
+            for request in requests {
+                let key = names.and_then(|names| keys::of_request(request, names));
+                let index = writes.iter().zip(&sent).position(|(write, sent)| {
+                    is_table(write.target).is_some() && sent.is_some() && *sent == key
+                });
+                let Some(index) = index else {
+                    return Err(Failure::protocol(format!(
+                        "BatchWriteItem: table {name} answers with an unprocessed item that was not sent"
+                    )));
+                };
+                unprocessed.push(index);
+            }
+        }
+        Ok(unprocessed)
+    }
+
+    /// Holds back until the tables' rates allow the batch.
+    async fn wait_for_turn(&self, batch: &Batch) {
+        let now = Instant::now();
+        let mut wait = std::time::Duration::ZERO;
+        for (index, rate) in self.rates.iter().enumerate() {
+            let units: f64 = of_table(batch, index).map(|(_, write)| units(write)).sum();
+            if units > 0.0 {
+                wait = wait.max(rate.book(units, now));
+            }
+        }
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Tells the rates which writes were taken and which were throttled.
+    fn record(&self, batch: &Batch, throttled: impl Fn(usize) -> bool) {
+        let now = Instant::now();
+        for (index, rate) in self.rates.iter().enumerate() {
+            let (mut taken, mut refused) = (0.0, 0.0);
+            for (position, write) in of_table(batch, index) {
+                if throttled(position) {
+                    refused += units(write);
+                } else {
+                    taken += units(write);
+                }
+            }
+            if taken + refused > 0.0 {
+                rate.record(taken, refused, now);
+            }
+        }
+    }
+
+    fn written(&self, batch: &Batch, unprocessed: &[usize]) -> Outcome {
+        self.record(batch, |index| unprocessed.contains(&index));
+        let left = unprocessed.len() as u64;
+        self.counters.unprocessed.fetch_add(left, Relaxed);
+        let mut fates = vec![Fate::Written; batch.writes.len()];
+        for &index in unprocessed {
+            if let Some(fate) = fates.get_mut(index) {
+                *fate = Fate::NotWritten;
+            }
+        }
+        self.count_written(batch, &fates);
+        Outcome {
+            fates,
+            trouble: None,
+        }
+    }
+
+    fn count_written(&self, batch: &Batch, fates: &[Fate]) {
+        let written = batch.writes.iter().zip(fates).filter(|(_, fate)| **fate == Fate::Written);
+        let (puts, deletes): (Vec<_>, Vec<_>) =
+            written.partition(|(write, _)| matches!(write.action, Action::Put { .. }));
+        self.counters.puts.fetch_add(puts.len() as u64, Relaxed);
+        self.counters.deletes.fetch_add(deletes.len() as u64, Relaxed);
+    }
+
+    /// Something in the batch is not acceptable: each item by itself, so that the others go on.
+    async fn one_by_one(&self, batch: &Batch) -> Result<Outcome> {
+        let mut fates = Vec::with_capacity(batch.writes.len());
+        let mut trouble = None;
+        for write in &batch.writes {
+            if trouble.is_some() {
+                // In trouble with the connection or the rate: the rest comes again later.
+                fates.push(Fate::NotWritten);
+                continue;
+            }
+            let (fate, error) = self.alone(write).await?;
+            if fate == Fate::NotWritten || fate == Fate::Unknown {
+                let left = || Error::new(Kind::TargetUnavailable, "item left unprocessed");
+                trouble = Some(error.unwrap_or_else(left));
+            }
+            fates.push(fate);
+        }
+        self.count_written(batch, &fates);
+        Ok(Outcome { fates, trouble })
+    }
+
+    async fn alone(&self, write: &Mutation) -> Result<(Fate, Option<Error>)> {
+        match self.send(&[write]).await {
+            Ok(unprocessed) if unprocessed.is_empty() => Ok((Fate::Written, None)),
+            Ok(_) => Ok((Fate::NotWritten, None)),
+            Err(failure) if failure.meaning == Meaning::Invalid => {
+                self.reject(write, failure.reason).await
+            }
+            Err(failure) => self.fate(failure),
+        }
+    }
+
+    /// A row without a valid item has no item: what its key held before is deleted.
+    async fn reject(&self, write: &Mutation, reason: String) -> Result<(Fate, Option<Error>)> {
+        if matches!(write.action, Action::Put { .. }) {
+            let delete = Mutation {
+                action: Action::Delete,
+                ..write.clone()
+            };
+            match self.send(&[&delete]).await {
+                Ok(unprocessed) if !unprocessed.is_empty() => return Ok((Fate::NotWritten, None)),
+                Ok(_) => {}
+                // A key that cannot be deleted cannot be held by an item either.
+                Err(failure) if failure.meaning == Meaning::Invalid => {}
+                Err(failure) => return self.fate(failure),
+            }
+        }
+        self.counters.rejected.fetch_add(1, Relaxed);
+        Ok((Fate::Rejected(reason), None))
+    }
+
+    fn fate(&self, failure: Failure) -> Result<(Fate, Option<Error>)> {
+        match failure.meaning {
+            Meaning::Throttled => {
+                self.counters.throttled.fetch_add(1, Relaxed);
+                Ok((Fate::NotWritten, Some(failure.error)))
+            }
+            Meaning::NotWritten => Ok((Fate::NotWritten, Some(failure.error))),
+            Meaning::Unknown => {
+                self.counters.unknown.fetch_add(1, Relaxed);
+                Ok((Fate::Unknown, Some(failure.error)))
+            }
+            Meaning::Invalid | Meaning::Fatal(_) => Err(failure.error),
+        }
+    }
+}
+
+impl Writer for DynamoWriter {
+    async fn write(&self, batch: &Batch) -> Result<Outcome> {
+        self.wait_for_turn(batch).await;
+        let writes: Vec<&Mutation> = batch.writes.iter().collect();
+        match self.send(&writes).await {
+            Ok(unprocessed) => Ok(self.written(batch, &unprocessed)),
+            Err(failure) if failure.meaning == Meaning::Invalid => self.one_by_one(batch).await,
+            Err(failure) => {
+                if failure.meaning == Meaning::Throttled {
+                    self.record(batch, |_| true);
+                }
+                let (fate, trouble) = self.fate(failure)?;
+                Ok(Outcome::all(batch, &fate, trouble))
+            }
+        }
+    }
+}
+
+fn of_table(batch: &Batch, index: usize) -> impl Iterator<Item = (usize, &Mutation)> {
+    let writes = batch.writes.iter().enumerate();
+    writes.filter(move |(_, write)| usize::from(write.target.0) == index)
+}
+
+/// Write units of a mutation: one for each KB begun. A delete costs what its item was, which we do not know.
+fn units(write: &Mutation) -> f64 {
+    match &write.action {
+        Action::Put { size, .. } => size.div_ceil(1024).max(1) as f64,
+        Action::Delete => 1.0,
+    }
+}
