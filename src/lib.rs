@@ -27,3 +27,4 @@ pub mod schema;
 pub mod view;
 pub mod source;
 pub mod sink;
+pub mod daemon;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::deaths::Deaths;
+use super::deaths::Letters;
 use super::shared::Shared;
 use super::stage::Completion;
 use crate::checkpoint::{Checkpoint, DeadLetterChange, Store, now_unix_ms};
@@ -30,7 +30,7 @@ pub struct Committer {
     /// The checkpoint as the store has it, for storing dead letters ahead of the position.
     pub committed: Checkpoint,
     pub progress: Arc<Progress>,
-    pub deaths: Deaths,
+    pub deaths: Letters,
     pub shared: Arc<Shared>,
     letters: Vec<DeadLetterChange>,
     dirty: bool,
@@ -41,7 +41,7 @@ impl Committer {
         store: Arc<Store>,
         checkpoint: Checkpoint,
         progress: Arc<Progress>,
-        deaths: Deaths,
+        deaths: Letters,
         shared: Arc<Shared>,
     ) -> Self {
         Self {

@@ -13,11 +13,16 @@ use crate::plan::Plan;
 
 /// Dead letters on their way from the view to the committer. The channel is bounded: the committer stores them
 /// before it moves the position past the rows that caused them.
-#[derive(Clone)]
 pub struct Deaths {
+    letters: Letters,
+    out: Sender<DeadLetterChange>,
+}
+
+/// Who has a dead letter, and how one is written: what view and committer share.
+#[derive(Clone)]
+pub struct Letters {
     plan: Arc<Plan>,
     known: Arc<Known>,
-    out: Sender<DeadLetterChange>,
 }
 
 /// Hashes of the origins that have a dead letter. A false hit costs a needless removal, nothing else.
@@ -42,21 +47,36 @@ impl Deaths {
             count,
             hasher,
         };
-        Self {
+        let letters = Letters {
             plan,
             known: Arc::new(known),
-            out,
-        }
+        };
+        Self { letters, out }
+    }
+
+    /// The part that the committer shares.
+    pub fn letters(&self) -> Letters {
+        self.letters.clone()
     }
 
     /// The row has no valid item. False when the committer has gone.
     pub fn died(&self, origin: &Origin, reason: &str) -> bool {
-        self.remember(origin);
+        self.letters.remember(origin);
         self.out
-            .blocking_send(DeadLetterChange::Put(self.letter(origin, reason)))
+            .blocking_send(DeadLetterChange::Put(self.letters.letter(origin, reason)))
             .is_ok()
     }
 
+    /// The row has a valid item again, or is gone. False when the committer has gone.
+    pub fn cleared(&self, origin: &Origin) -> bool {
+        match self.letters.forget(origin) {
+            Some(clear) => self.out.blocking_send(clear).is_ok(),
+            None => true,
+        }
+    }
+}
+
+impl Letters {
     /// The dead letter of a row; `reason` names no values.
     pub fn letter(&self, origin: &Origin, reason: &str) -> DeadLetter {
         let projection = self.plan.projection(origin.projection);
@@ -73,29 +93,6 @@ impl Deaths {
         }
     }
 
-    /// The row has a valid item again, or is gone. False when the committer has gone.
-    pub fn cleared(&self, origin: &Origin) -> bool {
-        if self.known.count.load(Ordering::Acquire) == 0 {
-            return true;
-        }
-        let label = self.plan.projection(origin.projection).label.as_str();
-        let hash = self.known.hasher.hash_one((label, &*origin.source_key));
-        let removed = {
-            let mut hashes = self.lock();
-            let removed = hashes.remove(&hash);
-            self.known.count.store(hashes.len(), Ordering::Release);
-            removed
-        };
-        !removed
-            || self
-                .out
-                .blocking_send(DeadLetterChange::Clear {
-                    projection: label.to_owned(),
-                    source_key: origin.source_key.to_string(),
-                })
-                .is_ok()
-    }
-
     /// The sink found that DynamoDB refuses the item; the committer stores the letter itself.
     pub fn remember(&self, origin: &Origin) {
         let label = self.plan.projection(origin.projection).label.as_str();
@@ -103,6 +100,22 @@ impl Deaths {
         let mut hashes = self.lock();
         hashes.insert(hash);
         self.known.count.store(hashes.len(), Ordering::Release);
+    }
+
+    /// What clears the row's letter, if it has one.
+    fn forget(&self, origin: &Origin) -> Option<DeadLetterChange> {
+        if self.known.count.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let label = self.plan.projection(origin.projection).label.as_str();
+        let hash = self.known.hasher.hash_one((label, &*origin.source_key));
+        let mut hashes = self.lock();
+        let removed = hashes.remove(&hash);
+        self.known.count.store(hashes.len(), Ordering::Release);
+        removed.then(|| DeadLetterChange::Clear {
+            projection: label.to_owned(),
+            source_key: origin.source_key.to_string(),
+        })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<u64>> {

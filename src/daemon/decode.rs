@@ -33,6 +33,7 @@ pub struct Flow {
     pub shared: Arc<Shared>,
     pub reading: CancellationToken,
     pub failed: mpsc::UnboundedSender<Error>,
+    pub server_id: u32,
     /// Bytes for each of the two queues.
     pub memory: usize,
 }
@@ -45,7 +46,7 @@ pub fn spawn(flow: Flow) -> Result<Vec<(&'static str, JoinHandle<()>)>> {
     };
     let (stream, deliveries, state) = Stream::new(
         (*flow.options).clone(),
-        flow.options.effective_server_id(),
+        flow.server_id,
         flow.assembler.completed().clone(),
         budget,
         flow.reading.clone(),
@@ -96,15 +97,17 @@ fn decode_all(
             return Err(view_gone());
         }
         let bytes = match &item {
-            StreamItem::Rows { event, .. } => event.bytes().len() + ITEM_OVERHEAD,
+            StreamItem::Rows { event, .. } => event.bytes.len() + ITEM_OVERHEAD,
             _ => ITEM_OVERHEAD,
         };
-        match rows.take(bytes) {
-            Some(share) if items.send((item, Some(share))).is_ok() => Ok(()),
-            _ => {
-                gone = true;
-                Err(view_gone())
-            }
+        let sent = rows
+            .take(bytes)
+            .is_some_and(|share| items.send((item, Some(share))).is_ok());
+        if sent {
+            Ok(())
+        } else {
+            gone = true;
+            Err(view_gone())
         }
     };
     let decoded = stream::decode(deliveries, assembler, &mut out);

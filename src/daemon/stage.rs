@@ -6,17 +6,14 @@ use crossbeam_channel::{Receiver, select};
 
 use super::budget::Share;
 use super::deaths::Deaths;
+use super::shared::Shared;
 use crate::change::{Change, Row, Value};
 use crate::error::{Error, Kind, Result};
 use crate::metrics;
-use crate::pipeline::{Feed, Sequence};
+use crate::pipeline::{Action, Feed, Sequence};
 use crate::plan::{Plan, SourceId, SourceTable};
 use crate::position::{Gtid, GtidSet};
-use crate::source::decode::event::Event;
-use crate::source::decode::layout::Layout;
-use crate::source::decode::rows::RowsEvent;
-use crate::source::decode::table_map::TableMap;
-use crate::source::decode::text;
+use crate::source::decode::{DecodeError, Event, Layout, RowsEvent, RowsKind, TableMap, text};
 use crate::source::snapshot::{Assignment, Emitted, Opened, Progress, RawRow, Request, Window, encode_key};
 use crate::source::transaction::StreamItem;
 use crate::view::{Outcome, Projector};
@@ -54,6 +51,8 @@ pub struct Stage {
     next_window: u64,
     held: Vec<Held>,
     progress: Arc<Progress>,
+    shared: Arc<Shared>,
+    counters: Vec<Counters>,
     deaths: Deaths,
     current: Option<Current>,
     outcomes: Vec<Outcome>,
@@ -69,6 +68,24 @@ struct Held {
     reply: tokio::sync::oneshot::Sender<Emitted>,
 }
 
+/// A table's row changes, by kind.
+struct Counters {
+    insert: ::metrics::Counter,
+    update: ::metrics::Counter,
+    delete: ::metrics::Counter,
+}
+
+impl Counters {
+    fn new(table: &SourceTable) -> Self {
+        let counter = |kind| metrics::source_rows(&table.name, kind);
+        Self {
+            insert: counter(metrics::RowKind::Insert),
+            update: counter(metrics::RowKind::Update),
+            delete: counter(metrics::RowKind::Delete),
+        }
+    }
+}
+
 struct Current {
     sequence: Sequence,
     gtid: Gtid,
@@ -78,14 +95,15 @@ struct Current {
 
 impl Stage {
     pub fn new(
-        plan: Arc<Plan>,
         feed: Feed<Completion>,
         received: GtidSet,
-        progress: Arc<Progress>,
         deaths: Deaths,
-    ) -> Self {
-        Self {
-            projector: Projector::new(Arc::clone(&plan)),
+        shared: Arc<Shared>,
+    ) -> Result<Self> {
+        let plan = Arc::clone(&shared.plan);
+        let counters = plan.sources.iter().map(Counters::new).collect();
+        Ok(Self {
+            projector: Projector::new(Arc::clone(&plan))?,
             layouts: vec![None; plan.sources.len()],
             plan,
             feed,
@@ -93,12 +111,14 @@ impl Stage {
             windows: Vec::new(),
             next_window: 1,
             held: Vec::new(),
-            progress,
+            progress: Arc::clone(&shared.progress),
+            shared,
+            counters,
             deaths,
             current: None,
             outcomes: Vec::new(),
             key: Vec::new(),
-        }
+        })
     }
 
     /// Runs until `stop` or until the stream's side hangs up. What was accepted is the pipeline's to finish.
@@ -233,33 +253,38 @@ impl Stage {
         let layout = self.layout(source, table)?;
         let plan = Arc::clone(&self.plan);
         let source_table = plan.source(source);
-        let unreadable = |e: crate::source::decode::DecodeError| {
+        let unreadable = |e: DecodeError| {
             unreadable(source_table, &e)
         };
-        let rows = RowsEvent::parse(event, table).map_err(unreadable)?;
+        let rows = RowsEvent::parse(event).map_err(unreadable)?;
         let watched = self.windows.iter().any(|w| w.source == source);
         let suppress = self.progress.is_complete(source);
         let mut count = 0_u64;
-        for change in rows.rows(&layout) {
+        for change in rows.rows(&layout).map_err(unreadable)? {
             let change = change.map_err(unreadable)?;
             if watched {
                 self.touch(source_table, &change);
             }
             self.projector
-                .project(source, &change, suppress, &mut self.outcomes);
+                .project(source, &change, suppress, &mut self.outcomes)?;
             if !self.push(sequence)? {
                 return Ok(false);
             }
             count += 1;
         }
-        self.count(source, rows.kind(), count);
+        let counters = &self.counters[usize::from(source.0)];
+        match rows.kind {
+            RowsKind::Write => counters.insert.increment(count),
+            RowsKind::Update | RowsKind::PartialUpdate => counters.update.increment(count),
+            RowsKind::Delete => counters.delete.increment(count),
+        }
         Ok(true)
     }
 
     fn layout(&mut self, source: SourceId, table: &Arc<TableMap>) -> Result<Arc<Layout>> {
         let slot = &mut self.layouts[usize::from(source.0)];
         if let Some((known, layout)) = slot
-            && (Arc::ptr_eq(known, table) || known.same_columns(table))
+            && (Arc::ptr_eq(known, table) || known == table)
         {
             return Ok(Arc::clone(layout));
         }
@@ -293,33 +318,21 @@ impl Stage {
     /// Hands the outcomes of one change on.
     fn push(&mut self, sequence: Sequence) -> Result<bool> {
         for outcome in self.outcomes.drain(..) {
-            let mutation = match outcome {
+            let open = match outcome {
                 Outcome::Write(mutation) => {
-                    if !self.deaths.cleared(&mutation.origin) {
-                        return Ok(false);
-                    }
-                    Some(mutation)
+                    // An item in its place ends a dead letter; the deletion of an old one does not.
+                    let cleared = match mutation.action {
+                        Action::Put { .. } => self.deaths.cleared(&mutation.origin),
+                        Action::Delete => true,
+                    };
+                    cleared && self.feed.push(sequence, mutation).is_ok()
                 }
-                Outcome::Gone(origin) => {
-                    if !self.deaths.cleared(&origin) {
-                        return Ok(false);
-                    }
-                    None
-                }
-                Outcome::Unmappable {
-                    origin,
-                    reason,
-                    stale,
-                } => {
-                    if !self.deaths.died(&origin, &reason.to_string()) {
-                        return Ok(false);
-                    }
-                    stale
+                Outcome::Gone(origin) => self.deaths.cleared(&origin),
+                Outcome::Unmappable { origin, reason } => {
+                    self.deaths.died(&origin, &reason.to_string())
                 }
             };
-            if let Some(mutation) = mutation
-                && self.feed.push(sequence, mutation).is_err()
-            {
+            if !open {
                 return Ok(false);
             }
         }
@@ -402,7 +415,7 @@ impl Stage {
             }
             let change = Change::Insert { after: row };
             self.projector
-                .project(table.id, &change, false, &mut self.outcomes);
+                .project(table.id, &change, false, &mut self.outcomes)?;
             if !self.push(sequence)? {
                 return Ok(false);
             }
@@ -444,7 +457,7 @@ fn chunk_row<'a>(table: &SourceTable, raw: &'a RawRow) -> Result<Row<'a>> {
     Ok(Row { values })
 }
 
-fn unreadable(table: &SourceTable, error: &crate::source::decode::DecodeError) -> Error {
+fn unreadable(table: &SourceTable, error: &DecodeError) -> Error {
     Error::new(
         Kind::EventUnreadable,
         format!("cannot read a row of {}: {error}", table.name),

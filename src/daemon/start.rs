@@ -30,7 +30,7 @@ use crate::sink::{self, DynamoWriter, Table, embedded::Embedded};
 use crate::source::connect::{classify, connect};
 use crate::source::preflight::ServerFacts;
 use crate::source::snapshot::{Progress, Worker, executed};
-use crate::source::stream::Stream;
+use crate::source::statement::Tables;
 use crate::source::transaction::Assembler;
 use crate::source;
 
@@ -92,6 +92,7 @@ pub async fn start(start: Start) -> Result<Daemon> {
         checkpoint,
         letters,
         progress,
+        facts: start.facts,
         shared: Arc::clone(&shared),
     })?;
     Ok(Daemon {
@@ -116,6 +117,7 @@ struct Run {
     checkpoint: Checkpoint,
     letters: Vec<DeadLetter>,
     progress: Arc<Progress>,
+    facts: ServerFacts,
     shared: Arc<Shared>,
 }
 
@@ -144,7 +146,7 @@ fn run(run: Run) -> Result<Running> {
         Arc::clone(&run.store),
         run.checkpoint.clone(),
         Arc::clone(&run.progress),
-        deaths.without_sender(),
+        deaths.letters(),
         Arc::clone(&run.shared),
     );
     let committer = tokio::spawn(report(
@@ -155,22 +157,24 @@ fn run(run: Run) -> Result<Running> {
     let snapshot = spawn_workers(&run, requests_in, &reading, &failed);
     let (view_stop, view_stopped) = crossbeam_channel::bounded(1);
     let stage = Stage::new(
-        Arc::clone(&run.plan),
         feed,
         run.checkpoint.position.gtids.clone(),
-        Arc::clone(&run.progress),
         deaths,
         Arc::clone(&run.shared),
-    );
+    )?;
+    let tables = Tables::of(&run.plan, run.facts.folds_names);
     let threads = decode::spawn(decode::Flow {
         stage,
         requests: requests_out,
         view_stopped,
-        assembler: Assembler::new(&run.plan, run.checkpoint.position.clone()),
+        assembler: Assembler::new(Arc::new(tables), run.checkpoint.position.clone()),
         options: Arc::clone(&run.options),
         shared: Arc::clone(&run.shared),
         reading: reading.clone(),
         failed: failed.clone(),
+        server_id: run
+            .options
+            .effective_server_id(&run.settings.state.to_string_lossy()),
         memory: memory / 4,
     })?;
     tokio::spawn(until(
@@ -237,7 +241,8 @@ async fn open_store(path: PathBuf, start_over: bool) -> Result<Arc<Store>> {
         };
         if let Some(rebuilt) = &opened.rebuilt {
             tracing::warn!(
-                set_aside = %rebuilt.set_aside.display(),
+                reason = rebuilt.reason,
+                set_aside = ?rebuilt.set_aside,
                 "the checkpoint store could not be read and was rebuilt from its mirror: a full verification is owed"
             );
         }
@@ -304,7 +309,7 @@ pub fn source_options(settings: &Settings) -> source::Options {
         password: from
             .password
             .as_ref()
-            .map(|p| source::Secret::new(p.reveal()))
+            .map(|p| source::Secret::new(p.expose()))
             .unwrap_or_default(),
         database: Some(from.database.clone()),
         tls: match from.tls {
