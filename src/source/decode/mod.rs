@@ -19,7 +19,7 @@ mod table_map;
 mod temporal;
 pub mod text;
 mod value;
-mod wire;
+pub mod wire;
 
 #[cfg(test)]
 mod tests;

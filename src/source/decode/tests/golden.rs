@@ -36,7 +36,11 @@ impl Golden {
                 rows.push((cells[0].to_owned(), values.collect()));
             }
         }
-        let table = if name == "partial" { "part" } else { name };
+        let table = match name {
+            "partial" => "part",
+            "minimal_metadata" => "types",
+            other => other,
+        };
         Self {
             table: SourceTable {
                 id: SourceId(0),

@@ -5,7 +5,9 @@ use crate::change::{Change, Value};
 use crate::error::Kind;
 use crate::schema::ColumnType;
 use crate::source::decode::event::types;
-use crate::source::decode::{DecodeError, Layout, RowsEvent, RowsKind, TableMap};
+use crate::source::decode::{
+    Checksum, DecodeError, Event, Layout, RowsEvent, RowsKind, TableMap, text,
+};
 
 fn map(golden: &Golden) -> TableMap {
     let event = golden
@@ -158,4 +160,97 @@ fn the_map_tells_keys_and_visibility() {
     assert_eq!(invisible, ["inv"]);
     assert!(!map.columns[0].nullable && map.columns[1].nullable);
     assert_eq!(map.metadata.geometry_types.iter().flatten().count(), 2);
+}
+
+#[test]
+fn minimal_metadata_is_read_by_ordinal() {
+    let golden = Golden::load("minimal_metadata");
+    let map = map(&golden);
+    assert!(map.metadata.names.is_empty() && !map.metadata.unsigned.is_empty());
+    assert!(matches!(
+        Layout::bind(&map, &golden.table),
+        Err(DecodeError::NoColumnNames { .. })
+    ));
+    let count = golden.table.columns.len();
+    let layout = Layout::bind_by_ordinal(&map, &golden.table, count).unwrap();
+    let mut expected = golden.rows.iter();
+    for event in golden.events() {
+        if RowsKind::of(event.header.type_code).is_none() {
+            continue;
+        }
+        for change in RowsEvent::parse(&event).unwrap().rows(&layout).unwrap() {
+            let Change::Insert { after } = change.unwrap() else {
+                panic!("not an insert");
+            };
+            let (_, cells) = expected.next().unwrap();
+            for ((cell, value), column) in
+                cells.iter().zip(&after.values).zip(&golden.table.columns)
+            {
+                let printed = cell.as_deref().map_or(Value::Null, |cell| {
+                    text::value(&column.column, cell).unwrap()
+                });
+                assert_eq!(*value, printed, "column {}", column.column.name);
+            }
+        }
+    }
+    assert!(expected.next().is_none());
+
+    // A text column of another length is another column, as far as anybody can tell.
+    let mut golden = golden;
+    let columns = &mut golden.table.columns;
+    let source = columns.iter_mut().find(|source| source.column.name == "vc");
+    if let ColumnType::Text { max_chars, .. } = &mut source.unwrap().column.ty {
+        *max_chars += 1;
+    }
+    let error = Layout::bind_by_ordinal(&map, &golden.table, count).unwrap_err();
+    assert!(matches!(error, DecodeError::Unfit { column, .. } if column == "vc"));
+}
+
+#[test]
+fn an_image_that_lacks_columns_is_refused() {
+    let golden = Golden::load("minimal_image");
+    let layout = Layout::bind(&map(&golden), &golden.table).unwrap();
+    let mut images = Vec::new();
+    for event in golden.events() {
+        if RowsKind::of(event.header.type_code).is_none() {
+            continue;
+        }
+        match RowsEvent::parse(&event).unwrap().rows(&layout) {
+            Ok(_) => images.push("whole"),
+            Err(error) => {
+                assert_eq!(error.kind(), Kind::SourceSettings);
+                let DecodeError::IncompleteImage { image, present, .. } = error else {
+                    panic!("{error}");
+                };
+                assert_eq!(present, 1);
+                images.push(image);
+            }
+        }
+    }
+    assert_eq!(images, ["whole", "before", "before"]);
+}
+
+#[test]
+fn events_of_version_1_lack_the_extra_data() {
+    let golden = Golden::load("minimal_image");
+    let layout = Layout::bind(&map(&golden), &golden.table).unwrap();
+    let mut events = golden.events();
+    let event = events
+        .find(|event| event.header.type_code == types::WRITE_ROWS)
+        .unwrap();
+    let mut bytes = event.bytes[..event.bytes.len() - 4].to_vec();
+    bytes.drain(27..29);
+    bytes[4] = types::WRITE_ROWS_V1;
+    let size = (bytes.len() as u32).to_le_bytes();
+    bytes[9..13].copy_from_slice(&size);
+    let old = Event::parse(bytes.into(), Checksum::None).unwrap();
+    let (new, old) = (
+        RowsEvent::parse(&event).unwrap(),
+        RowsEvent::parse(&old).unwrap(),
+    );
+    assert!(new.ends_statement() && new.logs_cascades() && !new.without_foreign_key_checks());
+    assert_eq!(new.flags, old.flags);
+    let rows =
+        |event: &RowsEvent<'_>| format!("{:?}", event.rows(&layout).unwrap().collect::<Vec<_>>());
+    assert_eq!(rows(&new), rows(&old));
 }
