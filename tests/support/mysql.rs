@@ -112,14 +112,10 @@ impl Server {
         Database::create(self).await
     }
 
-    /// Stops the server in order (`TERM`) or at once, as a crash does; its data stays.
+    /// Stops the server, in order or as a crash does; its data stays.
     pub fn stop(&self, crash: bool) {
-        if crash {
-            let file = self.run_script(&["pid", &self.name]);
-            let pid = String::from_utf8_lossy(&file).trim().to_owned();
-            let _ = Command::new("kill").args(["-KILL", &pid]).status();
-        }
-        self.run_script(&["stop", &self.name]);
+        let how = if crash { "kill" } else { "stop" };
+        self.run_script(&[how, &self.name]);
     }
 
     /// Starts it again after [`Server::stop`], on the same port, with its options and `more`.
@@ -131,7 +127,7 @@ impl Server {
         self.run_script(&arguments);
     }
 
-    fn run_script(&self, arguments: &[&str]) -> Vec<u8> {
+    fn run_script(&self, arguments: &[&str]) {
         let output = Command::new(script("mysql"))
             .args(arguments)
             .output()
@@ -141,7 +137,6 @@ impl Server {
             "scripts/mysql {arguments:?}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
-        output.stdout
     }
 }
 
