@@ -33,12 +33,21 @@ pub struct Diagnostic {
 }
 
 /// All findings, in the order in which they were found.
+///
+/// Of each severity at most [`Diagnostics::LIMIT`] are kept, so that a text of nonsense cannot fill the memory; how
+/// many more there were is counted.
 #[derive(Debug, Clone, Default)]
 pub struct Diagnostics {
     pub all: Vec<Diagnostic>,
+    /// How many findings of each severity were counted, those that were not kept included.
+    errors: usize,
+    warnings: usize,
 }
 
 impl Diagnostics {
+    /// How many findings of one severity are kept.
+    pub const LIMIT: usize = 1000;
+
     pub fn error(&mut self, code: &'static str, place: &Place, message: impl Into<String>) {
         self.push(Severity::Error, code, place, message.into(), None);
     }
@@ -73,6 +82,16 @@ impl Diagnostics {
         self.all.iter().any(|d| d.severity == Severity::Error)
     }
 
+    /// How many errors were found, those beyond the limit included.
+    pub fn error_count(&self) -> usize {
+        self.errors
+    }
+
+    /// How many warnings were found, those beyond the limit included.
+    pub fn warning_count(&self) -> usize {
+        self.warnings
+    }
+
     fn push(
         &mut self,
         severity: Severity,
@@ -81,6 +100,14 @@ impl Diagnostics {
         message: String,
         help: Option<String>,
     ) {
+        let count = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        *count += 1;
+        if *count > Self::LIMIT {
+            return;
+        }
         self.all.push(Diagnostic {
             severity,
             code,

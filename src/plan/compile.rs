@@ -1,19 +1,19 @@
 //! Contract → plan: tables, entities, keys and indexes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::entity::{EntityCompiler, placeholder};
 use super::fingerprint;
-use super::index::{self, IndexKeys};
+use super::index::IndexKeys;
 use super::model::*;
 use super::scope::Cx;
-use super::shim::{self, TemplatePiece};
 use super::sources::Sources;
 use super::suggest;
 use super::types::{self, type_name};
 use super::unique;
-use crate::contract::diagnostic::{Diagnostics, Place};
+use crate::contract::diagnostic::{Diagnostics, Place, Severity};
 use crate::contract::model::{AttributeType, Contract, Entity, Scalar, Table, TableKind, Text};
+use crate::contract::template::{self, TemplatePiece};
 use crate::schema::{Catalog, ColumnType};
 
 /// Compiles the contract against what the server has. All that is wrong, and all that is doubtful, goes into
@@ -30,10 +30,20 @@ pub fn compile(
 ) -> Option<Plan> {
     let mut found = Diagnostics::default();
     let plan = Compiler::new(catalog, default_database, mapping, &mut found).run(contract);
+    // What the parser has refused already is not said twice.
+    let refused = diagnostics.all.iter().filter(|d| d.severity == Severity::Error);
+    let refused: HashSet<_> = refused.map(|d| (d.place.span.start, d.place.span.end)).collect();
+    found.all.retain(|d| !refused.contains(&(d.place.span.start, d.place.span.end)));
     found.all.sort_by_key(|d| (d.place.span.start, d.place.span.end));
-    let failed = found.has_errors();
-    diagnostics.all.append(&mut found.all);
-    plan.filter(|_| !failed)
+    for d in found.all {
+        match (d.severity, d.help) {
+            (Severity::Error, Some(help)) => diagnostics.error_help(d.code, &d.place, d.message, help),
+            (Severity::Error, None) => diagnostics.error(d.code, &d.place, d.message),
+            (Severity::Warning, Some(help)) => diagnostics.warn_help(d.code, &d.place, d.message, help),
+            (Severity::Warning, None) => diagnostics.warn(d.code, &d.place, d.message),
+        }
+    }
+    plan
 }
 
 struct Compiler<'a, 'd> {
@@ -96,7 +106,7 @@ impl<'a, 'd> Compiler<'a, 'd> {
             }
             return;
         };
-        let mut indexes = IndexKeys::new(table, &names.pk.value, names.sk.as_ref().map(|t| t.value.as_str()), self.cx.d);
+        let mut indexes = IndexKeys::new(table, &names.pk.value, names.sk.as_ref().map(|t| t.value.as_str()));
         let mut types: [Option<(AttributeType, String)>; 2] = [None, None];
         for entity in entities(table) {
             if let Some(compiled) = self.entity(table, entity, &names, id, &mut indexes) {
@@ -144,9 +154,6 @@ impl<'a, 'd> Compiler<'a, 'd> {
                 return None;
             }
         };
-        for text in [Some(&names.pk), names.sk.as_ref()].into_iter().flatten() {
-            index::key_name(text, self.cx.d);
-        }
         match &names.sk {
             Some(sk) if sk.value == names.pk.value => {
                 self.cx.d.error_help("same-key-attribute", &sk.place, "partition key and sort key are the same attribute", "leave out \"sk\", or name another attribute");
@@ -250,7 +257,7 @@ impl<'a, 'd> Compiler<'a, 'd> {
         let (sources, slots) = self.cx.sources.finish();
         for projection in &mut self.projections {
             let driving = projection.driving;
-            for sql in &mut projection.filter {
+            if let Some(sql) = &mut projection.filter {
                 renumber_sql(sql, &slots);
             }
             for attribute in &mut projection.attributes {
@@ -332,7 +339,7 @@ fn unresolved(compiler: &mut EntityCompiler<'_, '_, '_, '_>, name: &Text, field:
 
 /// A template beside an attribute of the key's name is not used; what it names should exist all the same.
 fn documentation_only(compiler: &mut EntityCompiler<'_, '_, '_, '_>, template: &Text) {
-    let Ok(pieces) = shim::parse(&template.value) else { return };
+    let Ok(pieces) = template::parse(&template.value) else { return };
     let mut from = 0;
     for piece in pieces {
         let TemplatePiece::Placeholder(name) = piece else { continue };

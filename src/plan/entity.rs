@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use super::join;
 use super::model::{Piece, SourceId, Sql, Transform, ValueSource};
 use super::scope::{Cx, Mode, Scope};
-use super::shim::{self, TemplatePiece};
 use super::sql::subplace;
 use super::suggest;
 use super::types::{self, Shape};
 use crate::contract::diagnostic::Place;
+use crate::contract::format::{FormatError, parse_date_format, parse_number_format};
 use crate::contract::model::{Attribute, AttributeType, Entity, Scalar, Text, Transformation};
+use crate::contract::template::{self, TemplatePiece};
 use crate::schema::ColumnType;
 
 /// How far an attribute has been resolved.
@@ -207,15 +208,15 @@ impl<'e, 'x, 'a, 'd> EntityCompiler<'e, 'x, 'a, 'd> {
     fn transform(&mut self, transformation: &Transformation) -> Option<Transform> {
         match transformation {
             Transformation::DateFormat { format, source_format } => {
-                let parsed = self.formatted(shim::parse_date_format(&format.value), "date-format", format);
+                let parsed = self.formatted(parse_date_format(&format.value), "date-format", format);
                 let source = match source_format {
-                    Some(text) => Some(self.formatted(shim::parse_date_format(&text.value), "date-format", text).map(|_| text.value.clone())?),
+                    Some(text) => Some(self.formatted(parse_date_format(&text.value), "date-format", text).map(|_| text.value.clone())?),
                     None => None,
                 };
                 Some(Transform::Date { format: parsed?, source_format: source })
             }
             Transformation::NumberFormat(text) => {
-                Some(Transform::Number(self.formatted(shim::parse_number_format(&text.value), "number-format", text)?))
+                Some(Transform::Number(self.formatted(parse_number_format(&text.value), "number-format", text)?))
             }
             Transformation::JsonParse => Some(Transform::JsonParse),
             Transformation::BinaryFormat(format) => Some(Transform::Binary(format.value)),
@@ -223,8 +224,9 @@ impl<'e, 'x, 'a, 'd> EntityCompiler<'e, 'x, 'a, 'd> {
         }
     }
 
-    fn formatted<T>(&mut self, parsed: Result<T, String>, code: &'static str, text: &Text) -> Option<T> {
-        parsed.map_err(|message| self.cx.d.error(code, &text.place, message)).ok()
+    fn formatted<T>(&mut self, parsed: Result<T, FormatError>, code: &'static str, text: &Text) -> Option<T> {
+        let report = |e: FormatError| self.cx.d.error_help(code, &subplace(text, e.offset, 1), e.message, e.help);
+        parsed.map_err(report).ok()
     }
 
     /// `a#b#c`: the named attributes or columns, joined by `#`.
@@ -253,10 +255,11 @@ impl<'e, 'x, 'a, 'd> EntityCompiler<'e, 'x, 'a, 'd> {
 
     /// A template's text, its placeholders put in.
     pub fn template(&mut self, text: &Text, own: Option<&str>, depth: usize) -> Option<ValueSource> {
-        let pieces = match shim::parse(&text.value) {
+        let pieces = match template::parse(&text.value) {
             Ok(pieces) => pieces,
             Err(error) => {
-                self.cx.d.error_help("template-syntax", &text.place, error.to_string(), "write {name} for a value, {{ and }} for braces");
+                let place = subplace(text, error.offset, 1);
+                self.cx.d.error_help("template-syntax", &place, error.message, error.help);
                 return None;
             }
         };

@@ -10,12 +10,6 @@ use super::types::type_name;
 use crate::contract::diagnostic::Diagnostics;
 use crate::contract::model::{AttributeType, GsiProjection, Table, TableKind, Text};
 
-/// DynamoDB's limit on names of key attributes.
-const MOST_NAME_BYTES: usize = 255;
-/// DynamoDB's default quotas of indexes, and of projected attributes over all indexes, of one table.
-const DEFAULT_QUOTA: usize = 20;
-const MOST_PROJECTED: usize = 100;
-
 /// The index key attributes of one table, while its entities are compiled.
 pub(super) struct IndexKeys {
     /// Without those that are key attributes of the table itself.
@@ -34,17 +28,13 @@ struct IndexKey {
 }
 
 impl IndexKeys {
-    pub fn new(table: &Table, pk: &str, sk: Option<&str>, d: &mut Diagnostics) -> Self {
+    pub fn new(table: &Table, pk: &str, sk: Option<&str>) -> Self {
         let mut keys = BTreeMap::new();
         for gsi in &table.gsis {
             for text in [Some(&gsi.pk), gsi.sk.as_ref()].into_iter().flatten() {
-                key_name(text, d);
                 if text.value != pk && Some(text.value.as_str()) != sk {
                     keys.entry(text.value.clone()).or_insert_with(|| IndexKey { text: text.clone(), ty: None, failed: false });
                 }
-            }
-            if gsi.sk.as_ref().is_some_and(|sk| sk.value == gsi.pk.value) {
-                d.error_help("same-key-attribute", &gsi.place, "partition key and sort key of the index are the same attribute", "leave out \"sk\", or name another attribute");
             }
         }
         Self { keys, single: matches!(table.kind, TableKind::Single(_)), attributes: Vec::new() }
@@ -97,7 +87,7 @@ impl IndexKeys {
         }
         self.attributes.extend([pk.name.clone()]);
         self.attributes.extend(sk.map(|k| k.name.clone()));
-        self.limits(table, d);
+        self.projected(table, d);
         let key = |text: &Text| {
             let own = [Some(pk), sk].into_iter().flatten().find(|k| k.name == text.value);
             own.cloned().unwrap_or_else(|| KeyAttribute {
@@ -117,33 +107,19 @@ impl IndexKeys {
             .collect()
     }
 
-    fn limits(&self, table: &Table, d: &mut Diagnostics) {
-        let mut names = std::collections::HashSet::new();
-        let mut projected = 0;
+    /// Attributes that an index shall hold and no entity has.
+    fn projected(&self, table: &Table, d: &mut Diagnostics) {
         for gsi in &table.gsis {
-            if !names.insert(gsi.index_name.value.as_str()) {
-                d.error("duplicate-index", &gsi.index_name.place, format!("the index `{}` is described twice", gsi.index_name.value));
-            }
             let GsiProjection::Include(included) = &gsi.projection else { continue };
-            projected += included.len();
-            for text in included {
-                let exists = self.attributes.contains(&text.value) || self.keys.contains_key(&text.value);
-                if !exists {
-                    let near = suggest::closest(&text.value, self.attributes.iter().map(String::as_str));
-                    d.warn_help(
-                        "projected-unknown",
-                        &text.place,
-                        format!("no entity of the table has the attribute `{}`", text.value),
-                        near.map_or("remove it".to_string(), |near| format!("did you mean `{near}`?")),
-                    );
-                }
+            for text in included.iter().filter(|t| !self.attributes.contains(&t.value) && !self.is_key(&t.value)) {
+                let near = suggest::closest(&text.value, self.attributes.iter().map(String::as_str));
+                d.warn_help(
+                    "projected-unknown",
+                    &text.place,
+                    format!("no entity of the table has the attribute `{}`", text.value),
+                    near.map_or("remove it".to_string(), |near| format!("did you mean `{near}`?")),
+                );
             }
-        }
-        if projected > MOST_PROJECTED {
-            d.error("projected-too-many", &table.place, format!("the indexes of a table project at most {MOST_PROJECTED} attributes by INCLUDE, these project {projected}"));
-        }
-        if table.gsis.len() > DEFAULT_QUOTA {
-            d.warn_help("index-quota", &table.place, format!("the table has {} indexes; an AWS account allows {DEFAULT_QUOTA} unless its quota is raised", table.gsis.len()), "ask AWS for a higher quota");
         }
     }
 }
@@ -177,13 +153,6 @@ impl IndexKey {
                 "a key attribute of an index has one type in the whole table: S fits all",
             ),
         }
-    }
-}
-
-/// DynamoDB bounds the names of key attributes.
-pub(super) fn key_name(text: &Text, d: &mut Diagnostics) {
-    if text.value.is_empty() || text.value.len() > MOST_NAME_BYTES {
-        d.error("key-name", &text.place, format!("the name of a key attribute has 1 to {MOST_NAME_BYTES} bytes"));
     }
 }
 

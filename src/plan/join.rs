@@ -222,13 +222,13 @@ fn otherwise(cx: &mut Cx<'_, '_>, scope: &Scope, value: &Spanned<Scalar>) -> Opt
         return Some((Some(Scalar::String(text.clone())), None));
     }
     let written = Text { value: text.clone(), place: value.place.clone() };
-    let before = cx.d.all.len();
+    let before = std::mem::take(cx.d);
     let found = expression(cx, scope, &written, Mode::Select);
+    *cx.d = before;
     let is_reference = found.as_ref().is_some_and(|s| s.refs.len() == 1);
     if let (Some(sql), true) = (found, is_reference) {
         return Some((None, Some(sql)));
     }
-    cx.d.all.truncate(before);
     cx.d.error_help(
         "else-value",
         &value.place,

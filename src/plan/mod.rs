@@ -26,7 +26,6 @@ mod index;
 mod join;
 mod model;
 mod scope;
-mod shim;
 mod sources;
 mod sql;
 mod suggest;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+pub use crate::contract::format::{DateFormat, DateToken, NumberFormat};
+
 use crate::contract::Place;
 use crate::contract::model::{
     AggregateOperation, AttributeType, BinaryFormat, GsiProjection, Scalar,
@@ -177,43 +179,6 @@ pub enum Transform {
     Number(NumberFormat),
     JsonParse,
     Binary(BinaryFormat),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DateFormat {
-    /// Tokens YYYY MM DD HH mm ss SSS and literal text between them.
-    Pattern(Vec<DateToken>),
-    /// Seconds since 1970 in UTC.
-    Epoch,
-    EpochMillis,
-    /// `2024-01-31T10:20:30Z`, with the fraction that the column has.
-    Iso8601,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DateToken {
-    Year,
-    Month,
-    Day,
-    Hour,
-    Minute,
-    Second,
-    Millis,
-    Literal(String),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NumberFormat {
-    /// `0.00`: that many decimals, rounded half away from zero as MySQL's ROUND does; `integer_digits` zeros at least before the point.
-    Decimals {
-        integer_digits: usize,
-        decimals: usize,
-    },
-    /// `%08d`: an integer, padded with zeros (or spaces) to `width`.
-    Padded {
-        width: usize,
-        zero: bool,
-    },
 }
 
 /// A SQL expression: as written, and parsed.

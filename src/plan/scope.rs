@@ -155,9 +155,6 @@ impl Scope {
             self.ambiguous(raw, cx);
             return None;
         };
-        if cx.sources.table(later.source).columns.is_empty() || other.qualifier != raw.qualifier {
-            return Some(if other.qualifier != raw.qualifier { later } else { earlier });
-        }
         let same = |a: &str, b: &str| a.to_lowercase() == b.to_lowercase();
         if same(&raw.column, &other.column) {
             return Some(if is_left { earlier } else { later });
@@ -168,6 +165,9 @@ impl Scope {
                 (false, true) => return Some(later),
                 _ => {}
             }
+        }
+        if cx.sources.offline() {
+            return Some(if is_left { earlier } else { later });
         }
         let table = cx.sources.table(later.source);
         let in_key = |name: &str| table.column_index(name).is_some_and(|c| cx.sources.get(later.source).key.contains(&c));

@@ -123,11 +123,6 @@ impl<'a> Sources<'a> {
         Some(id)
     }
 
-    /// The table of this name in SQL (`t` or `db.t`), if the plan reads it already or it exists.
-    pub fn exists(&self, text: &str) -> bool {
-        self.catalog.is_some() && self.find(text).is_ok()
-    }
-
     /// Whether the text names this table, without regard to case.
     pub fn is_named(&self, id: SourceId, text: &str) -> bool {
         let name = self.name(id);

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, DateTimeField, Expr, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, Interval, UnaryOperator, Value, ValueWithSpan,
+    FunctionArguments, Ident, Interval, OrderBySort, UnaryOperator, Value, ValueWithSpan,
 };
 use sqlparser::dialect::MySqlDialect;
 use sqlparser::parser::{Parser, ParserError};
@@ -46,11 +46,11 @@ pub(super) fn parse_order(text: &Text, d: &mut Diagnostics) -> Option<Vec<(Parse
     let terms = run(&mut parser, text, d, |p| p.parse_comma_separated(Parser::parse_order_by_expr))?;
     let mut parsed = Vec::new();
     for term in terms {
-        if term.options.nulls_first.is_some() || term.with_fill.is_some() {
+        if term.options.nulls_first.is_some() || term.with_fill.is_some() || matches!(term.options.sort, Some(OrderBySort::Using(_))) {
             d.error_help("sql-unsupported", &text.place, "NULLS FIRST and NULLS LAST are not MySQL's", "leave them out: NULL sorts first");
             return None;
         }
-        let descending = term.options.asc == Some(false);
+        let descending = matches!(term.options.sort, Some(OrderBySort::Desc));
         parsed.push((finish(term.expr, text, d)?, descending));
     }
     Some(parsed)

@@ -1,6 +1,7 @@
 //! Which values fit which attribute type, and which transformations fit which values.
 
 use super::model::{DateFormat, DateToken, NumberFormat, Transform};
+use crate::contract::format::parse_date_format;
 use crate::contract::model::{AttributeType, BinaryFormat, Scalar};
 use crate::schema::ColumnType;
 
@@ -265,7 +266,8 @@ fn unsuitable(transformation: &str, input: Shape<'_>, help: &str) -> Option<Find
 
 fn date_applies(format: &DateFormat, source_format: Option<&str>, input: Shape<'_>) -> Option<Finding> {
     use ColumnType as C;
-    let numbers_only = matches!(source_format, Some("epoch" | "epoch_ms"));
+    let source = source_format.and_then(|text| parse_date_format(text).ok());
+    let numbers_only = matches!(source, Some(DateFormat::Epoch | DateFormat::EpochMillis));
     match (input, source_format) {
         (Shape::Column(C::Date | C::DateTime { .. } | C::Timestamp { .. }), Some(_)) => warn(
             "source-format-unused",

@@ -1,0 +1,125 @@
+//! From text to [`Contract`]: everything that is wrong with the contract's shape, all at once.
+
+mod attribute;
+mod guess;
+mod join;
+mod limits;
+mod read;
+mod table;
+mod value;
+
+use std::sync::Arc;
+
+use super::diagnostic::{Diagnostics, Place};
+use super::json::{self, Value};
+use super::model::Contract;
+use super::spec;
+use read::{At, Input};
+
+/// A larger text is refused unread: contracts of the largest schemas have a few megabytes.
+pub const MAX_BYTES: usize = 64 << 20;
+
+/// Reads a contract and collects every problem of its shape. With `strict`, unknown fields are errors.
+///
+/// The contract holds the tables that are without errors, so that the caller can go on and find what is wrong with
+/// their meaning; whoever wants to run it asks [`Diagnostics::has_errors`] first. `None` where there is no such table.
+pub fn parse(text: &str, strict: bool) -> (Option<Contract>, Diagnostics) {
+    let mut input = Input { text, strict, found: Diagnostics::default() };
+    if text.len() > MAX_BYTES {
+        let message = format!(
+            "the contract has {} MiB; at most {} MiB are read",
+            text.len() >> 20,
+            MAX_BYTES >> 20
+        );
+        input.found.error_help("too-large", &nowhere(), message, "is this the right file?");
+        return (None, input.found);
+    }
+    let (root, mistakes) = json::read(text);
+    for mistake in mistakes {
+        let place = Place { span: mistake.span, pointer: Arc::from("") };
+        match mistake.help {
+            Some(help) => input.found.error_help(mistake.code, &place, mistake.message, help),
+            None => input.found.error(mistake.code, &place, mistake.message),
+        }
+    }
+    let unreadable = input.found.has_errors();
+    let Some(root) = root else { return (None, input.found) };
+    let at = At { node: &root, pointer: String::new() };
+    let contract = input.contract(&at).filter(|c| !unreadable && !c.tables.is_empty());
+    (contract, input.found)
+}
+
+/// As [`parse()`], from bytes as they stand in a file: text that is not UTF-8 is an error with its offset.
+pub fn parse_bytes(bytes: &[u8], strict: bool) -> (Option<Contract>, Diagnostics) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => parse(text, strict),
+        Err(e) => {
+            let offset = e.valid_up_to();
+            let line = 1 + bytes[..offset].iter().filter(|b| **b == b'\n').count();
+            let message = format!("the contract is not UTF-8: byte {offset}, in line {line}, starts no character");
+            let help = if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+                "this is UTF-16; save the file as UTF-8"
+            } else {
+                "save the file as UTF-8"
+            };
+            let mut found = Diagnostics::default();
+            let place = Place { span: offset..offset, pointer: Arc::from("") };
+            found.error_help("not-utf8", &place, message, help);
+            (None, found)
+        }
+    }
+}
+
+fn nowhere() -> Place {
+    Place { span: 0..0, pointer: Arc::from("") }
+}
+
+impl<'t> Input<'t> {
+    fn contract(&mut self, root: &At<'t>) -> Option<Contract> {
+        let list = match &root.node.value {
+            Value::Array(_) => root.clone(),
+            // One table alone, without the list around it.
+            Value::Object(members)
+                if members.iter().any(|m| m.key == "table") && members.iter().all(|m| m.key != "tables") =>
+            {
+                let message = "a table stands where the contract was expected; it is taken as its only table";
+                self.found.warn_help("not-an-array", &read::head(root), message, "write {\"tables\": [ … ]} around it");
+                return Some(Contract { tables: self.whole_table(root).into_iter().collect() });
+            }
+            _ => self.fields(root, &spec::CONTRACT, None)?.get("tables")?.clone(),
+        };
+        let elements = match &list.node.value {
+            Value::Array(elements) => elements,
+            Value::Object(_) => {
+                self.found.warn_help("not-an-array", &read::head(&list), "`tables` is a list; the object is taken as its only table", "write [ … ] around it");
+                return Some(Contract { tables: self.whole_table(&list).into_iter().collect() });
+            }
+            _ => {
+                self.wrong_type(&list, "`tables`", "an array", "write [ … ]");
+                return None;
+            }
+        };
+        if elements.is_empty() {
+            self.found.error_help("empty-list", &list.place(), "the contract has no tables", "write at least one table");
+            return None;
+        }
+        let mut tables = Vec::new();
+        let mut names = limits::Names::new("DynamoDB table", "duplicate-table");
+        for (i, element) in elements.iter().enumerate() {
+            let before = self.found.error_count();
+            let table = self.table(&list.element(i, element));
+            if let Some(table) = &table {
+                names.add(self, &table.name);
+            }
+            // A table with errors is left out: what else there is to say about it would be noise.
+            tables.extend(table.filter(|_| self.found.error_count() == before));
+        }
+        Some(Contract { tables })
+    }
+
+    fn whole_table(&mut self, at: &At<'t>) -> Option<super::model::Table> {
+        let before = self.found.error_count();
+        let table = self.table(at);
+        table.filter(|_| self.found.error_count() == before)
+    }
+}
