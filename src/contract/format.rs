@@ -65,22 +65,65 @@ const MAX_WIDTH: usize = 255;
 
 /// Reads the `format` of a `date-format`: `YYYY-MM-DD`, `epoch`, `epoch_ms`, `iso8601`.
 pub fn parse_date_format(format: &str) -> Result<DateFormat, FormatError> {
-    match format.to_ascii_lowercase().replace(['-', '_', ' '], "").as_str() {
+    match format
+        .to_ascii_lowercase()
+        .replace(['-', '_', ' '], "")
+        .as_str()
+    {
         "epoch" | "epochseconds" | "unix" => return Ok(DateFormat::Epoch),
         "epochms" | "epochmillis" => return Ok(DateFormat::EpochMillis),
         "iso8601" | "iso" => return Ok(DateFormat::Iso8601),
         _ => {}
     }
     let tokens = date_tokens(format)?;
-    let has = |t: &DateToken| tokens.contains(t);
-    if !tokens.iter().any(|t| !matches!(t, DateToken::Literal(_))) {
-        return Err(error(0, "this date format holds no part of a date", DATE_HELP));
-    }
-    if has(&DateToken::Minute) && !has(&DateToken::Hour) && !has(&DateToken::Month) {
-        let offset = format.find("mm").unwrap_or(0);
-        return Err(error(offset, "`mm` is the minutes, and neither month nor hour is there", "write `MM` for the month"));
-    }
+    check_date_tokens(format, &tokens)?;
     Ok(DateFormat::Pattern(tokens))
+}
+
+/// Refuses patterns that say something else than what their writer had in mind: months and minutes are easily
+/// mixed up, and a date that is wrong looks right.
+fn check_date_tokens(format: &str, tokens: &[DateToken]) -> Result<(), FormatError> {
+    let count = |t: DateToken| tokens.iter().filter(|other| **other == t).count();
+    if tokens.iter().all(|t| matches!(t, DateToken::Literal(_))) {
+        return Err(error(
+            0,
+            "this date format holds no part of a date",
+            DATE_HELP,
+        ));
+    }
+    if let Some((word, _)) = DATE_TOKENS.iter().find(|(_, t)| count(t.clone()) > 1) {
+        let message = format!("`{word}` stands twice in this date format");
+        let offset = format.rfind(word).unwrap_or(0);
+        return Err(error(
+            offset,
+            &message,
+            "`MM` is the month, `mm` the minutes; write each part once",
+        ));
+    }
+    let date = count(DateToken::Year) + count(DateToken::Month) + count(DateToken::Day) > 0;
+    if count(DateToken::Minute) > 0 && count(DateToken::Hour) == 0 && date {
+        let offset = format.find("mm").unwrap_or(0);
+        return Err(error(
+            offset,
+            "`mm` is the minutes, and there is no hour",
+            "write `MM` for the month",
+        ));
+    }
+    let position = |t: DateToken| tokens.iter().position(|other| *other == t);
+    if let (Some(hour), Some(month), None) = (
+        position(DateToken::Hour),
+        position(DateToken::Month),
+        position(DateToken::Minute),
+    ) && (hour + 1..=hour + 2).contains(&month)
+    {
+        let offset = format.find("MM").unwrap_or(0);
+        return Err(error(
+            offset,
+            "`MM` is the month, and it follows the hour",
+            "write `mm` for the minutes",
+        ));
+    }
+    Ok(())
 }
 
 fn date_tokens(format: &str) -> Result<Vec<DateToken>, FormatError> {
@@ -117,10 +160,25 @@ fn date_tokens(format: &str) -> Result<Vec<DateToken>, FormatError> {
 fn unknown_date_token(format: &str, at: usize) -> FormatError {
     let rest = &format[at..];
     if rest.starts_with('%') {
-        let ours = [("%Y", "YYYY"), ("%m", "MM"), ("%d", "DD"), ("%H", "HH"), ("%i", "mm"), ("%M", "mm"), ("%s", "ss"), ("%S", "ss")]
-            .iter()
-            .fold(format.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours));
-        let help = if ours.contains('%') { DATE_HELP.to_owned() } else { format!("write `{ours}`") };
+        let ours = [
+            ("%Y", "YYYY"),
+            ("%m", "MM"),
+            ("%d", "DD"),
+            ("%H", "HH"),
+            ("%i", "mm"),
+            ("%M", "mm"),
+            ("%s", "ss"),
+            ("%S", "ss"),
+        ]
+        .iter()
+        .fold(format.to_owned(), |text, (theirs, ours)| {
+            text.replace(theirs, ours)
+        });
+        let help = if ours.contains('%') {
+            DATE_HELP.to_owned()
+        } else {
+            format!("write `{ours}`")
+        };
         return error(at, "`%` formats are not understood", &help);
     }
     let run: String = rest.chars().take_while(|c| c.is_alphabetic()).collect();
@@ -166,11 +224,20 @@ fn decimals(format: &str) -> Result<NumberFormat, (usize, String)> {
     if let Some(i) = format.find(|c| !matches!(c, '0' | '#' | '.')) {
         return Err((i, "this number format is not understood".to_owned()));
     }
-    if zeros.contains('#') || fraction.contains(['#', '.']) || whole.is_empty() || format.ends_with('.') {
+    if zeros.contains('#')
+        || fraction.contains(['#', '.'])
+        || whole.is_empty()
+        || format.ends_with('.')
+    {
         return Err((0, "this number format is not understood".to_owned()));
     }
     if zeros.len() > MAX_INTEGER_DIGITS || fraction.len() > MAX_DECIMALS {
-        return Err((0, format!("a number has at most {MAX_INTEGER_DIGITS} digits before and {MAX_DECIMALS} after the point")));
+        return Err((
+            0,
+            format!(
+                "a number has at most {MAX_INTEGER_DIGITS} digits before and {MAX_DECIMALS} after the point"
+            ),
+        ));
     }
     Ok(NumberFormat::Decimals {
         integer_digits: zeros.len(),
@@ -180,17 +247,29 @@ fn decimals(format: &str) -> Result<NumberFormat, (usize, String)> {
 
 /// What follows the `%`: `08d`, `8d`, `d`, `.2f`.
 fn printf(rest: &str) -> Result<NumberFormat, (usize, String)> {
-    let unknown = || (0, "of the `%` formats only `%d`, `%8d`, `%08d` and `%.2f` are understood".to_owned());
+    let unknown = || {
+        (
+            0,
+            "of the `%` formats only `%d`, `%8d`, `%08d` and `%.2f` are understood".to_owned(),
+        )
+    };
     if let Some(digits) = rest.strip_prefix('.').and_then(|r| r.strip_suffix('f')) {
         let decimals: usize = number(digits).ok_or_else(unknown)?;
         if decimals > MAX_DECIMALS {
             return Err((2, format!("a number has at most {MAX_DECIMALS} decimals")));
         }
-        return Ok(NumberFormat::Decimals { integer_digits: 1, decimals });
+        return Ok(NumberFormat::Decimals {
+            integer_digits: 1,
+            decimals,
+        });
     }
     let digits = rest.strip_suffix(['d', 'i']).ok_or_else(unknown)?;
     let zero = digits.starts_with('0');
-    let width = if digits.is_empty() { 1 } else { number(digits).ok_or_else(unknown)? };
+    let width = if digits.is_empty() {
+        1
+    } else {
+        number(digits).ok_or_else(unknown)?
+    };
     if width > MAX_WIDTH {
         return Err((1, format!("the width is at most {MAX_WIDTH}")));
     }
@@ -224,16 +303,38 @@ mod tests {
         assert_eq!(
             parse_date_format("YYYY-MM-DDTHH:mm:ss.SSS").unwrap(),
             DateFormat::Pattern(vec![
-                Year, dash(), Month, dash(), Day, Literal("T".into()), Hour, Literal(":".into()), Minute,
-                Literal(":".into()), Second, Literal(".".into()), Millis
+                Year,
+                dash(),
+                Month,
+                dash(),
+                Day,
+                Literal("T".into()),
+                Hour,
+                Literal(":".into()),
+                Minute,
+                Literal(":".into()),
+                Second,
+                Literal(".".into()),
+                Millis
             ])
         );
-        assert_eq!(parse_date_format("YYYYMM").unwrap(), DateFormat::Pattern(vec![Year, Month]));
+        assert_eq!(
+            parse_date_format("YYYYMM").unwrap(),
+            DateFormat::Pattern(vec![Year, Month])
+        );
         assert_eq!(
             parse_date_format("DD 'de' MM ''").unwrap(),
-            DateFormat::Pattern(vec![Day, Literal(" de ".into()), Month, Literal(" '".into())])
+            DateFormat::Pattern(vec![
+                Day,
+                Literal(" de ".into()),
+                Month,
+                Literal(" '".into())
+            ])
         );
-        assert_eq!(parse_date_format("epoch_ms").unwrap(), DateFormat::EpochMillis);
+        assert_eq!(
+            parse_date_format("epoch_ms").unwrap(),
+            DateFormat::EpochMillis
+        );
         assert_eq!(parse_date_format("ISO8601").unwrap(), DateFormat::Iso8601);
     }
 
@@ -244,6 +345,12 @@ mod tests {
             ("YYYY-MM-dd", 8, "write `DD`"),
             ("%Y-%m-%d", 0, "write `YYYY-MM-DD`"),
             ("YYYY-mm-DD", 5, "write `MM` for the month"),
+            ("HH:MM", 3, "write `mm` for the minutes"),
+            (
+                "YYYY-MM-DD HH:MM",
+                14,
+                "`MM` is the month, `mm` the minutes; write each part once",
+            ),
             ("", 0, DATE_HELP),
             ("--", 0, DATE_HELP),
             ("YYYY 'x", 5, "write the closing '"),
@@ -256,7 +363,10 @@ mod tests {
 
     #[test]
     fn number_formats() {
-        let decimals = |integer_digits, decimals| NumberFormat::Decimals { integer_digits, decimals };
+        let decimals = |integer_digits, decimals| NumberFormat::Decimals {
+            integer_digits,
+            decimals,
+        };
         let padded = |width, zero| NumberFormat::Padded { width, zero };
         for (format, expected) in [
             ("0.00", decimals(1, 2)),
@@ -271,7 +381,10 @@ mod tests {
         ] {
             assert_eq!(parse_number_format(format).unwrap(), expected, "{format}");
         }
-        for format in ["", "%", "%x", "%-8d", "%05.2f", "#,##0.00", "0.0.0", "0,00", "%999d", "%0d", "abc", "0.", ".", "0#.0"] {
+        for format in [
+            "", "%", "%x", "%-8d", "%05.2f", "#,##0.00", "0.0.0", "0,00", "%999d", "%0d", "abc",
+            "0.", ".", "0#.0",
+        ] {
             assert!(parse_number_format(format).is_err(), "{format}");
         }
     }

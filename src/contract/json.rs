@@ -4,8 +4,12 @@
 //! unquoted names are errors, but the reader knows what was meant and goes on, so that one run shows everything.
 //! Depth, number of values and size are bounded; time and memory are linear in the text up to those bounds.
 
+mod scalar;
+
 use std::borrow::Cow;
 use std::ops::Range;
+
+use scalar::is_word;
 
 /// How deep arrays and objects may nest. A contract needs about ten levels.
 pub const MAX_DEPTH: usize = 64;
@@ -77,7 +81,21 @@ impl<'a> Reader<'a> {
         self.blank()?;
         if self.at >= self.text.len() {
             let span = self.here();
-            return self.fatal("empty-text", span, "the file is empty", "write {\"tables\": [ … ]}");
+            return self.fatal(
+                "empty-text",
+                span,
+                "the file is empty",
+                "write {\"tables\": [ … ]}",
+            );
+        }
+        if !matches!(self.peek(), Some(b'{' | b'[')) {
+            let span = self.here();
+            return self.fatal(
+                "not-json",
+                span,
+                "this is not JSON: a contract starts with `{`",
+                "is this the right file?",
+            );
         }
         let node = self.value(0)?;
         self.blank()?;
@@ -98,7 +116,12 @@ impl<'a> Reader<'a> {
         if self.values > MAX_VALUES {
             let span = self.here();
             let message = format!("the text holds more than {MAX_VALUES} values");
-            return self.fatal("too-large", span, &message, "this is not a migration contract");
+            return self.fatal(
+                "too-large",
+                span,
+                &message,
+                "this is not a migration contract",
+            );
         }
         let start = self.at;
         let value = match self.peek() {
@@ -108,7 +131,12 @@ impl<'a> Reader<'a> {
             Some(b'\'') => {
                 let value = self.string(b'\'')?;
                 let help = format!("write {}", serde_json::Value::from(value.as_ref()));
-                self.mistake("single-quotes", start..self.at, "JSON strings stand in double quotes", &clip(&help))?;
+                self.mistake(
+                    "single-quotes",
+                    start..self.at,
+                    "JSON strings stand in double quotes",
+                    &clip(&help),
+                )?;
                 Value::String(value)
             }
             Some(b'-' | b'+' | b'.' | b'0'..=b'9') => self.number()?,
@@ -117,11 +145,19 @@ impl<'a> Reader<'a> {
                 let span = self.here();
                 let found = &self.text[span.clone()];
                 let message = format!("a value was expected here, not `{found}`");
-                return self.fatal("syntax", span, &message, "a value is a string, number, true, false, null, [ … ] or { … }");
+                return self.fatal(
+                    "syntax",
+                    span,
+                    &message,
+                    "a value is a string, number, true, false, null, [ … ] or { … }",
+                );
             }
             None => return self.ended(start, "a value was expected here, but the file ends"),
         };
-        Ok(Node { span: start..self.at, value })
+        Ok(Node {
+            span: start..self.at,
+            value,
+        })
     }
 
     fn object(&mut self, depth: usize) -> Result<Value<'a>, Fatal> {
@@ -152,12 +188,22 @@ impl<'a> Reader<'a> {
             Some(b'"') => self.string(b'"')?,
             Some(b'\'') => {
                 let key = self.string(b'\'')?;
-                self.mistake("single-quotes", start..self.at, "a field's name stands in double quotes", &clip(&format!("write \"{key}\"")))?;
+                self.mistake(
+                    "single-quotes",
+                    start..self.at,
+                    "a field's name stands in double quotes",
+                    &clip(&format!("write \"{key}\"")),
+                )?;
                 key
             }
             Some(b) if is_word(b) => {
                 let word = self.take_word();
-                self.mistake("unquoted-name", start..self.at, "a field's name stands in double quotes", &clip(&format!("write \"{word}\"")))?;
+                self.mistake(
+                    "unquoted-name",
+                    start..self.at,
+                    "a field's name stands in double quotes",
+                    &clip(&format!("write \"{word}\"")),
+                )?;
                 Cow::Borrowed(word)
             }
             _ => {
@@ -173,7 +219,12 @@ impl<'a> Reader<'a> {
             Some(b':') => self.at += 1,
             Some(b'=') => {
                 let span = self.here();
-                self.mistake("syntax", span, "between a field's name and its value stands `:`", "write `:` instead of `=`")?;
+                self.mistake(
+                    "syntax",
+                    span,
+                    "between a field's name and its value stands `:`",
+                    "write `:` instead of `=`",
+                )?;
                 self.at += 1;
             }
             Some(_) => {
@@ -185,7 +236,11 @@ impl<'a> Reader<'a> {
         }
         self.blank()?;
         let value = self.value(depth + 1)?;
-        Ok(Member { key, key_span, value })
+        Ok(Member {
+            key,
+            key_span,
+            value,
+        })
     }
 
     fn array(&mut self, depth: usize) -> Result<Value<'a>, Fatal> {
@@ -221,160 +276,49 @@ impl<'a> Reader<'a> {
                 self.at += 1;
                 self.blank()?;
                 if self.peek() == Some(close) {
-                    self.mistake("trailing-comma", comma..comma + 1, "nothing follows this comma", "remove the comma")?;
+                    self.mistake(
+                        "trailing-comma",
+                        comma..comma + 1,
+                        "nothing follows this comma",
+                        "remove the comma",
+                    )?;
                     return Ok(true);
                 }
                 Ok(false)
             }
             Some(b'}') => self.mismatch(open, "[", "}"),
             Some(b']') => self.mismatch(open, "{", "]"),
-            Some(b) if b == b'"' || b == b'{' || b == b'[' || b == b'\'' || b == b'-' || is_word(b) => {
-                let last = self.text[..end].char_indices().next_back().map_or(0, |(i, _)| i);
-                self.mistake("missing-comma", last..end, "a comma is missing after this", "write a comma between two elements")?;
+            Some(b)
+                if b == b'"' || b == b'{' || b == b'[' || b == b'\'' || b == b'-' || is_word(b) =>
+            {
+                let last = self.text[..end]
+                    .char_indices()
+                    .next_back()
+                    .map_or(0, |(i, _)| i);
+                self.mistake(
+                    "missing-comma",
+                    last..end,
+                    "a comma is missing after this",
+                    "write a comma between two elements",
+                )?;
                 Ok(false)
             }
             Some(_) => {
                 let span = self.here();
-                let message = format!("`,` or `{}` was expected here, not `{}`", close as char, &self.text[span.clone()]);
-                self.fatal("syntax", span, &message, "put the text in double quotes, or remove it")
+                let message = format!(
+                    "`,` or `{}` was expected here, not `{}`",
+                    close as char,
+                    &self.text[span.clone()]
+                );
+                self.fatal(
+                    "syntax",
+                    span,
+                    &message,
+                    "put the text in double quotes, or remove it",
+                )
             }
             None => self.unclosed(open),
         }
-    }
-
-    fn string(&mut self, quote: u8) -> Result<Cow<'a, str>, Fatal> {
-        let open = self.at;
-        self.at += 1;
-        let mut copied: Option<String> = None;
-        let mut from = self.at;
-        loop {
-            match self.peek() {
-                None => return self.unclosed_string(open),
-                Some(b) if b == quote => break,
-                Some(b'\\') => {
-                    let out = copied.get_or_insert_with(String::new);
-                    out.push_str(&self.text[from..self.at]);
-                    if let Some(c) = self.escape()? {
-                        copied.get_or_insert_with(String::new).push(c);
-                    }
-                    from = self.at;
-                }
-                Some(b'\n' | b'\r') => return self.unclosed_string(open),
-                Some(b) if b < 0x20 => {
-                    let span = self.here();
-                    self.mistake("control-character", span, "a control character stands in a string", "write it as \\t or \\u00XX, or remove it")?;
-                    self.at += 1;
-                }
-                Some(_) => self.at += 1,
-            }
-        }
-        let rest = &self.text[from..self.at];
-        self.at += 1;
-        Ok(match copied {
-            None => Cow::Borrowed(rest),
-            Some(mut out) => {
-                out.push_str(rest);
-                Cow::Owned(out)
-            }
-        })
-    }
-
-    /// An escape sequence; `None` where it was reported and left out.
-    fn escape(&mut self) -> Result<Option<char>, Fatal> {
-        let start = self.at;
-        self.at += 1;
-        let Some(kind) = self.peek() else {
-            return self.ended(start, "the file ends within a string");
-        };
-        let simple = match kind {
-            b'"' => Some('"'),
-            b'\\' => Some('\\'),
-            b'/' => Some('/'),
-            b'b' => Some('\u{8}'),
-            b'f' => Some('\u{c}'),
-            b'n' => Some('\n'),
-            b'r' => Some('\r'),
-            b't' => Some('\t'),
-            b'u' => {
-                self.at += 1;
-                return self.unicode_escape(start);
-            }
-            _ => None,
-        };
-        let char_end = self.here().end;
-        self.at = char_end;
-        if simple.is_none() {
-            let message = format!("JSON has no escape `{}`", &self.text[start..char_end]);
-            self.mistake("unknown-escape", start..char_end, &message, "write \\\\ for a backslash")?;
-        }
-        Ok(simple)
-    }
-
-    fn unicode_escape(&mut self, start: usize) -> Result<Option<char>, Fatal> {
-        let first = self.hex4();
-        let code = match first {
-            Some(high @ 0xD800..=0xDBFF) if self.text[self.at..].starts_with("\\u") => {
-                self.at += 2;
-                self.hex4()
-                    .filter(|low| (0xDC00..=0xDFFF).contains(low))
-                    .map(|low| 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
-            }
-            other => other,
-        };
-        let c = code.and_then(char::from_u32);
-        if c.is_none() {
-            let span = start..self.at;
-            self.mistake("unknown-escape", span, "this escape does not name a character", "write \\u and four hexadecimal digits (a pair of them beyond U+FFFF)")?;
-        }
-        Ok(c)
-    }
-
-    fn hex4(&mut self) -> Option<u32> {
-        let digits = self.text.get(self.at..self.at + 4)?;
-        if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return None;
-        }
-        self.at += 4;
-        u32::from_str_radix(digits, 16).ok()
-    }
-
-    fn number(&mut self) -> Result<Value<'a>, Fatal> {
-        let start = self.at;
-        while matches!(self.peek(), Some(b) if is_word(b) || matches!(b, b'+' | b'-' | b'.')) {
-            self.at += 1;
-        }
-        let raw = &self.text[start..self.at];
-        if is_json_number(raw) {
-            return Ok(Value::Number(raw));
-        }
-        let message = format!("`{}` is not a number as JSON writes it", clip(raw));
-        self.mistake("number", start..self.at, &message, "write digits without leading zeros or `+`, as 0.5 or 12; put anything else in double quotes")?;
-        Ok(Value::Broken)
-    }
-
-    fn word(&mut self) -> Result<Value<'a>, Fatal> {
-        let start = self.at;
-        let word = self.take_word();
-        let (value, help) = match word {
-            "true" => return Ok(Value::Bool(true)),
-            "false" => return Ok(Value::Bool(false)),
-            "null" => return Ok(Value::Null),
-            "True" | "TRUE" => (Value::Bool(true), "write true".to_owned()),
-            "False" | "FALSE" => (Value::Bool(false), "write false".to_owned()),
-            "None" | "NULL" | "Null" | "nil" | "undefined" => (Value::Null, "write null".to_owned()),
-            _ => (Value::Broken, format!("text stands in double quotes: \"{word}\"")),
-        };
-        let message = format!("`{}` is not a JSON value", clip(word));
-        self.mistake("bare-word", start..self.at, &message, &clip(&help))?;
-        Ok(value)
-    }
-
-    fn take_word(&mut self) -> &'a str {
-        let start = self.at;
-        while matches!(self.peek(), Some(b) if is_word(b) || b == b'-') {
-            self.at += 1;
-        }
-        &self.text[start..self.at]
     }
 
     /// White space, and comments, which are reported.
@@ -384,7 +328,12 @@ impl<'a> Reader<'a> {
                 Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
                 Some(b'/' | b'#') if self.comment_end().is_some() => {
                     let end = self.comment_end().unwrap_or(self.at);
-                    self.mistake("comment", self.at..end, "JSON has no comments", "remove it; `justification` is a field for reasons")?;
+                    self.mistake(
+                        "comment",
+                        self.at..end,
+                        "JSON has no comments",
+                        "remove it; `justification` is a field for reasons",
+                    )?;
                     self.at = end;
                 }
                 _ => return Ok(()),
@@ -407,7 +356,10 @@ impl<'a> Reader<'a> {
 
     /// The character at the reader's place, or the empty range at the end.
     fn here(&self) -> Range<usize> {
-        let len = self.text[self.at..].chars().next().map_or(0, char::len_utf8);
+        let len = self.text[self.at..]
+            .chars()
+            .next()
+            .map_or(0, char::len_utf8);
         self.at..self.at + len
     }
 
@@ -417,33 +369,72 @@ impl<'a> Reader<'a> {
         }
         let message = format!("brackets nest deeper than {MAX_DEPTH} levels");
         let span = self.here();
-        self.fatal("too-deep", span, &message, "a contract needs about ten levels; this is not one")
+        self.fatal(
+            "too-deep",
+            span,
+            &message,
+            "a contract needs about ten levels; this is not one",
+        )
     }
 
     fn mismatch<T>(&mut self, open: usize, opener: &str, found: &str) -> Result<T, Fatal> {
         let line = 1 + self.text[..open].matches('\n').count();
         let span = self.here();
         let want = if opener == "{" { "}" } else { "]" };
-        let message = format!("`{found}` closes nothing here: the `{opener}` of line {line} is still open");
-        self.fatal("unbalanced", span, &message, &format!("write `{want}` first, or remove the `{found}`"))
+        let message =
+            format!("`{found}` closes nothing here: the `{opener}` of line {line} is still open");
+        self.fatal(
+            "unbalanced",
+            span,
+            &message,
+            &format!("write `{want}` first, or remove the `{found}`"),
+        )
     }
 
     fn unclosed<T>(&mut self, open: usize) -> Result<T, Fatal> {
-        let want = if self.text.as_bytes().get(open) == Some(&b'{') { "}" } else { "]" };
-        let message = format!("the file ends, and this `{}` is not closed", &self.text[open..open + 1]);
-        self.fatal("unbalanced", open..open + 1, &message, &format!("write the `{want}` that belongs to it; is the file complete?"))
+        let want = if self.text.as_bytes().get(open) == Some(&b'{') {
+            "}"
+        } else {
+            "]"
+        };
+        let message = format!(
+            "the file ends, and this `{}` is not closed",
+            &self.text[open..open + 1]
+        );
+        self.fatal(
+            "unbalanced",
+            open..open + 1,
+            &message,
+            &format!("write the `{want}` that belongs to it; is the file complete?"),
+        )
     }
 
     fn unclosed_string<T>(&mut self, open: usize) -> Result<T, Fatal> {
-        self.fatal("unclosed-string", open..self.at, "this string has no closing quote on its line", "write the closing \"; a line break within a string is \\n")
+        self.fatal(
+            "unclosed-string",
+            open..self.at,
+            "this string has no closing quote on its line",
+            "write the closing \"; a line break within a string is \\n",
+        )
     }
 
     fn ended<T>(&mut self, start: usize, message: &str) -> Result<T, Fatal> {
         let start = start.min(self.text.len());
-        self.fatal("unbalanced", start..self.text.len(), message, "is the file complete?")
+        self.fatal(
+            "unbalanced",
+            start..self.text.len(),
+            message,
+            "is the file complete?",
+        )
     }
 
-    fn fatal<T>(&mut self, code: &'static str, span: Range<usize>, message: &str, help: &str) -> Result<T, Fatal> {
+    fn fatal<T>(
+        &mut self,
+        code: &'static str,
+        span: Range<usize>,
+        message: &str,
+        help: &str,
+    ) -> Result<T, Fatal> {
         self.errors.push(SyntaxError {
             code,
             span,
@@ -454,34 +445,24 @@ impl<'a> Reader<'a> {
     }
 
     /// A mistake after which the reader can go on.
-    fn mistake(&mut self, code: &'static str, span: Range<usize>, message: &str, help: &str) -> Result<(), Fatal> {
+    fn mistake(
+        &mut self,
+        code: &'static str,
+        span: Range<usize>,
+        message: &str,
+        help: &str,
+    ) -> Result<(), Fatal> {
         if self.errors.len() + 1 >= MAX_ERRORS {
-            return self.fatal("syntax", span, "there are too many mistakes of syntax to read on", "correct those above first");
+            return self.fatal(
+                "syntax",
+                span,
+                "there are too many mistakes of syntax to read on",
+                "correct those above first",
+            );
         }
         let _ = self.fatal::<()>(code, span, message, help);
         Ok(())
     }
-}
-
-fn is_word(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b == b'_' || b == b'$' || b >= 0x80
-}
-
-fn is_json_number(raw: &str) -> bool {
-    let rest = raw.strip_prefix('-').unwrap_or(raw);
-    let (mantissa, exponent) = match rest.find(['e', 'E']) {
-        Some(i) => (&rest[..i], Some(&rest[i + 1..])),
-        None => (rest, None),
-    };
-    let (whole, fraction) = match mantissa.split_once('.') {
-        Some((w, f)) => (w, Some(f)),
-        None => (mantissa, None),
-    };
-    let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
-    digits(whole)
-        && (whole == "0" || !whole.starts_with('0'))
-        && fraction.is_none_or(digits)
-        && exponent.is_none_or(|e| digits(e.strip_prefix(['+', '-']).unwrap_or(e)))
 }
 
 /// Text from the contract, short enough for a message.

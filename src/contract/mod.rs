@@ -23,7 +23,7 @@ pub mod template;
 #[cfg(test)]
 mod tests;
 
-pub use diagnostic::{Diagnostics, Diagnostic, Place, Severity};
+pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 pub use model::Contract;
 pub use parse::{MAX_BYTES, parse, parse_bytes};
 pub use render::{render, render_json};

@@ -32,6 +32,10 @@ pub struct Table {
 }
 
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are few tables; a box would only be in the way"
+)]
 pub enum TableKind {
     /// Exactly one entity, without templates.
     Single(Entity),

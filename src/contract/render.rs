@@ -32,7 +32,12 @@ pub fn render(diagnostics: &Diagnostics, file: &str, text: &str, color: bool) ->
         let _ = writeln!(out, "and {rest} more\n");
     }
     if errors + warnings > 0 {
-        let _ = writeln!(out, "{}, {}", counted(errors, "error"), counted(warnings, "warning"));
+        let _ = writeln!(
+            out,
+            "{}, {}",
+            counted(errors, "error"),
+            counted(warnings, "warning")
+        );
     }
     out
 }
@@ -74,7 +79,13 @@ pub fn render_json(diagnostics: &Diagnostics, file: &str, text: &str) -> String 
 
 fn sorted(diagnostics: &Diagnostics) -> Vec<&Diagnostic> {
     let mut all: Vec<&Diagnostic> = diagnostics.all.iter().collect();
-    all.sort_by_key(|d| (std::cmp::Reverse(d.severity), d.place.span.start, d.place.span.end));
+    all.sort_by_key(|d| {
+        (
+            std::cmp::Reverse(d.severity),
+            d.place.span.start,
+            d.place.span.end,
+        )
+    });
     all
 }
 
@@ -84,9 +95,23 @@ fn in_order(diagnostics: &Diagnostics) -> Vec<&Diagnostic> {
     all
 }
 
-fn one(out: &mut String, finding: &Diagnostic, file: &str, text: &str, lines: &Lines, paint: Paint) {
-    let severity = paint.severity(finding.severity, &format!("{}[{}]", severity(finding.severity), finding.code));
-    let _ = writeln!(out, "{severity}: {}", paint.bold(&printable(&finding.message)));
+fn one(
+    out: &mut String,
+    finding: &Diagnostic,
+    file: &str,
+    text: &str,
+    lines: &Lines,
+    paint: Paint,
+) {
+    let severity = paint.severity(
+        finding.severity,
+        &format!("{}[{}]", severity(finding.severity), finding.code),
+    );
+    let _ = writeln!(
+        out,
+        "{severity}: {}",
+        paint.bold(&printable(&finding.message))
+    );
     let span = within(text, &finding.place.span);
     let everywhere = finding.place.span == (0..0) && finding.place.pointer.is_empty();
     if everywhere || text.is_empty() {
@@ -98,11 +123,20 @@ fn one(out: &mut String, finding: &Diagnostic, file: &str, text: &str, lines: &L
             "" => String::new(),
             pointer => format!(" ({})", printable(pointer)),
         };
-        let _ = writeln!(out, "{margin}{} {file}:{line}:{column}{pointer}", paint.dim("-->"));
+        let _ = writeln!(
+            out,
+            "{margin}{} {file}:{line}:{column}{pointer}",
+            paint.dim("-->")
+        );
         let (source, underline) = snippet(text, &span);
         let _ = writeln!(out, "{margin} {}", paint.dim("|"));
         let _ = writeln!(out, "{} {}", paint.dim(&format!("{line} |")), source);
-        let _ = writeln!(out, "{margin} {} {}", paint.dim("|"), paint.severity(finding.severity, &underline));
+        let _ = writeln!(
+            out,
+            "{margin} {} {}",
+            paint.dim("|"),
+            paint.severity(finding.severity, &underline)
+        );
     }
     if let Some(help) = finding.help.as_deref().filter(|h| !h.is_empty()) {
         let _ = writeln!(out, "  {} {}", paint.dim("= help:"), printable(help));
@@ -113,7 +147,9 @@ fn one(out: &mut String, finding: &Diagnostic, file: &str, text: &str, lines: &L
 /// The line around the token, clipped to the terminal, and the marks below it.
 fn snippet(text: &str, span: &Range<usize>) -> (String, String) {
     let line_start = text[..span.start].rfind('\n').map_or(0, |i| i + 1);
-    let line_end = text[span.start..].find('\n').map_or(text.len(), |i| span.start + i);
+    let line_end = text[span.start..]
+        .find('\n')
+        .map_or(text.len(), |i| span.start + i);
     let more_lines = span.end > line_end;
     let token_end = span.end.min(line_end);
     let before = &text[line_start..span.start];
@@ -122,14 +158,22 @@ fn snippet(text: &str, span: &Range<usize>) -> (String, String) {
 
     let mut shown = String::new();
     let mut lead = String::new();
-    tail(before, if before.len() + token.len() + after.len() <= WIDTH { WIDTH } else { BEFORE }, &mut lead);
+    tail(
+        before,
+        if before.len() + token.len() + after.len() <= WIDTH {
+            WIDTH
+        } else {
+            BEFORE
+        },
+        &mut lead,
+    );
     let indent = width(&lead);
     shown.push_str(&lead);
     let room = WIDTH.saturating_sub(indent);
     let mut marked = String::new();
     head(token, room, &mut marked);
     shown.push_str(&marked);
-    if marked.len() < WIDTH {
+    if !marked.ends_with('…') {
         head(after, WIDTH.saturating_sub(width(&shown)), &mut shown);
     }
     let mut underline = " ".repeat(indent);
@@ -178,8 +222,14 @@ fn char_width(c: char) -> usize {
     match c {
         '\t' => TAB.len(),
         '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200d}' | '\u{fe00}'..='\u{fe0f}' => 0,
-        '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}'
-        | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' | '\u{1f300}'..='\u{1faff}' | '\u{20000}'..='\u{3fffd}' => 2,
+        '\u{1100}'..='\u{115f}'
+        | '\u{2e80}'..='\u{a4cf}'
+        | '\u{ac00}'..='\u{d7a3}'
+        | '\u{f900}'..='\u{faff}'
+        | '\u{fe30}'..='\u{fe6f}'
+        | '\u{ff00}'..='\u{ff60}'
+        | '\u{1f300}'..='\u{1faff}'
+        | '\u{20000}'..='\u{3fffd}' => 2,
         _ => 1,
     }
 }
@@ -187,9 +237,12 @@ fn char_width(c: char) -> usize {
 /// Without what would steer the terminal: a contract is somebody else's text.
 fn printable(text: &str) -> String {
     let steers = |c: char| {
-        c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
+        c.is_control()
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
     };
-    text.chars().map(|c| if steers(c) { '\u{b7}' } else { c }).collect()
+    text.chars()
+        .map(|c| if steers(c) { '\u{b7}' } else { c })
+        .collect()
 }
 
 fn printable_line(text: &str) -> String {
@@ -238,7 +291,11 @@ impl Lines {
     fn position(&self, text: &str, offset: usize) -> (usize, usize) {
         let line = self.0.get(&offset).copied().unwrap_or(1);
         let start = text[..offset].rfind('\n').map_or(0, |i| i + 1);
-        let column = text[start..offset].trim_start_matches('\u{feff}').chars().count() + 1;
+        let column = text[start..offset]
+            .trim_start_matches('\u{feff}')
+            .chars()
+            .count()
+            + 1;
         (line, column)
     }
 }
@@ -265,6 +322,10 @@ impl Paint {
     }
 
     fn with(self, code: &str, text: &str) -> String {
-        if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.color {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }

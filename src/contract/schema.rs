@@ -34,7 +34,12 @@ fn object(spec: &'static Spec, definitions: &mut Definitions) -> Value {
     for field in spec.fields {
         properties.insert(field.name.to_owned(), property(field, definitions));
     }
-    let required: Vec<&str> = spec.fields.iter().filter(|f| f.need == Need::Required).map(|f| f.name).collect();
+    let required: Vec<&str> = spec
+        .fields
+        .iter()
+        .filter(|f| f.need == Need::Required)
+        .map(|f| f.name)
+        .collect();
     let mut schema = json!({
         "description": spec.about,
         "type": "object",
@@ -68,10 +73,15 @@ fn shape(shape: &'static Shape, definitions: &mut Definitions) -> Value {
     match shape {
         Shape::Name | Shape::Sql | Shape::Template => text(),
         Shape::Text => json!({ "type": "string" }),
-        Shape::NameOrNames => json!({ "anyOf": [text(), { "type": "array", "minItems": 1, "items": text() }] }),
+        Shape::NameOrNames => {
+            json!({ "anyOf": [text(), { "type": "array", "minItems": 1, "items": text() }] })
+        }
         Shape::Names | Shape::Sqls => json!({ "type": "array", "minItems": 1, "items": text() }),
         Shape::Word(words) => {
-            let choices: Vec<Value> = words.iter().map(|(word, about)| json!({ "const": word, "description": about })).collect();
+            let choices: Vec<Value> = words
+                .iter()
+                .map(|(word, about)| json!({ "const": word, "description": about }))
+                .collect();
             json!({ "oneOf": choices })
         }
         Shape::Bool => json!({ "type": "boolean" }),
@@ -88,7 +98,9 @@ fn shape(shape: &'static Shape, definitions: &mut Definitions) -> Value {
             let items = define(kinds.name.to_owned(), definitions, |d| tagged(kinds, d));
             json!({ "type": "array", "minItems": 1, "items": items })
         }
-        Shape::SqlMap => json!({ "type": "object", "minProperties": 1, "additionalProperties": text() }),
+        Shape::SqlMap => {
+            json!({ "type": "object", "minProperties": 1, "additionalProperties": text() })
+        }
     }
 }
 
@@ -112,7 +124,11 @@ fn tagged(kinds: &'static Tagged, definitions: &mut Definitions) -> Value {
     })
 }
 
-fn define(name: String, definitions: &mut Definitions, make: impl FnOnce(&mut Definitions) -> Value) -> Value {
+fn define(
+    name: String,
+    definitions: &mut Definitions,
+    make: impl FnOnce(&mut Definitions) -> Value,
+) -> Value {
     if !definitions.contains_key(&name) {
         let schema = make(definitions);
         definitions.insert(name.clone(), schema);
@@ -122,6 +138,9 @@ fn define(name: String, definitions: &mut Definitions, make: impl FnOnce(&mut De
 
 /// `a GSI` → `gsi`.
 fn definition_name(name: &str) -> String {
-    let bare = name.strip_prefix("an ").or_else(|| name.strip_prefix("a ")).unwrap_or(name);
+    let bare = name
+        .strip_prefix("an ")
+        .or_else(|| name.strip_prefix("a "))
+        .unwrap_or(name);
     bare.to_lowercase().replace(' ', "-")
 }

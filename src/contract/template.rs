@@ -25,14 +25,24 @@ pub fn parse(template: &str) -> Result<Vec<TemplatePiece>, TemplateError> {
     while let Some(found) = template[at..].find(['{', '}']) {
         let brace = at + found;
         if template[brace..].starts_with('}') {
-            return Err(error(brace, "this `}` closes no placeholder", "remove it, or write the `{` before the column's name"));
+            return Err(error(
+                brace,
+                "this `}` closes no placeholder",
+                "remove it, or write the `{` before the column's name",
+            ));
         }
         if brace > at {
             pieces.push(TemplatePiece::Literal(template[at..brace].to_owned()));
         }
         let inside = brace + 1;
         let close = match template[inside..].find(['{', '}']) {
-            None => return Err(error(brace, "this `{` is not closed", "write `}` after the column's name")),
+            None => {
+                return Err(error(
+                    brace,
+                    "this `{` is not closed",
+                    "write `}` after the column's name",
+                ));
+            }
             Some(i) if template[inside + i..].starts_with('{') => {
                 return Err(error(
                     inside + i,
@@ -42,7 +52,9 @@ pub fn parse(template: &str) -> Result<Vec<TemplatePiece>, TemplateError> {
             }
             Some(i) => inside + i,
         };
-        pieces.push(TemplatePiece::Placeholder(placeholder(template, inside, close)?));
+        pieces.push(TemplatePiece::Placeholder(placeholder(
+            template, inside, close,
+        )?));
         at = close + 1;
     }
     if at < template.len() {
@@ -53,14 +65,20 @@ pub fn parse(template: &str) -> Result<Vec<TemplatePiece>, TemplateError> {
 
 /// Whether any piece is a placeholder.
 pub fn has_placeholder(pieces: &[TemplatePiece]) -> bool {
-    pieces.iter().any(|p| matches!(p, TemplatePiece::Placeholder(_)))
+    pieces
+        .iter()
+        .any(|p| matches!(p, TemplatePiece::Placeholder(_)))
 }
 
 fn placeholder(template: &str, inside: usize, close: usize) -> Result<String, TemplateError> {
     let written = &template[inside..close];
     let name = written.trim();
     if name.is_empty() {
-        return Err(error(inside - 1, "this placeholder names nothing", "write an attribute's or a column's name between the braces"));
+        return Err(error(
+            inside - 1,
+            "this placeholder names nothing",
+            "write an attribute's or a column's name between the braces",
+        ));
     }
     // `${id}` and `{id:08d}` come from other template languages, where they mean something else.
     if inside >= 2 && template[..inside - 1].ends_with('$') {
@@ -107,12 +125,21 @@ mod tests {
     fn pieces_stand_in_the_order_of_the_text() {
         assert_eq!(
             parse("ORDER#{id}#{ line }!").unwrap(),
-            [literal("ORDER#"), name("id"), literal("#"), name("line"), literal("!")]
+            [
+                literal("ORDER#"),
+                name("id"),
+                literal("#"),
+                name("line"),
+                literal("!")
+            ]
         );
         assert_eq!(parse("PROFILE").unwrap(), [literal("PROFILE")]);
         assert_eq!(parse("{a}{b}").unwrap(), [name("a"), name("b")]);
         assert_eq!(parse("").unwrap(), []);
-        assert_eq!(parse("größe#{größe}").unwrap(), [literal("größe#"), name("größe")]);
+        assert_eq!(
+            parse("größe#{größe}").unwrap(),
+            [literal("größe#"), name("größe")]
+        );
     }
 
     #[test]

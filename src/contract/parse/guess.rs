@@ -68,6 +68,9 @@ const SAME: &[(&str, &str)] = &[
     ("map", "M"),
     ("list", "L"),
     ("boolean", "BOOL"),
+    ("text", "S"),
+    ("list", "array"),
+    ("map", "object"),
 ];
 
 /// The field that was meant by `written`.
@@ -78,20 +81,30 @@ pub fn field<'n>(written: &str, names: impl Iterator<Item = &'n str> + Clone) ->
         .find(|n| normal(n) == plain)
         .or_else(|| {
             let snake = written.replace('-', "_").to_lowercase();
-            let ours = |n: &&str| SYNONYMS.iter().any(|(theirs, ours)| *theirs == snake && ours == n);
+            let ours = |n: &&str| {
+                SYNONYMS
+                    .iter()
+                    .any(|(theirs, ours)| *theirs == snake && ours == n)
+            };
             names.clone().find(ours)
         })
         .or_else(|| word(written, names))
 }
 
 /// The word that is the same as `written` but for case and separators, or that has the same meaning.
-pub fn same_word<'n>(written: &str, names: impl Iterator<Item = &'n str> + Clone) -> Option<&'n str> {
+pub fn same_word<'n>(
+    written: &str,
+    names: impl Iterator<Item = &'n str> + Clone,
+) -> Option<&'n str> {
     let plain = normal(written);
-    let translated = SAME.iter().find(|(theirs, _)| *theirs == plain).map(|(_, ours)| *ours);
+    let translated = |n: &&str| {
+        SAME.iter()
+            .any(|(theirs, ours)| *theirs == plain && ours == n)
+    };
     names
         .clone()
         .find(|n| normal(n) == plain)
-        .or_else(|| names.clone().find(|n| Some(*n) == translated))
+        .or_else(|| names.clone().find(translated))
 }
 
 /// The word closest to `written`, if it is close.
@@ -109,5 +122,9 @@ pub fn word<'n>(written: &str, names: impl Iterator<Item = &'n str>) -> Option<&
 }
 
 fn normal(text: &str) -> String {
-    text.chars().filter(char::is_ascii_alphanumeric).take(64).collect::<String>().to_ascii_lowercase()
+    text.chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(64)
+        .collect::<String>()
+        .to_ascii_lowercase()
 }

@@ -9,9 +9,9 @@ impl<'t> Input<'t> {
         let before = self.found.error_count();
         let (kind, fields) = self.tagged(at, &spec::JOIN)?;
         let join = match kind {
-            "foreign-key" => self.to_one(&fields, ToOneKind::ForeignKey),
-            "lookup-table" => self.to_one(&fields, ToOneKind::LookupTable),
-            "multi-column" => self.to_one(&fields, ToOneKind::MultiColumn),
+            "foreign-key" => self.matching_row(&fields, ToOneKind::ForeignKey),
+            "lookup-table" => self.matching_row(&fields, ToOneKind::LookupTable),
+            "multi-column" => self.matching_row(&fields, ToOneKind::MultiColumn),
             "self-join" => self.self_join(&fields),
             "conditional" => self.conditional(&fields),
             "chain" => self.chain(&fields),
@@ -20,11 +20,13 @@ impl<'t> Input<'t> {
         join.filter(|_| self.found.error_count() == before)
     }
 
-    fn to_one(&mut self, fields: &Fields<'t>, kind: ToOneKind) -> Option<Join> {
+    fn matching_row(&mut self, fields: &Fields<'t>, kind: ToOneKind) -> Option<Join> {
         let target_table = self.text(fields, "target_table");
         let conditions = match kind {
             ToOneKind::MultiColumn => self.list(fields, "join_conditions"),
-            ToOneKind::ForeignKey | ToOneKind::LookupTable => self.text(fields, "join_condition").map(|c| vec![c]),
+            ToOneKind::ForeignKey | ToOneKind::LookupTable => {
+                self.text(fields, "join_condition").map(|c| vec![c])
+            }
         };
         let select_column = self.text(fields, "select_column");
         Some(Join::ToOne {
@@ -72,7 +74,12 @@ impl<'t> Input<'t> {
         let hops: Vec<Hop> = hops.into_iter().collect::<Option<_>>()?;
         let Some(last) = hops.last() else {
             if let Some(list) = fields.get("joins") {
-                self.found.error_help("empty-list", &list.place(), "the chain has no hops", "write at least one");
+                self.found.error_help(
+                    "empty-list",
+                    &list.place(),
+                    "the chain has no hops",
+                    "write at least one",
+                );
             }
             return None;
         };
@@ -81,7 +88,12 @@ impl<'t> Input<'t> {
             None => last.select_column.is_some(),
         };
         if !selected {
-            self.found.error_help("missing-field", &last.place, "the chain gives no value: its last hop has no `select_column`", "write the column that is the value");
+            self.found.error_help(
+                "missing-field",
+                &last.place,
+                "the chain gives no value: its last hop has no `select_column`",
+                "write the column that is the value",
+            );
             return None;
         }
         Some(Join::Chain { hops, separator })
@@ -103,7 +115,9 @@ impl<'t> Input<'t> {
     fn json(&mut self, fields: &Fields<'t>) -> Option<Join> {
         let target_table = self.text(fields, "target_table");
         let condition = self.text(fields, "join_condition");
-        let construction = fields.get("construction").and_then(|at| self.construction(at));
+        let construction = fields
+            .get("construction")
+            .and_then(|at| self.construction(at));
         Some(Join::Json {
             target_table: target_table?,
             condition: condition?,
@@ -120,7 +134,12 @@ impl<'t> Input<'t> {
         let array = kind?.value == "array";
         if let (false, Some(limit)) = (array, limit.as_ref().filter(|l| l.value != 1)) {
             let message = "`limit` says nothing for an object, which is made of one row";
-            self.found.warn_help("unused-field", &limit.place, message, "remove it, or write \"type\": \"array\"");
+            self.found.warn_help(
+                "unused-field",
+                &limit.place,
+                message,
+                "remove it, or write \"type\": \"array\"",
+            );
         }
         Some(Construction {
             place: fields.place(),

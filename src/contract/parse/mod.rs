@@ -3,10 +3,14 @@
 mod attribute;
 mod guess;
 mod join;
+mod leaf;
 mod limits;
 mod read;
 mod table;
 mod value;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -24,28 +28,47 @@ pub const MAX_BYTES: usize = 64 << 20;
 /// The contract holds the tables that are without errors, so that the caller can go on and find what is wrong with
 /// their meaning; whoever wants to run it asks [`Diagnostics::has_errors`] first. `None` where there is no such table.
 pub fn parse(text: &str, strict: bool) -> (Option<Contract>, Diagnostics) {
-    let mut input = Input { text, strict, found: Diagnostics::default() };
+    let mut input = Input {
+        text,
+        strict,
+        found: Diagnostics::default(),
+        incomplete: false,
+    };
     if text.len() > MAX_BYTES {
         let message = format!(
             "the contract has {} MiB; at most {} MiB are read",
             text.len() >> 20,
             MAX_BYTES >> 20
         );
-        input.found.error_help("too-large", &nowhere(), message, "is this the right file?");
+        input
+            .found
+            .error_help("too-large", &nowhere(), message, "is this the right file?");
         return (None, input.found);
     }
     let (root, mistakes) = json::read(text);
     for mistake in mistakes {
-        let place = Place { span: mistake.span, pointer: Arc::from("") };
+        let place = Place {
+            span: mistake.span,
+            pointer: Arc::from(""),
+        };
         match mistake.help {
-            Some(help) => input.found.error_help(mistake.code, &place, mistake.message, help),
+            Some(help) => input
+                .found
+                .error_help(mistake.code, &place, mistake.message, help),
             None => input.found.error(mistake.code, &place, mistake.message),
         }
     }
     let unreadable = input.found.has_errors();
-    let Some(root) = root else { return (None, input.found) };
-    let at = At { node: &root, pointer: String::new() };
-    let contract = input.contract(&at).filter(|c| !unreadable && !c.tables.is_empty());
+    let Some(root) = root else {
+        return (None, input.found);
+    };
+    let at = At {
+        node: &root,
+        pointer: String::new(),
+    };
+    let contract = input
+        .contract(&at)
+        .filter(|c| !unreadable && !c.tables.is_empty());
     (contract, input.found)
 }
 
@@ -56,14 +79,19 @@ pub fn parse_bytes(bytes: &[u8], strict: bool) -> (Option<Contract>, Diagnostics
         Err(e) => {
             let offset = e.valid_up_to();
             let line = 1 + bytes[..offset].iter().filter(|b| **b == b'\n').count();
-            let message = format!("the contract is not UTF-8: byte {offset}, in line {line}, starts no character");
+            let message = format!(
+                "the contract is not UTF-8: byte {offset}, in line {line}, starts no character"
+            );
             let help = if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
                 "this is UTF-16; save the file as UTF-8"
             } else {
                 "save the file as UTF-8"
             };
             let mut found = Diagnostics::default();
-            let place = Place { span: offset..offset, pointer: Arc::from("") };
+            let place = Place {
+                span: offset..offset,
+                pointer: Arc::from(""),
+            };
             found.error_help("not-utf8", &place, message, help);
             (None, found)
         }
@@ -71,28 +99,51 @@ pub fn parse_bytes(bytes: &[u8], strict: bool) -> (Option<Contract>, Diagnostics
 }
 
 fn nowhere() -> Place {
-    Place { span: 0..0, pointer: Arc::from("") }
+    Place {
+        span: 0..0,
+        pointer: Arc::from(""),
+    }
 }
 
 impl<'t> Input<'t> {
     fn contract(&mut self, root: &At<'t>) -> Option<Contract> {
+        let mut names = limits::Names::new("DynamoDB table", "duplicate-table");
         let list = match &root.node.value {
             Value::Array(_) => root.clone(),
             // One table alone, without the list around it.
             Value::Object(members)
-                if members.iter().any(|m| m.key == "table") && members.iter().all(|m| m.key != "tables") =>
+                if members.iter().any(|m| m.key == "table")
+                    && members.iter().all(|m| m.key != "tables") =>
             {
-                let message = "a table stands where the contract was expected; it is taken as its only table";
-                self.found.warn_help("not-an-array", &read::head(root), message, "write {\"tables\": [ … ]} around it");
-                return Some(Contract { tables: self.whole_table(root).into_iter().collect() });
+                let message =
+                    "a table stands where the contract was expected; it is taken as its only table";
+                self.found.warn_help(
+                    "not-an-array",
+                    &read::head(root),
+                    message,
+                    "write {\"tables\": [ … ]} around it",
+                );
+                return Some(Contract {
+                    tables: self.whole_table(root, &mut names).into_iter().collect(),
+                });
             }
-            _ => self.fields(root, &spec::CONTRACT, None)?.get("tables")?.clone(),
+            _ => self
+                .fields(root, &spec::CONTRACT, None)?
+                .get("tables")?
+                .clone(),
         };
         let elements = match &list.node.value {
             Value::Array(elements) => elements,
             Value::Object(_) => {
-                self.found.warn_help("not-an-array", &read::head(&list), "`tables` is a list; the object is taken as its only table", "write [ … ] around it");
-                return Some(Contract { tables: self.whole_table(&list).into_iter().collect() });
+                self.found.warn_help(
+                    "not-an-array",
+                    &read::head(&list),
+                    "`tables` is a list; the object is taken as its only table",
+                    "write [ … ] around it",
+                );
+                return Some(Contract {
+                    tables: self.whole_table(&list, &mut names).into_iter().collect(),
+                });
             }
             _ => {
                 self.wrong_type(&list, "`tables`", "an array", "write [ … ]");
@@ -100,26 +151,45 @@ impl<'t> Input<'t> {
             }
         };
         if elements.is_empty() {
-            self.found.error_help("empty-list", &list.place(), "the contract has no tables", "write at least one table");
+            self.found.error_help(
+                "empty-list",
+                &list.place(),
+                "the contract has no tables",
+                "write at least one table",
+            );
             return None;
         }
         let mut tables = Vec::new();
-        let mut names = limits::Names::new("DynamoDB table", "duplicate-table");
         for (i, element) in elements.iter().enumerate() {
-            let before = self.found.error_count();
-            let table = self.table(&list.element(i, element));
-            if let Some(table) = &table {
-                names.add(self, &table.name);
-            }
-            // A table with errors is left out: what else there is to say about it would be noise.
-            tables.extend(table.filter(|_| self.found.error_count() == before));
+            tables.extend(self.whole_table(&list.element(i, element), &mut names));
         }
         Some(Contract { tables })
     }
 
-    fn whole_table(&mut self, at: &At<'t>) -> Option<super::model::Table> {
+    /// A table without errors; one with errors is left out, since what else there is to say about it would be noise.
+    fn whole_table(
+        &mut self,
+        at: &At<'t>,
+        names: &mut limits::Names,
+    ) -> Option<super::model::Table> {
         let before = self.found.error_count();
+        self.incomplete = false;
         let table = self.table(at);
-        table.filter(|_| self.found.error_count() == before)
+        if let Some(table) = &table {
+            names.add(self, &table.name);
+        }
+        if self.found.error_count() > before {
+            return None;
+        }
+        if table.is_none() || self.incomplete {
+            // Whatever is left out must have been reported; if not, silence would lose a part of the contract.
+            self.found.error(
+                "not-understood",
+                &read::head(at),
+                "a part of this table was not understood",
+            );
+            return None;
+        }
+        table
     }
 }

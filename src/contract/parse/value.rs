@@ -27,10 +27,20 @@ impl<'t> Input<'t> {
 
     /// An expression is the whole value; the kind's own fields beside it would be a second one.
     fn expression(&mut self, fields: &Fields<'t>, expression: Text) -> Option<Calculation> {
-        let other = fields.spec.fields.iter().map(|f| f.name).find(|name| *name != "expression" && fields.has(name));
+        let other = fields
+            .spec
+            .fields
+            .iter()
+            .map(|f| f.name)
+            .find(|name| *name != "expression" && fields.has(name));
         if let Some(other) = other {
             let message = format!("{} has both `expression` and `{other}`", fields.spec.name);
-            self.found.error_help("two-sources", &expression.place, message, format!("remove one of them; `expression` goes without `{other}`"));
+            self.found.error_help(
+                "two-sources",
+                &expression.place,
+                message,
+                format!("remove one of them; `expression` goes without `{other}`"),
+            );
             return None;
         }
         Some(Calculation::Expression(expression))
@@ -42,7 +52,8 @@ impl<'t> Input<'t> {
         }
         let message = format!("{} has neither `{name}` nor `expression`", fields.spec.name);
         let about = fields.spec.field(name).map_or("", |f| f.about);
-        self.found.error_help("missing-field", &fields.place(), message, about);
+        self.found
+            .error_help("missing-field", &fields.place(), message, about);
         false
     }
 
@@ -61,11 +72,18 @@ impl<'t> Input<'t> {
             "MIN" => AggregateOperation::Min,
             _ => AggregateOperation::Max,
         };
-        let star = select_column.as_ref().is_some_and(|c| c.value == "*" || c.value.ends_with(".*"));
+        let star = select_column
+            .as_ref()
+            .is_some_and(|c| c.value == "*" || c.value.ends_with(".*"));
         let counted = operation == AggregateOperation::Count;
         if !counted && (select_column.is_none() || star) {
             let place = select_column.map_or(fields.place(), |c| c.place);
-            self.found.error_help("missing-field", &place, "only COUNT goes without a `select_column`", "write the column that is summed, averaged or compared");
+            self.found.error_help(
+                "missing-field",
+                &place,
+                "only COUNT goes without a `select_column`",
+                "write the column that is summed, averaged or compared",
+            );
             return None;
         }
         Some(Calculation::Aggregate {
@@ -86,11 +104,20 @@ impl<'t> Input<'t> {
         if elements.is_empty()
             && let Some(list) = fields.get("cases")
         {
-            self.found.error_help("empty-list", &list.place(), "there are no cases", "write at least one { \"when\": …, \"then\": … }");
+            self.found.error_help(
+                "empty-list",
+                &list.place(),
+                "there are no cases",
+                "write at least one { \"when\": …, \"then\": … }",
+            );
             return None;
         }
-        let cases: Vec<Option<(Text, Spanned<Scalar>)>> = elements.iter().map(|at| self.one_case(at)).collect();
-        Some(Calculation::Case { cases: cases.into_iter().collect::<Option<_>>()?, otherwise })
+        let cases: Vec<Option<(Text, Spanned<Scalar>)>> =
+            elements.iter().map(|at| self.one_case(at)).collect();
+        Some(Calculation::Case {
+            cases: cases.into_iter().collect::<Option<_>>()?,
+            otherwise,
+        })
     }
 
     fn one_case(&mut self, at: &At<'t>) -> Option<(Text, Spanned<Scalar>)> {
@@ -115,15 +142,22 @@ impl<'t> Input<'t> {
                 return None;
             }
         };
-        Some(Calculation::Concat { parts: parts?, separator })
+        Some(Calculation::Concat {
+            parts: parts?,
+            separator,
+        })
     }
 
     pub fn transformation(&mut self, at: &At<'t>) -> Option<Transformation> {
         let before = self.found.error_count();
         let (kind, fields) = self.tagged(at, &spec::TRANSFORMATION)?;
         let transformation = match kind {
-            "string-format" => self.template(&fields, "format").map(Transformation::Template),
-            "template" => self.template(&fields, "template").map(Transformation::Template),
+            "string-format" => self
+                .template(&fields, "format")
+                .map(Transformation::Template),
+            "template" => self
+                .template(&fields, "template")
+                .map(Transformation::Template),
             "static" => self.scalar(&fields, "value").map(Transformation::Static),
             "date-format" => self.date_format(&fields),
             "number-format" => self.number_format(&fields),
@@ -137,20 +171,36 @@ impl<'t> Input<'t> {
         let format = self.text(fields, "format");
         let source_format = self.text(fields, "source_format");
         if let Some(format) = &format {
-            self.check_format("date-format", format, parse_date_format(&format.value).err());
+            self.check_format(
+                "date-format",
+                format,
+                parse_date_format(&format.value).err(),
+            );
         }
         // Generators write the column's type here, which says nothing that the column does not say.
         const TYPES: [&str; 4] = ["timestamp", "datetime", "date", "time"];
-        let source_format = source_format.filter(|s| !TYPES.contains(&s.value.to_lowercase().as_str()));
+        let source_format =
+            source_format.filter(|s| !TYPES.contains(&s.value.to_lowercase().as_str()));
         if let Some(source) = &source_format {
-            self.check_format("source_format", source, parse_date_format(&source.value).err());
+            self.check_format(
+                "source_format",
+                source,
+                parse_date_format(&source.value).err(),
+            );
         }
-        Some(Transformation::DateFormat { format: format?, source_format })
+        Some(Transformation::DateFormat {
+            format: format?,
+            source_format,
+        })
     }
 
     fn number_format(&mut self, fields: &Fields<'t>) -> Option<Transformation> {
         let format = self.text(fields, "format")?;
-        self.check_format("number-format", &format, parse_number_format(&format.value).err());
+        self.check_format(
+            "number-format",
+            &format,
+            parse_number_format(&format.value).err(),
+        );
         Some(Transformation::NumberFormat(format))
     }
 
@@ -161,13 +211,20 @@ impl<'t> Input<'t> {
             "hex" => BinaryFormat::Hex,
             _ => BinaryFormat::Uuid,
         };
-        Some(Transformation::BinaryFormat(Spanned { value, place: word.place }))
+        Some(Transformation::BinaryFormat(Spanned {
+            value,
+            place: word.place,
+        }))
     }
 
     fn check_format(&mut self, code: &'static str, text: &Text, error: Option<FormatError>) {
         if let Some(e) = error {
             let place = self.within(text, e.offset);
-            let code = if code == "source_format" { "date-format" } else { code };
+            let code = if code == "source_format" {
+                "date-format"
+            } else {
+                code
+            };
             self.found.error_help(code, &place, e.message, e.help);
         }
     }
