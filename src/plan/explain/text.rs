@@ -1,0 +1,125 @@
+//! The plan as text: one block for each DynamoDB table, then one for each MySQL table.
+
+use std::fmt::Write as _;
+
+use super::super::model::*;
+use super::super::types::type_name;
+use super::describe;
+
+/// The whole plan as aligned text.
+pub fn text(plan: &Plan) -> String {
+    let mut out = String::new();
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let _ = writeln!(
+        out,
+        "{}, {}, {}",
+        count(plan.targets.len(), "DynamoDB table"),
+        count(plan.projections.len(), "kind") + " of item" + if plan.projections.len() == 1 { "" } else { "s" },
+        count(plan.sources.len(), "MySQL table")
+    );
+    let _ = writeln!(out, "fingerprint {}", plan.fingerprint);
+    if plan.offline {
+        let _ = writeln!(out, "compiled offline: no table was looked at, columns and types are taken from the contract");
+    }
+    let nulls = if plan.settings.write_nulls { "written as NULL" } else { "left out" };
+    let _ = writeln!(out, "attributes that are NULL are {nulls}");
+    for target in &plan.targets {
+        target_block(plan, target, &mut out);
+    }
+    for source in &plan.sources {
+        source_block(plan, source, &mut out);
+    }
+    out
+}
+
+fn target_block(plan: &Plan, target: &TargetTable, out: &mut String) {
+    let _ = writeln!(out, "\nDynamoDB table {}", target.name);
+    let mut keys = vec![row(["partition key", &target.pk.name, type_name(target.pk.ty), ""])];
+    keys.extend(target.sk.as_ref().map(|sk| row(["sort key", &sk.name, type_name(sk.ty), ""])));
+    for gsi in &target.gsis {
+        let sk = gsi.sk.as_ref().map(|sk| (format!(", {}", sk.name), format!(", {}", type_name(sk.ty))));
+        let (sk_name, sk_type) = sk.unwrap_or_default();
+        keys.push(vec![
+            format!("index {}", gsi.name),
+            format!("{}{sk_name}", gsi.pk.name),
+            format!("{}{sk_type}", type_name(gsi.pk.ty)),
+            describe::index_projection(&gsi.projection),
+        ]);
+    }
+    table("  ", &keys, out);
+    for projection in plan.projections.iter().filter(|p| p.target == target.id) {
+        projection_block(plan, projection, out);
+    }
+}
+
+fn projection_block(plan: &Plan, projection: &Projection, out: &mut String) {
+    let driving = plan.source(projection.driving);
+    let _ = writeln!(out, "\n  {} ← {}", projection.label, driving.name);
+    if let Some(filter) = &projection.filter {
+        let _ = writeln!(out, "    only rows where {}", filter.text);
+    }
+    let (verdict, why) = match &projection.uniqueness {
+        Uniqueness::Proved(why) => ("the key is unique:", why),
+        Uniqueness::Unproved(why) => ("the key is NOT proved unique:", why),
+    };
+    let _ = writeln!(out, "    {verdict} {why}");
+    let rows: Vec<Vec<String>> = projection
+        .attributes
+        .iter()
+        .map(|a| {
+            let source = describe::value(plan, driving, &a.value);
+            row([&a.name, type_name(a.ty), describe::role(a.role), &source])
+        })
+        .collect();
+    table("      ", &rows, out);
+    let joins: Vec<Vec<String>> = projection
+        .attributes
+        .iter()
+        .flat_map(|a| describe::joins(plan, &a.value).into_iter().map(move |j| (a, j)))
+        .map(|(a, j)| row([&a.name, j.kind, &j.table, j.cardinality, &j.condition]))
+        .collect();
+    if !joins.is_empty() {
+        let _ = writeln!(out, "    joins");
+        table("      ", &joins, out);
+    }
+}
+
+fn source_block(plan: &Plan, source: &SourceTable, out: &mut String) {
+    let _ = writeln!(out, "\nMySQL table {}", source.name);
+    let names = |slots: &mut dyn Iterator<Item = usize>| {
+        slots.map(|s| source.columns[s].column.name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let key = match source.key.is_empty() {
+        true => "unknown".to_string(),
+        false => names(&mut source.key.iter().copied()),
+    };
+    let mut rows = vec![row(["key", &key]), row(["reads", &names(&mut (0..source.columns.len()))])];
+    for (index, (id, drives, by)) in describe::touched(plan, source.id).into_iter().enumerate() {
+        let label = &plan.projection(id).label;
+        let how = match (drives, by.is_empty()) {
+            (true, true) => format!("{label}, the row's own item"),
+            (true, false) => format!("{label}, the row's own item and those that join it for {}", by.join(", ")),
+            (false, _) => format!("{label}, the items that join it for {}", by.join(", ")),
+        };
+        rows.push(row([if index == 0 { "touches" } else { "" }, &how]));
+    }
+    table("  ", &rows, out);
+}
+
+fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.iter().map(|c| (*c).to_string()).collect()
+}
+
+/// Rows with their columns under each other; columns that are empty everywhere are left out.
+fn table(indent: &str, rows: &[Vec<String>], out: &mut String) {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let cell = |row: &[String], c: usize| row.get(c).map_or(0, |t| t.chars().count());
+    let widths: Vec<usize> = (0..columns).map(|c| rows.iter().map(|r| cell(r, c)).max().unwrap_or(0)).collect();
+    for row in rows {
+        let mut line = indent.to_string();
+        for (text, width) in row.iter().zip(&widths).filter(|(_, width)| **width > 0) {
+            let _ = write!(line, "{text:width$}  ");
+        }
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+}

@@ -1,0 +1,298 @@
+//! The plan's types. Ids are indexes into the plan's vectors, slots are indexes into [`SourceTable::columns`].
+
+use std::sync::Arc;
+
+pub use crate::contract::format::{DateFormat, DateToken, NumberFormat};
+
+use crate::contract::Place;
+use crate::contract::model::{
+    AggregateOperation, AttributeType, BinaryFormat, GsiProjection, Scalar,
+};
+use crate::schema::{Column, TableName};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SourceId(pub u16);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TargetId(pub u16);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProjectionId(pub u16);
+
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub sources: Vec<SourceTable>,
+    pub targets: Vec<TargetTable>,
+    pub projections: Vec<Projection>,
+    pub settings: Mapping,
+    /// Compiled without a catalog: columns, types and keys are guessed from the contract's words. Such a plan can be
+    /// explained and must never run.
+    pub offline: bool,
+    /// SHA-256 (hex) of the plan's canonical text: what it reads, how it maps, into which tables. Two contracts that
+    /// differ only in documentation, order of fields or white space have the same fingerprint.
+    pub fingerprint: String,
+}
+
+/// `[mapping]` of the settings: what a person decides about all items.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Mapping {
+    /// NULL is written as DynamoDB's NULL rather than left out.
+    pub write_nulls: bool,
+    /// Put before every DynamoDB table's name.
+    pub table_prefix: String,
+}
+
+/// A MySQL table that the plan reads, and the columns that it needs.
+#[derive(Debug, Clone)]
+pub struct SourceTable {
+    pub id: SourceId,
+    pub name: TableName,
+    /// The slots: the columns that any projection needs, the primary key among them, in the table's order.
+    pub columns: Vec<SourceColumn>,
+    /// Slots of the primary key (or of the unique key that stands for it), in key order.
+    pub key: Vec<usize>,
+}
+
+#[derive(Debug, Clone)]
+pub struct SourceColumn {
+    /// Index among all of the table's columns.
+    pub ordinal: usize,
+    pub column: Column,
+}
+
+/// A DynamoDB table.
+#[derive(Debug, Clone)]
+pub struct TargetTable {
+    pub id: TargetId,
+    /// With the prefix.
+    pub name: String,
+    pub pk: KeyAttribute,
+    pub sk: Option<KeyAttribute>,
+    pub gsis: Vec<GsiPlan>,
+    pub place: Place,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyAttribute {
+    pub name: String,
+    /// S, N or B.
+    pub ty: AttributeType,
+}
+
+#[derive(Debug, Clone)]
+pub struct GsiPlan {
+    pub name: String,
+    pub pk: KeyAttribute,
+    pub sk: Option<KeyAttribute>,
+    pub projection: GsiProjection,
+}
+
+/// What makes one kind of item.
+#[derive(Debug, Clone)]
+pub struct Projection {
+    pub id: ProjectionId,
+    /// `orders` or `orders/ORDER` (table, entity): for people.
+    pub label: String,
+    pub entity: Option<String>,
+    pub target: TargetId,
+    pub driving: SourceId,
+    pub filter: Option<Sql>,
+    /// All attributes of the item: the key attributes first (pk, then sk), then key attributes of indexes that are
+    /// not in the contract's list, then the contract's attributes in order, each name once.
+    pub attributes: Vec<AttributePlan>,
+    /// Whether the key is provably unique, and why (not).
+    pub uniqueness: Uniqueness,
+}
+
+#[derive(Debug, Clone)]
+pub struct AttributePlan {
+    pub name: String,
+    pub ty: AttributeType,
+    pub role: Role,
+    pub value: ValueSource,
+    /// Where the contract says so.
+    pub place: Place,
+}
+
+/// What an attribute is to its item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// NULL or empty makes the row unmappable.
+    PartitionKey,
+    SortKey,
+    /// Left out where it is NULL, empty or of the wrong type (sparse index).
+    IndexKey,
+    Plain,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Uniqueness {
+    /// Why two rows can never share a key.
+    Proved(String),
+    /// Why it could not be proved.
+    Unproved(String),
+}
+
+/// Where an attribute's value comes from. The first group needs the driving row only.
+#[derive(Debug, Clone)]
+pub enum ValueSource {
+    /// A slot of the driving table.
+    Column(usize),
+    /// Text pieces; any NULL part makes the whole NULL. Composites are templates with `#` between the parts.
+    Template(Vec<Piece>),
+    Static(Scalar),
+    /// A transformation of another value.
+    Transformed {
+        input: Box<ValueSource>,
+        by: Transform,
+    },
+    // Needs more than the driving row, or SQL: compiled and explained, executed from the views on.
+    Join(JoinPlan),
+    Aggregate {
+        operation: AggregateOperation,
+        source: SourceId,
+        condition: Sql,
+        select: Option<Sql>,
+    },
+    Case {
+        cases: Vec<(Sql, Sql)>,
+        otherwise: Option<Sql>,
+    },
+    Concat {
+        parts: Vec<Sql>,
+        separator: Option<String>,
+    },
+    Expression(Sql),
+}
+
+#[derive(Debug, Clone)]
+pub enum Piece {
+    Literal(String),
+    /// Another attribute's value, as its text.
+    Value(ValueSource),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transform {
+    Date {
+        format: DateFormat,
+        source_format: Option<String>,
+    },
+    Number(NumberFormat),
+    JsonParse,
+    Binary(BinaryFormat),
+}
+
+/// A SQL expression: as written, and parsed.
+#[derive(Debug, Clone)]
+pub struct Sql {
+    pub text: String,
+    pub expr: Arc<sqlparser::ast::Expr>,
+    /// What each column reference means, in the order in which they stand in the text.
+    pub refs: Vec<SqlRef>,
+    pub place: Place,
+}
+
+/// A column reference of a SQL expression, resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlRef {
+    /// Line and column (from 1) where the reference begins in the expression's text, as in the parsed identifiers' spans.
+    pub location: (u64, u64),
+    pub row: RowRef,
+    pub source: SourceId,
+    pub slot: usize,
+}
+
+/// Whose row a reference reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowRef {
+    Driving,
+    /// The row of a hop (an index into [`JoinPlan::hops`]); 0 is the target of a join with one target, and of an aggregate.
+    Joined(usize),
+}
+
+/// A join, resolved as far as names go.
+#[derive(Debug, Clone)]
+pub struct JoinPlan {
+    /// The contract's word: `foreign-key`, `chain`, …
+    pub kind: &'static str,
+    pub hops: Vec<HopPlan>,
+    /// Anything besides the hops that evaluation needs, as written (condition, else, null_value, order, limit, separator).
+    pub condition: Option<Sql>,
+    pub else_value: Option<Scalar>,
+    /// The else value where it is a column reference.
+    pub else_sql: Option<Sql>,
+    pub null_value: Option<Scalar>,
+    pub separator: Option<String>,
+    pub construction: Option<ConstructionPlan>,
+}
+
+#[derive(Debug, Clone)]
+pub struct HopPlan {
+    pub source: SourceId,
+    pub alias: Option<String>,
+    pub conditions: Vec<Sql>,
+    pub select: Option<Sql>,
+    /// At most one row matches, provably.
+    pub to_one: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct ConstructionPlan {
+    pub array: bool,
+    pub select: Vec<(String, Sql)>,
+    pub order_by: Option<String>,
+    /// The terms of `order_by`; `true` is descending.
+    pub order: Vec<(Sql, bool)>,
+    pub limit: Option<u64>,
+}
+
+impl Plan {
+    pub fn source(&self, id: SourceId) -> &SourceTable {
+        &self.sources[usize::from(id.0)]
+    }
+
+    pub fn target(&self, id: TargetId) -> &TargetTable {
+        &self.targets[usize::from(id.0)]
+    }
+
+    pub fn projection(&self, id: ProjectionId) -> &Projection {
+        &self.projections[usize::from(id.0)]
+    }
+}
+
+impl ValueSource {
+    /// Every SQL expression of this value itself (not of a transformation's input).
+    pub fn each_sql(&mut self, visit: &mut dyn FnMut(&mut Sql)) {
+        match self {
+            ValueSource::Join(join) => join.each_sql(visit),
+            ValueSource::Aggregate { condition, select, .. } => {
+                visit(condition);
+                select.iter_mut().for_each(visit);
+            }
+            ValueSource::Case { cases, otherwise } => {
+                for (when, then) in cases {
+                    visit(when);
+                    visit(then);
+                }
+                otherwise.iter_mut().for_each(visit);
+            }
+            ValueSource::Concat { parts, .. } => parts.iter_mut().for_each(visit),
+            ValueSource::Expression(sql) => visit(sql),
+            ValueSource::Column(_) | ValueSource::Template(_) | ValueSource::Static(_) | ValueSource::Transformed { .. } => {}
+        }
+    }
+}
+
+impl JoinPlan {
+    fn each_sql(&mut self, visit: &mut dyn FnMut(&mut Sql)) {
+        for hop in &mut self.hops {
+            hop.conditions.iter_mut().for_each(&mut *visit);
+            hop.select.iter_mut().for_each(&mut *visit);
+        }
+        self.condition.iter_mut().for_each(&mut *visit);
+        self.else_sql.iter_mut().for_each(&mut *visit);
+        if let Some(construction) = &mut self.construction {
+            construction.select.iter_mut().for_each(|(_, sql)| visit(sql));
+            construction.order.iter_mut().for_each(|(sql, _)| visit(sql));
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Whether two rows can ever share a key.
+//!
+//! Proved when three things hold: the key's text gives back the values that were put into it (it is injective), those
+//! values cover a unique key of the driving table over NOT NULL columns, and no other entity of the same DynamoDB
+//! table can render the same key. The columns still go by their ordinals here.
+
+use super::alphabet::{Alphabet, Language, part_of};
+use super::model::*;
+use super::sources::Sources;
+use super::suggest;
+use super::types::shortened;
+use crate::contract::model::{AttributeType, Scalar};
+use crate::schema::Table;
+
+/// Decides [`Projection::uniqueness`] of every projection.
+pub(super) fn prove(sources: &Sources<'_>, projections: &mut [Projection]) {
+    if sources.offline() {
+        for projection in projections {
+            projection.uniqueness = Uniqueness::Unproved("the tables are not known offline: their keys cannot be looked at".into());
+        }
+        return;
+    }
+    let mut decided: Vec<Uniqueness> = projections.iter().map(|p| alone(sources, p)).collect();
+    let languages: Vec<_> = projections.iter().map(|p| key_languages(sources, p)).collect();
+    let mut of_target: std::collections::BTreeMap<TargetId, Vec<usize>> = std::collections::BTreeMap::new();
+    for (index, projection) in projections.iter().enumerate() {
+        of_target.entry(projection.target).or_default().push(index);
+    }
+    for group in of_target.values() {
+        for (at, &a) in group.iter().enumerate() {
+            for &b in &group[at + 1..] {
+                if let Some(why) = meet(&languages[a], &languages[b]) {
+                    collide(&mut decided[a], &projections[b].label, &why);
+                    collide(&mut decided[b], &projections[a].label, &why);
+                }
+            }
+        }
+    }
+    for (projection, uniqueness) in projections.iter_mut().zip(decided) {
+        projection.uniqueness = uniqueness;
+    }
+}
+
+fn collide(uniqueness: &mut Uniqueness, other: &str, example: &str) {
+    if matches!(uniqueness, Uniqueness::Proved(_)) {
+        *uniqueness = Uniqueness::Unproved(format!("`{other}` can have the same key, for example {example}"));
+    }
+}
+
+/// The verdict without regard to other entities.
+fn alone(sources: &Sources<'_>, projection: &Projection) -> Uniqueness {
+    let table = sources.table(projection.driving);
+    let mut known = Vec::new();
+    let mut doubts = Vec::new();
+    for key in keys(projection) {
+        let read = read_back(table, key);
+        known.extend(read.columns);
+        doubts.extend(read.doubts);
+    }
+    let name = |c: usize| table.columns[c].name.as_str();
+    let mut candidates = Vec::new();
+    if !table.primary_key.is_empty() {
+        candidates.push(("the primary key".to_string(), &table.primary_key));
+    }
+    for key in &table.unique_keys {
+        if key.columns.iter().all(|&c| !table.columns[c].nullable) && !key.columns.is_empty() {
+            candidates.push((format!("the unique key `{}`", key.name), &key.columns));
+        }
+    }
+    let covered = candidates.iter().find(|(_, columns)| columns.iter().all(|c| known.contains(c)));
+    if let Some((what, columns)) = covered {
+        let columns = suggest::list(columns.iter().map(|&c| name(c)));
+        return Uniqueness::Proved(format!("its text gives back {columns}, {what} of {}", table.name));
+    }
+    if let Some(doubt) = doubts.into_iter().next() {
+        return Uniqueness::Unproved(doubt);
+    }
+    known.sort_unstable();
+    known.dedup();
+    let held = match known.is_empty() {
+        true => "no column".to_string(),
+        false => format!("only {}", suggest::list(known.iter().map(|&c| name(c)))),
+    };
+    let wanted: Vec<_> =
+        candidates.iter().map(|(what, columns)| format!("{what} ({})", suggest::list(columns.iter().map(|&c| name(c))))).collect();
+    Uniqueness::Unproved(format!("it holds {held}, which does not cover {} of {}", wanted.join(" or "), table.name))
+}
+
+fn keys(projection: &Projection) -> impl Iterator<Item = &AttributePlan> {
+    projection.attributes.iter().filter(|a| matches!(a.role, Role::PartitionKey | Role::SortKey))
+}
+
+/// What a key attribute's value tells about its row.
+struct ReadBack {
+    /// Columns whose values follow from the text.
+    columns: Vec<usize>,
+    /// Why others do not.
+    doubts: Vec<String>,
+}
+
+/// One piece of a key's text.
+enum Part<'p> {
+    Literal(&'p str),
+    Value { alphabet: Alphabet, width: Option<usize>, filled: bool, column: Option<usize>, lossy: Option<String>, value: &'p ValueSource },
+}
+
+fn read_back(table: &Table, key: &AttributePlan) -> ReadBack {
+    let numeric = key.ty == AttributeType::N;
+    let parts = parts(table, &key.value, numeric);
+    let values: Vec<usize> = (0..parts.len()).filter(|&i| matches!(parts[i], Part::Value { .. })).collect();
+    let from_left = values.iter().take_while(|&&i| ends(&parts, i, i + 1, true)).count();
+    let from_right = values.iter().rev().take_while(|&&i| ends(&parts, i, i.wrapping_sub(1), false)).count();
+    let open = values.len().saturating_sub(from_left + from_right);
+    let mut read = ReadBack { columns: Vec::new(), doubts: Vec::new() };
+    if open > 1 {
+        let confused = &values[from_left..values.len() - from_right];
+        read.doubts.push(confusion(table, &parts, confused, &key.name));
+    }
+    for (nth, &index) in values.iter().enumerate() {
+        let read_exactly = open <= 1 || nth < from_left || nth >= values.len() - from_right;
+        if let Part::Value { column, lossy, .. } = &parts[index] {
+            match (column, lossy) {
+                (Some(column), None) if read_exactly => read.columns.push(*column),
+                (_, Some(why)) => read.doubts.push(why.clone()),
+                _ => {}
+            }
+        }
+    }
+    read
+}
+
+/// Whether the part at `index` has a certain end towards its neighbour: a fixed width, the end of the text, or literal
+/// text that begins with a character which the part cannot hold.
+fn ends(parts: &[Part<'_>], index: usize, neighbour: usize, rightwards: bool) -> bool {
+    let Some(Part::Value { alphabet, width, .. }) = parts.get(index) else {
+        return false;
+    };
+    if width.is_some() {
+        return true;
+    }
+    match parts.get(neighbour) {
+        None => true,
+        Some(Part::Literal(text)) => {
+            let nearest = if rightwards { text.chars().next() } else { text.chars().next_back() };
+            nearest.is_some_and(|c| !alphabet.contains(c))
+        }
+        Some(Part::Value { .. }) => false,
+    }
+}
+
+fn confusion(table: &Table, parts: &[Part<'_>], confused: &[usize], key: &str) -> String {
+    let name = |i: &usize| match &parts[*i] {
+        Part::Value { value, .. } => column_name(table, value),
+        Part::Literal(_) => None,
+    };
+    let names: Vec<String> = confused.iter().map(|i| name(i).unwrap_or_else(|| "a value".into())).collect();
+    let between = confused.first().and_then(|&i| match parts.get(i + 1) {
+        Some(Part::Literal(text)) => Some(*text),
+        _ => None,
+    });
+    let names = suggest::list(names.iter().map(String::as_str));
+    match between {
+        Some(text) => format!(
+            "in `{key}`, {names} can hold the text between them: ('a{0}b','c') and ('a','b{0}c') share a key",
+            shortened(text)
+        ),
+        None => format!("in `{key}`, nothing separates {names}: ('ab','c') and ('a','bc') share a key"),
+    }
+}
+
+fn column_name(table: &Table, value: &ValueSource) -> Option<String> {
+    match value {
+        ValueSource::Column(ordinal) => Some(table.columns[*ordinal].name.clone()),
+        ValueSource::Transformed { input, .. } => column_name(table, input),
+        _ => None,
+    }
+}
+
+/// A value as the pieces of its text; literals beside each other are one.
+fn parts<'p>(table: &Table, value: &'p ValueSource, numeric: bool) -> Vec<Part<'p>> {
+    let mut found: Vec<Part<'p>> = Vec::new();
+    let mut open = vec![value];
+    let mut pieces: Vec<&'p Piece> = Vec::new();
+    if let ValueSource::Template(inner) = value {
+        open.clear();
+        pieces.extend(inner);
+    }
+    for value in open {
+        found.push(part(table, value, numeric));
+    }
+    for piece in pieces {
+        match piece {
+            Piece::Literal(text) if text.is_empty() => {}
+            Piece::Literal(text) => found.push(Part::Literal(text)),
+            Piece::Value(value) => found.push(part(table, value, numeric)),
+        }
+    }
+    found
+}
+
+fn part<'p>(table: &Table, value: &'p ValueSource, numeric: bool) -> Part<'p> {
+    if let ValueSource::Static(Scalar::String(text) | Scalar::Number(text)) = value {
+        return Part::Literal(text);
+    }
+    let described = part_of(table, value, numeric);
+    Part::Value {
+        alphabet: described.alphabet,
+        width: described.width,
+        filled: described.filled,
+        column: described.column,
+        lossy: described.lossy,
+        value,
+    }
+}
+
+/// The texts that each key attribute can have.
+fn key_languages(sources: &Sources<'_>, projection: &Projection) -> Vec<(String, Language)> {
+    let table = sources.table(projection.driving);
+    keys(projection)
+        .map(|key| {
+            let mut language = Language::default();
+            let numeric = key.ty == AttributeType::N;
+            for part in parts(table, &key.value, numeric) {
+                match part {
+                    Part::Literal(_) if numeric => language.any(),
+                    Part::Literal(text) => language.literal(text),
+                    Part::Value { alphabet, width, filled, .. } => language.part(alphabet, width, filled),
+                }
+            }
+            (key.name.clone(), language)
+        })
+        .collect()
+}
+
+/// An example of a key that both can have; `None` when some key attribute can never be the same.
+fn meet(a: &[(String, Language)], b: &[(String, Language)]) -> Option<String> {
+    let mut example = Vec::new();
+    for ((name, a), (_, b)) in a.iter().zip(b) {
+        example.push(format!("{name} = '{}'", a.common(b)?));
+    }
+    Some(example.join(", "))
+}
