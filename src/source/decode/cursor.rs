@@ -61,23 +61,34 @@ impl<'a> Cursor<'a> {
         self.array().map(u32::from_le_bytes)
     }
 
-    /// An unsigned little endian number of 1 to 8 bytes.
+    /// An unsigned little endian number of 0 to 8 bytes.
     #[inline]
     pub fn uint(&mut self, bytes: usize) -> Result<u64> {
-        Ok(self
-            .take(bytes.min(8))?
-            .iter()
-            .rev()
-            .fold(0, |number, &byte| number << 8 | u64::from(byte)))
+        match bytes {
+            1 => self.u8().map(u64::from),
+            2 => self.u16().map(u64::from),
+            4 => self.u32().map(u64::from),
+            8 => self.array().map(u64::from_le_bytes),
+            other => Ok(self
+                .take(other.min(8))?
+                .iter()
+                .rev()
+                .fold(0, |number, &byte| number << 8 | u64::from(byte))),
+        }
     }
 
-    /// An unsigned big endian number of 1 to 8 bytes.
+    /// An unsigned big endian number of 0 to 8 bytes.
     #[inline]
     pub fn uint_be(&mut self, bytes: usize) -> Result<u64> {
-        Ok(self
-            .take(bytes.min(8))?
-            .iter()
-            .fold(0, |number, &byte| number << 8 | u64::from(byte)))
+        match bytes {
+            1 => self.u8().map(u64::from),
+            2 => self.array().map(u16::from_be_bytes).map(u64::from),
+            4 => self.array().map(u32::from_be_bytes).map(u64::from),
+            other => Ok(self
+                .take(other.min(8))?
+                .iter()
+                .fold(0, |number, &byte| number << 8 | u64::from(byte))),
+        }
     }
 
     /// A length-encoded integer: one byte below 251, else 2, 3 or 8 bytes after a marker.

@@ -1,7 +1,5 @@
 //! DECIMAL as MySQL packs it: groups of nine digits in four big endian bytes, the sign in the first bit.
 
-use std::fmt::Write;
-
 use super::cursor::Cursor;
 
 /// Bytes for 0 to 9 digits.
@@ -36,53 +34,81 @@ pub(super) fn text(bytes: &[u8], precision: u8, scale: u8) -> Option<String> {
     if negative {
         raw.iter_mut().for_each(|byte| *byte = !*byte);
     }
-    let mut out = String::with_capacity(usize::from(precision) + 3);
+    // The longest: a sign, 65 digits, a zero before the point and the point.
+    let mut out = Digits {
+        bytes: [0; 68],
+        length: 0,
+    };
     if negative {
-        out.push('-');
+        out.push(b'-');
     }
     let mut cursor = Cursor::new(raw, "decimal");
     integer_part(&mut cursor, usize::from(precision - scale), &mut out)?;
     if scale > 0 {
-        out.push('.');
+        out.push(b'.');
         fraction_part(&mut cursor, usize::from(scale), &mut out)?;
     }
-    Some(out)
+    out.text()
 }
 
-fn integer_part(cursor: &mut Cursor<'_>, digits: usize, out: &mut String) -> Option<()> {
-    let start = out.len();
-    let odd = digits % 9;
-    let mut number = group(cursor, odd)?;
-    for _ in 0..digits / 9 {
-        append(out, start, number)?;
-        number = group(cursor, 9)?;
+/// Digits in the making.
+struct Digits {
+    bytes: [u8; 68],
+    length: usize,
+}
+
+impl Digits {
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = byte;
+            self.length += 1;
+        }
     }
-    append(out, start, number)?;
-    if out.len() == start {
-        out.push('0');
+
+    /// Appends `number` with zeros in front up to `width` digits.
+    fn padded(&mut self, mut number: u64, width: usize) {
+        let Some(places) = self.bytes.get_mut(self.length..self.length + width) else {
+            return;
+        };
+        for place in places.iter_mut().rev() {
+            *place = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+        self.length += width;
+    }
+
+    fn text(&self) -> Option<String> {
+        let digits = std::str::from_utf8(self.bytes.get(..self.length)?);
+        digits.ok().map(str::to_owned)
+    }
+}
+
+fn integer_part(cursor: &mut Cursor<'_>, digits: usize, out: &mut Digits) -> Option<()> {
+    let start = out.length;
+    append(group(cursor, digits % 9)?, start, out);
+    for _ in 0..digits / 9 {
+        append(group(cursor, 9)?, start, out);
+    }
+    if out.length == start {
+        out.push(b'0');
     }
     Some(())
 }
 
 /// Appends a group without the number's leading zeros.
-fn append(out: &mut String, start: usize, number: u64) -> Option<()> {
-    if out.len() > start {
-        write!(out, "{number:09}").ok()
+fn append(number: u64, start: usize, out: &mut Digits) {
+    if out.length > start {
+        out.padded(number, 9);
     } else if number > 0 {
-        write!(out, "{number}").ok()
-    } else {
-        Some(())
+        out.padded(number, number.ilog10() as usize + 1);
     }
 }
 
-fn fraction_part(cursor: &mut Cursor<'_>, digits: usize, out: &mut String) -> Option<()> {
+fn fraction_part(cursor: &mut Cursor<'_>, digits: usize, out: &mut Digits) -> Option<()> {
     for _ in 0..digits / 9 {
-        write!(out, "{:09}", group(cursor, 9)?).ok()?;
+        out.padded(group(cursor, 9)?, 9);
     }
-    let odd = digits % 9;
-    if odd > 0 {
-        write!(out, "{:0odd$}", group(cursor, odd)?).ok()?;
-    }
+    out.padded(group(cursor, digits % 9)?, digits % 9);
     Some(())
 }
 

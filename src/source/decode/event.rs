@@ -201,6 +201,18 @@ fn verified_length(bytes: &[u8]) -> Result<usize, DecodeError> {
     }
 }
 
+/// A binlog that is being written (or was not closed) says so by a flag in its FORMAT_DESCRIPTION, which the checksum
+/// does not cover.
+fn verify_format(bytes: &[u8]) -> Result<(), DecodeError> {
+    const FLAGS: usize = 17;
+    const IN_USE: u8 = 0x1;
+    let mut closed = bytes.to_vec();
+    if let Some(flags) = closed.get_mut(FLAGS) {
+        *flags &= !IN_USE;
+    }
+    verified_length(&closed).map(|_| ())
+}
+
 /// FORMAT_DESCRIPTION: what the events after it look like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FormatDescription {
@@ -243,7 +255,7 @@ impl FormatDescription {
         let post_header_lengths = cursor.take(lengths)?.to_vec();
         let checksum = match cursor.u8()? {
             1 => {
-                verified_length(bytes)?;
+                verify_format(bytes)?;
                 Checksum::Crc32
             }
             0 | 255 => Checksum::None,

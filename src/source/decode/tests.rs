@@ -110,6 +110,11 @@ fn frames_are_checked() {
         10
     );
 
+    // The file is still being written: a flag says so, and the checksum is that of the file when it is closed.
+    let mut open = frames[0].to_vec();
+    open[17] |= 1;
+    assert_eq!(FormatDescription::parse(&open), Ok(format));
+
     let frame = frames.last().unwrap();
     let event = Event::parse(frame.clone(), Checksum::Crc32).unwrap();
     assert_eq!(event.body().len(), frame.len() - 19 - 4);
