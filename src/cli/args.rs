@@ -129,13 +129,19 @@ pub enum DeadLetters {
 /// What `demo` may be told; scripts/demo fills it in.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct DemoOptions {
-    /// Leave everything running afterwards
-    #[arg(long, hide = true)]
+    /// MySQL whose root has no password; the database `shop` is made anew there
+    #[arg(long, value_name = "HOST:PORT")]
+    pub mysql: String,
+    /// Where settings, contract and state go
+    #[arg(long, value_name = "DIRECTORY")]
+    pub state: std::path::PathBuf,
+    /// Leave everything up afterwards, until Ctrl-C
+    #[arg(long)]
     pub keep: bool,
-    /// Rows of the sample shop
-    #[arg(long, hide = true, default_value_t = 40_000)]
-    pub rows: u64,
-    /// How long the load goes on after the snapshot
-    #[arg(long, hide = true, default_value_t = 25)]
+    /// How long the write load goes on after the copy
+    #[arg(long, default_value_t = 30)]
     pub seconds: u64,
+    /// How many times the usual 31,000 rows the shop has
+    #[arg(long, default_value_t = 1)]
+    pub scale: u32,
 }

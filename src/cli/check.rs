@@ -8,7 +8,7 @@ use crate::config::Severity;
 
 pub(super) fn run(cli: &Cli, offline: bool, strict: bool) -> Outcome {
     let settings = settings(cli)?;
-    let sections = runtime()?.block_on(seams::check(&settings, offline))?;
+    let sections = runtime()?.block_on(seams::check(&settings, offline, strict))?;
     if cli.format == Format::Json {
         output::print_json(&sections)?;
     } else {
@@ -64,8 +64,10 @@ pub(super) fn render(sections: &[Section]) -> String {
 }
 
 fn render_finding(out: &mut String, finding: &Finding) -> std::fmt::Result {
-    if let Some(rendered) = &finding.rendered {
-        return writeln!(out, "{}", rendered.trim_end());
+    match &finding.rendered {
+        Some(rendered) if rendered.is_empty() => return Ok(()),
+        Some(rendered) => return writeln!(out, "{}", rendered.trim_end()),
+        None => {}
     }
     let severity = match finding.severity {
         Severity::Error => "error",

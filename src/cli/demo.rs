@@ -3,6 +3,9 @@
 use super::{Answer, DemoOptions, Outcome, seams};
 
 pub(super) fn run(options: &DemoOptions) -> Outcome {
-    seams::demo(options)?;
-    Ok(Answer::Done)
+    Ok(if seams::demo(options)? {
+        Answer::Done
+    } else {
+        Answer::No
+    })
 }

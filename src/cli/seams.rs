@@ -1,8 +1,18 @@
 //! Where the commands meet the rest of penstock: each function here is one call into source, plan, sink or daemon.
 
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::{DemoOptions, Format, RunOptions};
-use crate::config::{Settings, Severity};
+use crate::config::{Endpoint, Settings, Severity};
+use crate::daemon::{Daemon, Event, Start, open_target};
 use crate::error::{Error, Kind, Result};
+use crate::metrics::Exposition;
+use crate::plan::{Plan, explain as explained};
+use crate::prepare::{self, Prepared, Read};
+use crate::sink::provision::{self as tables, Condition};
+use crate::source::preflight;
 
 /// What `check` looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -49,15 +59,160 @@ pub struct Finding {
 }
 
 /// Looks at contract, MySQL and DynamoDB; with `offline` at the contract only.
-pub async fn check(settings: &Settings, offline: bool) -> Result<Vec<Section>> {
-    let _ = (settings, offline);
-    Err(not_wired("check"))
+pub async fn check(settings: &Settings, offline: bool, strict: bool) -> Result<Vec<Section>> {
+    let mut read = prepare::read(settings, strict)?;
+    let looked = match &read.contract {
+        Some(contract) if !offline => match prepare::look(settings, contract).await {
+            Ok(looked) => Some(looked),
+            Err(error) => {
+                let section = unreachable_source(settings, &error);
+                read.compile(settings, None, true);
+                return Ok(vec![contract_section(&read), section]);
+            }
+        },
+        _ => None,
+    };
+    let plan = read.compile(settings, looked.as_ref(), true);
+    let mut sections = vec![contract_section(&read)];
+    if let Some(looked) = looked {
+        sections.push(source_section(settings, &looked));
+        if let Some(plan) = plan {
+            sections.push(target_section(settings, &plan).await);
+        }
+    }
+    Ok(sections)
+}
+
+fn contract_section(read: &Read) -> Section {
+    let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let mut findings: Vec<Finding> = read
+        .diagnostics
+        .all
+        .iter()
+        .map(|d| Finding {
+            severity: match d.severity {
+                crate::contract::Severity::Error => Severity::Error,
+                crate::contract::Severity::Warning => Severity::Warning,
+            },
+            message: d.message.clone(),
+            place: Some(format!("{} {}", read.file, d.place.pointer)),
+            help: d.help.clone(),
+            rendered: Some(String::new()),
+        })
+        .collect();
+    // The whole rendering belongs to the first finding: it orders and cuts the list itself.
+    if let Some(first) = findings.first_mut() {
+        first.rendered = Some(read.rendered(color));
+    }
+    Section {
+        area: Area::Contract,
+        subject: read.file.clone(),
+        findings,
+    }
+}
+
+fn source_section(settings: &Settings, looked: &prepare::Looked) -> Section {
+    let findings = looked
+        .findings
+        .iter()
+        .map(|f| Finding {
+            severity: match f.severity {
+                preflight::Severity::Error => Severity::Error,
+                preflight::Severity::Warning | preflight::Severity::Note => Severity::Warning,
+            },
+            message: format!("{} is {}: {}", f.what, f.found, f.why),
+            place: None,
+            help: f.cure_sql.clone(),
+            rendered: None,
+        })
+        .collect();
+    Section {
+        area: Area::MySql,
+        subject: format!("{} at {}", looked.facts.version, address(settings)),
+        findings,
+    }
+}
+
+fn unreachable_source(settings: &Settings, error: &Error) -> Section {
+    Section {
+        area: Area::MySql,
+        subject: address(settings),
+        findings: vec![failed(error)],
+    }
+}
+
+fn failed(error: &Error) -> Finding {
+    Finding {
+        severity: Severity::Error,
+        message: error.to_string(),
+        place: None,
+        help: Some(error.remedy().to_owned()),
+        rendered: None,
+    }
+}
+
+fn address(settings: &Settings) -> String {
+    format!("{}:{}", settings.source.host, settings.source.port)
+}
+
+async fn target_section(settings: &Settings, plan: &Plan) -> Section {
+    let subject = match &settings.target.endpoint {
+        Endpoint::Embedded { .. } => {
+            // It starts with `run`, and its tables are made then.
+            return Section {
+                area: Area::DynamoDb,
+                subject: "embedded".to_owned(),
+                findings: Vec::new(),
+            };
+        }
+        Endpoint::Url(url) => url.clone(),
+        Endpoint::Aws => format!("AWS {}", settings.target.region.as_deref().unwrap_or("")),
+    };
+    let findings = match target_states(settings, plan).await {
+        Ok(states) => states
+            .iter()
+            .filter(|s| s.condition != Condition::Right)
+            .map(|s| Finding {
+                severity: Severity::Error,
+                message: s.to_string(),
+                place: None,
+                help: Some("`penstock provision --yes` makes what is missing".to_owned()),
+                rendered: None,
+            })
+            .collect(),
+        Err(error) => vec![failed(&error)],
+    };
+    Section {
+        area: Area::DynamoDb,
+        subject,
+        findings,
+    }
+}
+
+async fn target_states(settings: &Settings, plan: &Plan) -> Result<Vec<tables::TableState>> {
+    let (embedded, client, _) = open_target(settings).await?;
+    let states = tables::inspect(&client, plan).await;
+    drop(embedded);
+    states
 }
 
 /// The plan in this format.
 pub async fn explain(settings: &Settings, offline: bool, format: Format) -> Result<String> {
-    let _ = (settings, offline, format);
-    Err(not_wired("explain"))
+    let mut read = prepare::read(settings, false)?;
+    let looked = match &read.contract {
+        Some(contract) if !offline => Some(prepare::look(settings, contract).await?),
+        _ => None,
+    };
+    let plan = read.compile(settings, looked.as_ref(), false);
+    read.verdict()?;
+    let Some(plan) = plan else {
+        return Err(Error::new(Kind::Internal, "a plan without a reason"));
+    };
+    Ok(match format {
+        Format::Text => explained::text(&plan),
+        Format::Json => explained::json(&plan),
+        Format::Mermaid => explained::mermaid(&plan),
+    })
 }
 
 /// A DynamoDB table that the contract names.
@@ -82,27 +237,158 @@ pub enum Step {
     Differs,
 }
 
+/// How long tables may take until they are active.
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
+
 /// Makes what is missing, if `create`.
 pub async fn provision(settings: &Settings, create: bool) -> Result<Vec<TableStep>> {
-    let _ = (settings, create);
-    Err(not_wired("provision"))
+    // What cannot be run yet can be provisioned: tables and indexes are in the contract.
+    let mut read = prepare::read(settings, false)?;
+    let looked = match &read.contract {
+        Some(contract) => Some(prepare::look(settings, contract).await?),
+        None => None,
+    };
+    let plan = read.compile(settings, looked.as_ref(), false);
+    read.verdict()?;
+    let Some(plan) = plan else {
+        return Err(Error::new(Kind::Internal, "a plan without a reason"));
+    };
+    let (embedded, client, _) = open_target(settings).await?;
+    let before = tables::inspect(&client, &plan).await?;
+    let wrong = before
+        .iter()
+        .any(|s| matches!(s.condition, Condition::Wrong(_)));
+    if create && !wrong {
+        tables::create(&client, &plan, PATIENCE, |step| tracing::info!("{step}")).await?;
+    }
+    let made = create && !wrong;
+    let steps = before.iter().map(|state| step(state, made)).collect();
+    drop(embedded);
+    Ok(steps)
+}
+
+fn step(state: &tables::TableState, made: bool) -> TableStep {
+    let (step, detail) = match &state.condition {
+        Condition::Right => (Step::Present, String::new()),
+        Condition::NotReady(status) => (Step::Present, format!("not ready yet: {status}")),
+        Condition::Missing if made => (Step::Created, String::new()),
+        Condition::Missing => (Step::WouldCreate, String::new()),
+        Condition::LacksIndexes(names) if made => {
+            (Step::Created, format!("indexes {}", names.join(", ")))
+        }
+        Condition::LacksIndexes(names) => {
+            (Step::WouldCreate, format!("indexes {}", names.join(", ")))
+        }
+        Condition::Wrong(differences) => (Step::Differs, differences.join("; ")),
+    };
+    TableStep {
+        table: state.name.clone(),
+        step,
+        detail,
+    }
 }
 
 /// The daemon, until it ends; returns once everything in flight is durable or given up.
 pub fn run(settings: Settings, options: &RunOptions) -> Result<()> {
-    let _ = (settings, options);
-    Err(not_wired("run"))
+    let exposition = Exposition::install()?;
+    let runtime = super::runtime()?;
+    let ended = runtime.block_on(serve(Arc::new(settings), options, exposition));
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    ended
 }
 
-/// The demo.
-pub fn demo(options: &DemoOptions) -> Result<()> {
-    let _ = options;
-    Err(not_wired("demo"))
+async fn serve(
+    settings: Arc<Settings>,
+    options: &RunOptions,
+    exposition: Exposition,
+) -> Result<()> {
+    let mut signals = Signals::new()?;
+    let Prepared {
+        plan,
+        catalog,
+        facts,
+    } = prepare::online(&settings).await?;
+    let mut daemon = Daemon::start(Start {
+        settings,
+        plan,
+        catalog,
+        facts,
+        exposition,
+        resnapshot: options.resnapshot,
+    })
+    .await?;
+    tracing::info!(address = %daemon.address, "serving /status and /metrics");
+    let ended = tokio::select! {
+        () = signals.end() => Ended::Asked,
+        event = daemon.until(options.until_caught_up) => match event {
+            Event::CaughtUp => Ended::CaughtUp,
+            Event::Stopped => Ended::Stopped,
+        },
+    };
+    if ended == Ended::Stopped && !options.until_caught_up {
+        // The process stays up and tells the reason until somebody ends it.
+        signals.end().await;
+    }
+    let failure = daemon.shared.failure();
+    let left = daemon.drain().await?;
+    if left.items > 0 {
+        tracing::info!(items = left.items, "not written in time; a restart writes them again");
+    }
+    match (ended, failure) {
+        (Ended::Stopped, Some(failure)) if options.until_caught_up => {
+            Err(Error::new(failure.error_kind, failure.reason).with_remedy(failure.remedy))
+        }
+        _ => Ok(()),
+    }
 }
 
-fn not_wired(command: &str) -> Error {
-    Error::new(
-        Kind::Unsupported,
-        format!("`penstock {command}` is not in this build"),
-    )
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    CaughtUp,
+    Stopped,
+    /// By a signal.
+    Asked,
+}
+
+/// What ends the daemon from outside.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let open = |kind| {
+            signal(kind)
+                .map_err(|e| Error::new(Kind::Internal, "signals cannot be received").with_source(e))
+        };
+        Ok(Self {
+            terminate: open(SignalKind::terminate())?,
+            interrupt: open(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// The demo; true when both sides were equal at its end.
+pub fn demo(options: &DemoOptions) -> Result<bool> {
+    let exposition = Exposition::install()?;
+    let runtime = super::runtime()?;
+    let options = crate::demo::Options {
+        mysql: options.mysql.clone(),
+        state: options.state.clone(),
+        keep: options.keep,
+        seconds: options.seconds,
+        scale: options.scale,
+    };
+    let equal = runtime.block_on(crate::demo::run(options, exposition));
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    equal
 }

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 pub use monitor::Question;
 pub use shared::{Failure, LagSeconds, Shared};
 pub use stage::Completion;
-pub use start::{Parts, Start};
+pub use start::{Parts, Start, open_target};
 pub use status::Answers;
 
 use crate::error::{Error, Kind, Result};
@@ -88,6 +88,15 @@ impl Daemon {
                 () = tokio::time::sleep(Duration::from_millis(100)) => {}
             }
         }
+    }
+
+    /// Waits until an error stops the stream, or (if asked for) until both sides are at the same place.
+    pub async fn until(&mut self, caught_up: bool) -> Event {
+        if caught_up {
+            return self.caught_up().await;
+        }
+        self.stopped().await;
+        Event::Stopped
     }
 
     /// Waits until an error has stopped the stream.

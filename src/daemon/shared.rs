@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::admin::READY_LAG_SECONDS;
 use crate::checkpoint::{Checkpoint, now_unix_ms};
-use crate::error::{Directive, Error};
+use crate::error::{Directive, Error, Kind};
 use crate::metrics;
 use crate::phase::Phase;
 use crate::plan::{Plan, SourceId};
@@ -26,13 +26,14 @@ pub struct Shared {
     committed_at: Mutex<Option<Instant>>,
     lag: Mutex<Lag>,
     letters: AtomicU64,
+    applied: AtomicU64,
     connected: AtomicBool,
 }
 
 /// Why the daemon stopped.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    pub kind: &'static str,
+    pub error_kind: Kind,
     pub reason: String,
     pub remedy: String,
     pub at_unix_ms: u64,
@@ -93,6 +94,7 @@ impl Shared {
                 received: start.position.gtids.clone(),
             }),
             letters: AtomicU64::new(letters),
+            applied: AtomicU64::new(0),
             connected: AtomicBool::new(false),
         }
     }
@@ -138,7 +140,7 @@ impl Shared {
                 return;
             }
             *failure = Some(Failure {
-                kind: error.kind().name(),
+                error_kind: error.kind(),
                 reason: error.to_string(),
                 remedy: error.remedy().to_owned(),
                 at_unix_ms: now_unix_ms(),
@@ -167,6 +169,11 @@ impl Shared {
 
     pub fn dead_letters(&self) -> u64 {
         self.letters.load(Ordering::Relaxed)
+    }
+
+    /// Transactions of this run that are in DynamoDB.
+    pub fn applied(&self) -> u64 {
+        self.applied.load(Ordering::Relaxed)
     }
 
     pub fn is_connected(&self) -> bool {
@@ -225,6 +232,7 @@ impl Shared {
 
     /// Everything of a transaction is in DynamoDB.
     pub fn transaction_durable(&self, committed_at_micros: u64) {
+        self.applied.fetch_add(1, Ordering::Relaxed);
         lock(&self.lag).applied_commit_micros = committed_at_micros;
     }
 

@@ -24,6 +24,7 @@ use crate::metrics::Exposition;
 use crate::pipeline;
 use crate::plan::{Plan, SourceId};
 use crate::position::Position;
+use crate::prepare;
 use crate::schema::Catalog;
 use crate::sink::provision::{self, Condition};
 use crate::sink::{self, DynamoWriter, Table, embedded::Embedded};
@@ -59,8 +60,9 @@ pub async fn start(start: Start) -> Result<Daemon> {
     let settings = Arc::clone(&start.settings);
     let plan = Arc::clone(&start.plan);
     let store = open_store(settings.state.clone(), start.resnapshot).await?;
-    let (embedded, client, target) = open_target(&settings, &plan).await?;
-    let options = Arc::new(source_options(&settings));
+    let (embedded, client, target) = open_target(&settings).await?;
+    ready_target(embedded.is_some(), &client, &plan).await?;
+    let options = Arc::new(prepare::source_options(&settings));
     let checkpoint = checkpoint(&store, &options, &start).await?;
     let letters = stored_letters(&store).await?;
     let progress = Arc::new(snapshot_progress(&plan, &checkpoint)?);
@@ -162,7 +164,7 @@ fn run(run: Run) -> Result<Running> {
         deaths,
         Arc::clone(&run.shared),
     )?;
-    let tables = Tables::of(&run.plan, run.facts.folds_names);
+    let tables = Tables::of(&run.plan, run.facts.lower_case_table_names != 0);
     let threads = decode::spawn(decode::Flow {
         stage,
         requests: requests_out,
@@ -172,9 +174,7 @@ fn run(run: Run) -> Result<Running> {
         shared: Arc::clone(&run.shared),
         reading: reading.clone(),
         failed: failed.clone(),
-        server_id: run
-            .options
-            .effective_server_id(&run.settings.state.to_string_lossy()),
+        server_id: prepare::server_id(&run.settings, &run.options),
         memory: memory / 4,
     })?;
     tokio::spawn(until(
@@ -255,10 +255,8 @@ async fn open_store(path: PathBuf, start_over: bool) -> Result<Arc<Store>> {
     .await
 }
 
-async fn open_target(
-    settings: &Settings,
-    plan: &Plan,
-) -> Result<(Option<Embedded>, Client, String)> {
+/// A client for the target, the embedded server if that is the target, and what to call it.
+pub async fn open_target(settings: &Settings) -> Result<(Option<Embedded>, Client, String)> {
     let mut target = sink::Target {
         region: settings.target.region.clone(),
         request_timeout: settings.sink.request_timeout,
@@ -281,48 +279,27 @@ async fn open_target(
         Endpoint::Aws => format!("aws {}", settings.target.region.as_deref().unwrap_or("")),
     };
     let client = sink::connect(&target).await;
-    if embedded.is_some() {
-        provision::create(&client, plan, Duration::from_secs(30), |_| {}).await?;
+    Ok((embedded, client, label))
+}
+
+/// Refuses a target whose tables are not as the plan wants them; makes those of the embedded one.
+async fn ready_target(embedded: bool, client: &Client, plan: &Plan) -> Result<()> {
+    if embedded {
+        return provision::create(client, plan, Duration::from_secs(30), |_| {}).await;
     }
-    let states = provision::inspect(&client, plan).await?;
+    let states = provision::inspect(client, plan).await?;
     let wrong: Vec<String> = states
         .iter()
         .filter(|s| s.condition != Condition::Right)
         .map(ToString::to_string)
         .collect();
-    if !wrong.is_empty() {
-        return Err(Error::new(
-            Kind::TargetTable,
-            format!("DynamoDB is not as the contract wants it: {}", wrong.join("; ")),
-        ));
+    if wrong.is_empty() {
+        return Ok(());
     }
-    Ok((embedded, client, label))
-}
-
-/// The settings' `[source]` as the source module wants it.
-pub fn source_options(settings: &Settings) -> source::Options {
-    let from = &settings.source;
-    source::Options {
-        host: from.host.clone(),
-        port: from.port,
-        user: from.user.clone(),
-        password: from
-            .password
-            .as_ref()
-            .map(|p| source::Secret::new(p.expose()))
-            .unwrap_or_default(),
-        database: Some(from.database.clone()),
-        tls: match from.tls {
-            crate::config::Tls::Disabled => source::TlsMode::Disabled,
-            crate::config::Tls::Preferred => source::TlsMode::Preferred,
-            crate::config::Tls::Required => source::TlsMode::Required,
-            crate::config::Tls::VerifyCa => source::TlsMode::VerifyCa,
-            crate::config::Tls::VerifyIdentity => source::TlsMode::VerifyIdentity,
-        },
-        tls_ca: from.tls_ca.clone(),
-        server_id: from.server_id,
-        ..source::Options::default()
-    }
+    Err(Error::new(
+        Kind::TargetTable,
+        format!("DynamoDB is not as the contract wants it: {}", wrong.join("; ")),
+    ))
 }
 
 /// The checkpoint to go on from, or a new one at the source's present end.

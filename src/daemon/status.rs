@@ -68,7 +68,7 @@ impl StatusSource for Answers {
             parity: None,
             gates: Vec::new(),
             stopped: shared.failure().map(|failure| Stopped {
-                kind: failure.kind.to_owned(),
+                kind: failure.error_kind.name().to_owned(),
                 reason: failure.reason,
                 remedy: failure.remedy,
             }),

@@ -113,12 +113,8 @@ async fn fill_shop(opts: &OptsBuilder, scale: u32) -> Result<u64> {
         .await
         .map_err(failed)?;
     bar.finish_and_clear();
-    println!("  MySQL      {} holds the database `shop`: {rows} rows in 4 tables", opts_address(opts));
+    println!("  MySQL      the database `shop` holds {rows} rows in 4 tables");
     Ok(rows)
-}
-
-fn opts_address(opts: &OptsBuilder) -> String {
-    format!("{}:{}", opts.ip_or_hostname(), opts.tcp_port())
 }
 
 /// The demo runs on a settings file and a contract like any other migration; both can be read afterwards.
@@ -144,7 +140,7 @@ fn write_settings(options: &Options) -> Result<Settings> {
             Kind::Internal,
             format!(
                 "the demo's own settings are wrong:\n{}",
-                config::render(&problems, &text)
+                config::render(&problems)
             ),
         )),
     }

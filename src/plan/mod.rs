@@ -35,6 +35,7 @@ mod unique;
 pub use compile::compile;
 pub use gate::{CascadeReach, Unsupported, cascades, unsupported};
 pub use model::*;
+pub use sources::candidates;
 
 #[cfg(test)]
 mod tests;

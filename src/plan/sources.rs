@@ -264,7 +264,7 @@ impl<'a> Sources<'a> {
 }
 
 /// What a written table name can mean: itself in the configured database, or `database.table` (split at any point).
-fn candidates(text: &str, default_database: &str) -> Vec<TableName> {
+pub fn candidates(text: &str, default_database: &str) -> Vec<TableName> {
     if text.contains('`') {
         return match quoted_parts(text).as_deref() {
             Some([table]) => vec![TableName::new(default_database, table)],

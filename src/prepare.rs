@@ -1,0 +1,306 @@
+//! From settings to a plan: the contract read, MySQL looked at, both compiled together. What `check`, `explain`,
+//! `provision` and `run` have in common.
+
+use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+
+use crate::config::Settings;
+use crate::contract::model::{Calculation, Entity, Join, TableKind, Text};
+use crate::contract::{self, Contract, Diagnostics};
+use crate::error::{Error, Kind, Result};
+use crate::plan::{self, Mapping, Plan};
+use crate::schema::{Catalog, TableName};
+use crate::source::connect::connect;
+use crate::source::preflight::{Finding, ServerFacts, Severity, preflight};
+use crate::source::{self, catalog};
+
+/// A contract as read, with everything that was found wrong with it so far.
+pub struct Read {
+    /// As the settings name it.
+    pub file: String,
+    pub text: String,
+    pub contract: Option<Contract>,
+    pub diagnostics: Diagnostics,
+}
+
+/// What MySQL is and has.
+pub struct Looked {
+    pub facts: ServerFacts,
+    pub findings: Vec<Finding>,
+    pub catalog: Catalog,
+}
+
+/// Everything that a running daemon needs to know.
+pub struct Prepared {
+    pub plan: Arc<Plan>,
+    pub catalog: Catalog,
+    pub facts: ServerFacts,
+}
+
+/// Reads the contract and checks its shape.
+///
+/// # Errors
+/// `Usage` where the file cannot be read. What is wrong inside is in the diagnostics.
+pub fn read(settings: &Settings, strict: bool) -> Result<Read> {
+    let path = &settings.contract;
+    let unreadable = |e: std::io::Error| {
+        Error::new(
+            Kind::Usage,
+            format!("the contract {} cannot be read", path.display()),
+        )
+        .with_source(e)
+        .with_remedy("name the file in [contract] path")
+    };
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > contract::MAX_BYTES as u64 {
+        return Err(Error::new(
+            Kind::Usage,
+            format!(
+                "the contract {} has {size} bytes; at most {} are read",
+                path.display(),
+                contract::MAX_BYTES
+            ),
+        ));
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let (contract, diagnostics) = contract::parse_bytes(&bytes, strict);
+    Ok(Read {
+        file: path.display().to_string(),
+        text: String::from_utf8_lossy(&bytes).into_owned(),
+        contract,
+        diagnostics,
+    })
+}
+
+impl Read {
+    /// Compiles the contract against `looked` (or against nothing), and adds what is found to the diagnostics:
+    /// what this version cannot run as well, where `to_run`.
+    pub fn compile(
+        &mut self,
+        settings: &Settings,
+        looked: Option<&Looked>,
+        to_run: bool,
+    ) -> Option<Plan> {
+        let contract = self.contract.as_ref()?;
+        let mapping = Mapping {
+            write_nulls: settings.mapping.write_nulls,
+            table_prefix: settings.target.table_prefix.clone(),
+        };
+        let plan = plan::compile(
+            contract,
+            looked.map(|l| &l.catalog),
+            &settings.source.database,
+            &mapping,
+            &mut self.diagnostics,
+        )?;
+        if to_run {
+            self.refuse(&plan, looked);
+        }
+        Some(plan)
+    }
+
+    /// The diagnostics as a compiler shows them.
+    pub fn rendered(&self, color: bool) -> String {
+        contract::render(&self.diagnostics, &self.file, &self.text, color)
+    }
+
+    /// An error with all diagnostics, where there is an error among them.
+    pub fn verdict(&self) -> Result<()> {
+        if !self.diagnostics.has_errors() {
+            return Ok(());
+        }
+        let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Err(Error::new(
+            Kind::Usage,
+            format!(
+                "the contract cannot be used\n\n{}",
+                self.rendered(color).trim_end()
+            ),
+        )
+        .with_remedy("correct the contract where the messages say so"))
+    }
+
+    fn refuse(&mut self, plan: &Plan, looked: Option<&Looked>) {
+        for part in plan::unsupported(plan) {
+            self.diagnostics.error_help(
+                "not-in-this-version",
+                &part.place,
+                format!("{} cannot be run: {}", part.what, part.why),
+                "`penstock explain` shows how it is understood; the README lists what this version runs",
+            );
+        }
+        let Some(looked) = looked.filter(|l| !l.facts.logs_cascades) else {
+            return;
+        };
+        for reach in plan::cascades(plan, &looked.catalog) {
+            let place = plan
+                .projections
+                .iter()
+                .find(|p| plan.source(p.driving).name == reach.child)
+                .map(|p| plan.target(p.target).place.clone());
+            let Some(place) = place else { continue };
+            self.diagnostics.error_help(
+                "cascade-not-logged",
+                &place,
+                format!(
+                    "rows of {} are changed by foreign key {} ({}) when {} changes, and this server does not log that",
+                    reach.child, reach.foreign_key, reach.action, reach.parent
+                ),
+                "use MySQL 9.6 or later without innodb_native_foreign_keys, or drop the cascade for the time of the migration",
+            );
+        }
+    }
+}
+
+/// Connects, checks the server, and reads the tables that the contract may mean.
+pub async fn look(settings: &Settings, contract: &Contract) -> Result<Looked> {
+    let options = source_options(settings);
+    let mut conn = connect(&options).await?;
+    let databases: Vec<String> = databases(contract, &settings.source.database)
+        .into_iter()
+        .collect();
+    let catalog = catalog::load(&options, &mut conn, &databases).await?;
+    let tables = driving_tables(contract, &settings.source.database, &catalog);
+    let (facts, findings) =
+        preflight(&options, &mut conn, &tables, server_id(settings, &options)).await?;
+    // A connection that does not close cleanly changes nothing.
+    let _ = conn.disconnect().await;
+    Ok(Looked {
+        facts,
+        findings,
+        catalog,
+    })
+}
+
+/// Everything for a run, or all the reasons why there can be none.
+pub async fn online(settings: &Settings) -> Result<Prepared> {
+    let mut read = read(settings, false)?;
+    let Some(contract) = &read.contract else {
+        read.verdict()?;
+        return Err(Error::new(Kind::Internal, "a contract without a reason"));
+    };
+    let looked = look(settings, contract).await?;
+    let plan = read.compile(settings, Some(&looked), true);
+    read.verdict()?;
+    refuse_server(&looked.findings)?;
+    let Some(plan) = plan else {
+        return Err(Error::new(Kind::Internal, "a plan without a reason"));
+    };
+    for warning in &read.diagnostics.all {
+        tracing::warn!(
+            place = %warning.place.pointer,
+            code = warning.code,
+            "the contract: {}",
+            warning.message
+        );
+    }
+    for finding in looked.findings {
+        tracing::warn!(what = finding.what, found = finding.found, "MySQL: {}", finding.why);
+    }
+    Ok(Prepared {
+        plan: Arc::new(plan),
+        catalog: looked.catalog,
+        facts: looked.facts,
+    })
+}
+
+/// The settings' `[source]` as the source module wants it.
+pub fn source_options(settings: &Settings) -> source::Options {
+    let from = &settings.source;
+    source::Options {
+        host: from.host.clone(),
+        port: from.port,
+        user: from.user.clone(),
+        password: from
+            .password
+            .as_ref()
+            .map(|p| source::Secret::new(p.expose()))
+            .unwrap_or_default(),
+        database: Some(from.database.clone()),
+        tls: match from.tls {
+            crate::config::Tls::Disabled => source::TlsMode::Disabled,
+            crate::config::Tls::Preferred => source::TlsMode::Preferred,
+            crate::config::Tls::Required => source::TlsMode::Required,
+            crate::config::Tls::VerifyCa => source::TlsMode::VerifyCa,
+            crate::config::Tls::VerifyIdentity => source::TlsMode::VerifyIdentity,
+        },
+        tls_ca: from.tls_ca.clone(),
+        server_id: from.server_id,
+        ..source::Options::default()
+    }
+}
+
+/// The `server_id` of this installation: configured, or derived from its state directory.
+pub fn server_id(settings: &Settings, options: &source::Options) -> u32 {
+    options.effective_server_id(&settings.state.to_string_lossy())
+}
+
+fn refuse_server(findings: &[Finding]) -> Result<()> {
+    let errors: Vec<String> = findings
+        .iter()
+        .filter(|f| f.severity == Severity::Error)
+        .map(|f| {
+            let cure = f.cure_sql.as_deref().unwrap_or("");
+            format!("  {} is {}: {}\n    {}", f.what, f.found, f.why, cure.replace('\n', "\n    "))
+        })
+        .collect();
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::SourceSettings,
+        format!("MySQL is not ready for replication\n{}", errors.join("\n")),
+    ))
+}
+
+/// The databases whose tables the contract may mean.
+fn databases(contract: &Contract, default: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::from([default.to_owned()]);
+    for entity in entities(contract) {
+        for name in table_names(entity) {
+            let meant = plan::candidates(&name.value, default);
+            found.extend(meant.into_iter().map(|name| name.database));
+        }
+    }
+    found
+}
+
+fn driving_tables(contract: &Contract, default: &str, catalog: &Catalog) -> Vec<TableName> {
+    let names: BTreeSet<TableName> = entities(contract)
+        .flat_map(|e| plan::candidates(&e.source_table.value, default))
+        .filter(|name| catalog.tables.contains_key(name))
+        .collect();
+    names.into_iter().collect()
+}
+
+fn entities(contract: &Contract) -> impl Iterator<Item = &Entity> {
+    contract.tables.iter().flat_map(|table| match &table.kind {
+        TableKind::Single(entity) => std::slice::from_ref(entity),
+        TableKind::Multi(entities) => entities.as_slice(),
+    })
+}
+
+/// Every table that an entity names.
+fn table_names(entity: &Entity) -> Vec<&Text> {
+    let mut names = vec![&entity.source_table];
+    for attribute in &entity.attributes {
+        names.extend(&attribute.source_table);
+        match attribute.join.as_ref().map(|j| &j.value) {
+            Some(
+                Join::ToOne { target_table, .. }
+                | Join::Conditional { target_table, .. }
+                | Join::Json { target_table, .. },
+            ) => names.push(target_table),
+            Some(Join::SelfJoin { target_table, .. }) => names.extend(target_table),
+            Some(Join::Chain { hops, .. }) => names.extend(hops.iter().map(|h| &h.target_table)),
+            None => {}
+        }
+        if let Some(Calculation::Aggregate { target_table, .. }) =
+            attribute.calculation.as_ref().map(|c| &c.value)
+        {
+            names.push(target_table);
+        }
+    }
+    names
+}
