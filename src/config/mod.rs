@@ -117,6 +117,9 @@ pub struct Sink {
     pub request_timeout: Duration,
 }
 
+/// What answers for `password_env`.
+pub type Environment = dyn Fn(&str) -> Option<String>;
+
 /// Settings that can be used, and what is still to be said about them.
 #[derive(Debug)]
 pub struct Loaded {
@@ -140,11 +143,7 @@ pub fn load_without_secrets(path: &Path) -> Result<Loaded, Vec<Problem>> {
 }
 
 /// [`load`] for a text; `environment` answers for `password_env`.
-pub fn parse(
-    path: &Path,
-    text: &str,
-    environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<Loaded, Vec<Problem>> {
+pub fn parse(path: &Path, text: &str, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
     walk_through(path, text, Some(environment))
 }
 
@@ -161,7 +160,7 @@ fn read(path: &Path) -> Result<String, Vec<Problem>> {
 fn walk_through(
     path: &Path,
     text: &str,
-    environment: Option<&dyn Fn(&str) -> Option<String>>,
+    environment: Option<&Environment>,
 ) -> Result<Loaded, Vec<Problem>> {
     let mut walk = walk::Walk::new(path, text);
     let settings = sections::read(&mut walk, environment);

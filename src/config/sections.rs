@@ -20,7 +20,7 @@ const NAME_CHARS: usize = 64;
 const SECRET_BYTES: u64 = 64 * 1024;
 
 /// `None` leaves secrets alone: not every command needs them, nor may everybody read them.
-type Environment<'a> = Option<&'a dyn Fn(&str) -> Option<String>>;
+type Environment<'a> = Option<&'a super::Environment>;
 
 /// All sections; `None` where something that is needed is missing or wrong.
 pub(super) fn read(walk: &mut Walk, environment: Environment) -> Option<Settings> {
