@@ -9,9 +9,11 @@
 
 mod audit;
 mod dead_letter;
+mod entries;
 mod files;
 mod frame;
 mod mirror;
+mod opening;
 mod store;
 #[cfg(test)]
 mod tests;

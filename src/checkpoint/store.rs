@@ -6,24 +6,20 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
-
+use super::entries::{Committed, Damage, decode, newer, put_head, put_tables};
 use super::mirror::{self, Content, Letters, Mirror, Read};
+use super::opening::{not_behind, open_sled, read_all, rebuild, usable};
 use super::{
-    AuditEntry, Checkpoint, DeadLetter, DeadLetterChange, DeadLetterPage, FORMAT_VERSION,
-    TableProgress, audit, dead_letter, files, frame, now_unix_ms,
+    AuditEntry, Checkpoint, DeadLetter, DeadLetterChange, DeadLetterPage, audit, dead_letter,
+    files, frame, now_unix_ms,
 };
 use crate::error::{Error, Kind, Result};
 
-const HEAD: &[u8] = b"head";
-const TABLE: &[u8] = b"t";
 /// A page of dead letters, at most.
 const PAGE: usize = 1_000;
-const CACHE_BYTES: u64 = 4 << 20;
 
 /// The state directory of one daemon, locked for this process.
 pub struct Store {
@@ -60,39 +56,6 @@ pub enum Loaded {
     /// Nothing yet: a first start, or after a reset.
     None,
     Found(Box<Checkpoint>),
-}
-
-/// The part of a checkpoint that is written with every commit; each table has a key of its own.
-#[derive(Serialize, Deserialize)]
-struct Head {
-    format: u32,
-    generation: u64,
-    checkpoint: Option<Checkpoint>,
-    /// How many tables there must be.
-    tables: usize,
-}
-
-#[derive(Deserialize)]
-struct HeadFormat {
-    format: u32,
-}
-
-/// What the last commit left, so that a commit writes only what differs.
-#[derive(Default, Clone)]
-struct Committed {
-    generation: u64,
-    checkpoint: Option<Checkpoint>,
-    letters: u64,
-    /// A write failed: what the store holds is known again after it has been reopened.
-    unsure: bool,
-}
-
-/// Why a sled cannot be used.
-enum Damage {
-    /// It may be replaced by its mirror.
-    Unusable(String),
-    /// It must be left alone.
-    Refused(Error),
 }
 
 impl Store {
@@ -140,6 +103,7 @@ impl Store {
     pub fn start_over(dir: &Path) -> Result<(Store, OpenReport)> {
         if let Ok((store, report)) = Store::open(dir) {
             store.reset()?;
+            store.audit("started over", "checkpoint and dead letters were forgotten")?;
             return Ok((store, report));
         }
         files::create_directory(dir)?;
@@ -148,7 +112,9 @@ impl Store {
         files::set_aside(&dir.join("sled"), stamp)?;
         Mirror::new(dir).set_aside(stamp)?;
         drop(lock);
-        Store::open(dir)
+        let (store, report) = Store::open(dir)?;
+        store.audit("started over", "the unreadable store was set aside")?;
+        Ok((store, report))
     }
 
     /// The last committed checkpoint.
@@ -450,223 +416,4 @@ impl std::fmt::Debug for Store {
             .field("dir", &self.dir)
             .finish_non_exhaustive()
     }
-}
-
-/// Opens sled; on damaged files it may panic rather than return an error, and that is an answer too.
-fn open_sled(dir: &Path) -> Result<sled::Db, Damage> {
-    let config = sled::Config::default()
-        .path(dir)
-        .cache_capacity(CACHE_BYTES)
-        .flush_every_ms(None);
-    match catch_unwind(AssertUnwindSafe(|| config.open())) {
-        Ok(Ok(db)) => Ok(db),
-        // Permissions or a full disk: the data may be whole.
-        Ok(Err(sled::Error::Io(e)))
-            if matches!(
-                e.kind(),
-                std::io::ErrorKind::PermissionDenied
-                    | std::io::ErrorKind::StorageFull
-                    | std::io::ErrorKind::ReadOnlyFilesystem
-            ) || e.to_string().contains("could not acquire lock") =>
-        {
-            Err(Damage::Refused(files::failed("open", dir, e)))
-        }
-        Ok(Err(e)) => Err(Damage::Unusable(format!("it does not open: {e}"))),
-        Err(_) => Err(Damage::Unusable("it does not open".to_string())),
-    }
-}
-
-/// Reads everything once, so that damage is found now and not in the middle of a migration.
-fn read_all(db: &sled::Db) -> Result<Committed, Damage> {
-    match catch_unwind(AssertUnwindSafe(|| read_committed(db))) {
-        Ok(answer) => answer,
-        Err(_) => Err(Damage::Unusable("it cannot be read".to_string())),
-    }
-}
-
-fn read_committed(db: &sled::Db) -> Result<Committed, Damage> {
-    let unusable = |e: sled::Error| Damage::Unusable(format!("it cannot be read: {e}"));
-    let mut committed = Committed::default();
-    let Some(bytes) = db.get(HEAD).map_err(unusable)? else {
-        return match db.iter().next() {
-            None => Ok(committed),
-            Some(_) => Err(Damage::Unusable("its head is missing".to_string())),
-        };
-    };
-    let format: HeadFormat = decode(&bytes).map_err(Damage::Unusable)?;
-    if format.format > FORMAT_VERSION {
-        return Err(Damage::Refused(newer(
-            Path::new("the store"),
-            format.format,
-        )));
-    }
-    let head: Head = decode(&bytes).map_err(Damage::Unusable)?;
-    let mut tables: Vec<TableProgress> = Vec::new();
-    for entry in db.scan_prefix(TABLE) {
-        let (_, value) = entry.map_err(unusable)?;
-        tables.push(decode(&value).map_err(Damage::Unusable)?);
-    }
-    if tables.len() != head.tables {
-        return Err(Damage::Unusable(
-            "a table's progress is missing".to_string(),
-        ));
-    }
-    for entry in db.scan_prefix(dead_letter::PREFIX) {
-        let (_, value) = entry.map_err(unusable)?;
-        decode::<DeadLetter>(&value).map_err(Damage::Unusable)?;
-        committed.letters += 1;
-    }
-    committed.generation = head.generation;
-    committed.checkpoint = head.checkpoint.map(|mut checkpoint| {
-        checkpoint.snapshot = tables;
-        checkpoint
-    });
-    Ok(committed)
-}
-
-/// The mirror is written after the store: a store behind it has lost commits that were acknowledged.
-fn not_behind(committed: &Committed, mirrored: &Read<Content>) -> Result<(), Damage> {
-    match mirrored {
-        Read::Found(content) if content.generation > committed.generation => {
-            Err(Damage::Unusable(format!(
-                "it has lost commits: it is at {}, its mirror at {}",
-                committed.generation, content.generation
-            )))
-        }
-        // An empty store beside a mirror that was written and cannot be read is not a first start.
-        Read::Unreadable(reason) if committed.generation == 0 => Err(Damage::Unusable(format!(
-            "it is empty, though its mirror was written (and {reason})"
-        ))),
-        _ => Ok(()),
-    }
-}
-
-fn usable(dir: &Path, reason: &str, mirrored: Read<Content>) -> Result<Content> {
-    let mirror = match mirrored {
-        Read::Found(content) => return Ok(content),
-        Read::Missing => "it is missing".to_string(),
-        Read::Newer(format) => return Err(newer(dir, format)),
-        Read::Unreadable(reason) => reason,
-    };
-    Err(Error::new(
-        Kind::Store,
-        format!(
-            "neither the store nor its mirror in {} can be read: the store: {reason}; checkpoint.json: {mirror}",
-            dir.display()
-        ),
-    )
-    .with_remedy(
-        "put the directory back from a backup, or start over with `penstock run --resnapshot` (it sets the unreadable files aside)",
-    ))
-}
-
-/// Sets the damaged sled aside and fills a new one from the mirror, atomically.
-fn rebuild(
-    dir: &Path,
-    mirror: &Mirror,
-    content: Content,
-    reason: String,
-) -> Result<(sled::Db, Committed, Rebuilt)> {
-    let sled_dir = dir.join("sled");
-    let set_aside = files::set_aside(&sled_dir, now_unix_ms())?;
-    let letters = match mirror.read_letters() {
-        Read::Found(letters) => letters.letters,
-        Read::Missing | Read::Newer(_) | Read::Unreadable(_) => Vec::new(),
-    };
-    let db = open_sled(&sled_dir).map_err(|damage| match damage {
-        Damage::Refused(error) => error,
-        Damage::Unusable(why) => Error::new(
-            Kind::Store,
-            format!("a new store in {}: {why}", dir.display()),
-        ),
-    })?;
-    let count = letters.len() as u64;
-    let mut checkpoint = content.checkpoint;
-    if let Some(checkpoint) = &mut checkpoint {
-        checkpoint.verify_owed = true;
-    }
-    let committed = Committed {
-        generation: content.generation + 1,
-        checkpoint,
-        letters: count,
-        unsure: false,
-    };
-    let mut batch = sled::Batch::default();
-    put_tables(&mut batch, None, committed.checkpoint.as_ref())?;
-    for letter in &letters {
-        batch.insert(letter.store_key(), frame::seal(&mirror::json(letter)?));
-    }
-    put_head(&mut batch, &committed)?;
-    db.apply_batch(batch)
-        .and_then(|()| db.flush().map(drop))
-        .map_err(|e| {
-            Error::new(
-                Kind::Store,
-                format!("could not rebuild the store in {}", dir.display()),
-            )
-            .with_source(e)
-        })?;
-    let rebuilt = Rebuilt {
-        reason,
-        set_aside,
-        lost_dead_letters: content.dead_letters.saturating_sub(count),
-    };
-    Ok((db, committed, rebuilt))
-}
-
-fn put_head(batch: &mut sled::Batch, committed: &Committed) -> Result<()> {
-    let head = Head {
-        format: FORMAT_VERSION,
-        generation: committed.generation,
-        tables: committed
-            .checkpoint
-            .as_ref()
-            .map_or(0, |checkpoint| checkpoint.snapshot.len()),
-        checkpoint: committed.checkpoint.as_ref().map(|checkpoint| Checkpoint {
-            snapshot: Vec::new(),
-            ..checkpoint.clone()
-        }),
-    };
-    batch.insert(HEAD, frame::seal(&mirror::json(&head)?));
-    Ok(())
-}
-
-/// Writes the tables that differ, and removes those that are no more.
-fn put_tables(
-    batch: &mut sled::Batch,
-    old: Option<&Checkpoint>,
-    new: Option<&Checkpoint>,
-) -> Result<()> {
-    let old = old.map_or(&[][..], |checkpoint| &checkpoint.snapshot);
-    let new = new.map_or(&[][..], |checkpoint| &checkpoint.snapshot);
-    for (n, table) in new.iter().enumerate() {
-        if old.get(n) != Some(table) {
-            batch.insert(table_key(n), frame::seal(&mirror::json(table)?));
-        }
-    }
-    for n in new.len()..old.len() {
-        batch.remove(table_key(n));
-    }
-    Ok(())
-}
-
-/// By place in the list, so that the order comes back too.
-fn table_key(n: usize) -> Vec<u8> {
-    [TABLE, &(n as u64).to_be_bytes()].concat()
-}
-
-fn decode<T: for<'de> Deserialize<'de>>(framed: &[u8]) -> Result<T, String> {
-    let payload = frame::open(framed).ok_or("a checksum does not hold")?;
-    serde_json::from_slice(payload).map_err(|_| "an entry does not decode".to_string())
-}
-
-fn newer(place: &Path, format: u32) -> Error {
-    Error::new(
-        Kind::Store,
-        format!(
-            "{} was written by a newer penstock (format {format}, this one knows {FORMAT_VERSION})",
-            place.display()
-        ),
-    )
-    .with_remedy("run the newer version again; an older one must not go on from it")
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Answer, Cli, Format, Outcome, output, runtime, settings, status};
+use super::{Answer, Cli, Format, Outcome, output, runtime, state_directory, status};
 use crate::admin::Client;
 use crate::checkpoint::{DeadLetter, DeadLetterPage};
 use crate::error::Result;
@@ -10,7 +10,7 @@ use crate::error::Result;
 const PAGE: usize = 500;
 
 pub(super) fn list(cli: &Cli, limit: usize, from: Option<&str>) -> Outcome {
-    let state = settings(cli)?.state;
+    let state = state_directory(cli)?;
     let client = Client::new(&state);
     let asked = runtime()?.block_on(collect_from_daemon(&client, limit, from))?;
     let page = match asked {

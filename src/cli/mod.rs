@@ -63,6 +63,12 @@ fn settings(cli: &Cli) -> Result<Settings, Failure> {
     Ok(loaded.settings)
 }
 
+/// The state directory of this command line, for commands that speak to the daemon or read its store only.
+fn state_directory(cli: &Cli) -> Result<std::path::PathBuf, Failure> {
+    let loaded = config::load_without_secrets(&cli.config).map_err(Failure::Settings)?;
+    Ok(loaded.settings.state)
+}
+
 /// The runtime that a command waits on.
 fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()

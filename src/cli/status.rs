@@ -5,13 +5,13 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{Answer, Cli, Format, Outcome, output, runtime, settings};
+use super::{Answer, Cli, Format, Outcome, output, runtime, state_directory};
 use crate::admin::{Client, Status, TableStatus};
 use crate::checkpoint::{Checkpoint, Loaded, Store, TableState, now_unix_ms};
 use crate::error::Result;
 
 pub(super) fn run(cli: &Cli) -> Outcome {
-    let state = settings(cli)?.state;
+    let state = state_directory(cli)?;
     let client = Client::new(&state);
     if let Some(status) = runtime()?.block_on(client.status())? {
         if cli.format == Format::Json {

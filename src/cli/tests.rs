@@ -19,8 +19,7 @@ fn parse(args: &[&str]) -> Cli {
 /// Settings in a directory of their own, and the arguments that name them.
 fn with_settings(dir: &tempfile::TempDir) -> String {
     let file = dir.path().join("penstock.toml");
-    let text =
-        "[source]\nuser=\"u\"\ndatabase=\"d\"\n[contract]\npath=\"c\"\n[state]\npath=\"state\"\n";
+    let text = "[source]\nuser=\"u\"\npassword_env=\"PENSTOCK_TEST_NOT_SET\"\ndatabase=\"d\"\n[contract]\npath=\"c\"\n[state]\npath=\"state\"\n";
     std::fs::write(&file, text).unwrap();
     file.display().to_string()
 }

@@ -117,6 +117,9 @@ pub struct Sink {
     pub request_timeout: Duration,
 }
 
+/// What answers for `password_env`.
+pub type Environment = dyn Fn(&str) -> Option<String>;
+
 /// Settings that can be used, and what is still to be said about them.
 #[derive(Debug)]
 pub struct Loaded {
@@ -130,21 +133,34 @@ pub struct Loaded {
 /// # Errors
 /// All problems, warnings included, in the order of their places.
 pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => parse(path, &text, &|name| std::env::var(name).ok()),
-        Err(e) => Err(vec![
-            Problem::of_file(path, format!("the settings cannot be read: {e}")).with_help(
-                "name the file with --config; config/penstock.toml is a complete example",
-            ),
-        ]),
-    }
+    walk_through(path, &read(path)?, Some(&|name| std::env::var(name).ok()))
+}
+
+/// [`load`] for commands that never speak to MySQL: `source.password` is always `None`, and what would be read for it
+/// need not be there.
+pub fn load_without_secrets(path: &Path) -> Result<Loaded, Vec<Problem>> {
+    walk_through(path, &read(path)?, None)
 }
 
 /// [`load`] for a text; `environment` answers for `password_env`.
-pub fn parse(
+pub fn parse(path: &Path, text: &str, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
+    walk_through(path, text, Some(environment))
+}
+
+fn read(path: &Path) -> Result<String, Vec<Problem>> {
+    std::fs::read_to_string(path).map_err(|e| {
+        vec![
+            Problem::of_file(path, format!("the settings cannot be read: {e}")).with_help(
+                "name the file with --config; config/penstock.toml is a complete example",
+            ),
+        ]
+    })
+}
+
+fn walk_through(
     path: &Path,
     text: &str,
-    environment: &dyn Fn(&str) -> Option<String>,
+    environment: Option<&Environment>,
 ) -> Result<Loaded, Vec<Problem>> {
     let mut walk = walk::Walk::new(path, text);
     let settings = sections::read(&mut walk, environment);

@@ -19,7 +19,8 @@ const NAME_CHARS: usize = 64;
 /// No password is longer; a larger file is not one.
 const SECRET_BYTES: u64 = 64 * 1024;
 
-type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+/// `None` leaves secrets alone: not every command needs them, nor may everybody read them.
+type Environment<'a> = Option<&'a super::Environment>;
 
 /// All sections; `None` where something that is needed is missing or wrong.
 pub(super) fn read(walk: &mut Walk, environment: Environment) -> Option<Settings> {
@@ -141,6 +142,7 @@ fn read_password(walk: &mut Walk, s: &mut Section, environment: Environment) -> 
             .all(|k| !s.has(k));
     let variable = s.text(walk, "password_env");
     let file = s.text(walk, "password_file");
+    let environment = environment?;
     if neither {
         let at = s.place("password_env");
         walk.warn(

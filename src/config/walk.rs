@@ -58,12 +58,13 @@ impl<'t> Walk<'t> {
         let (root, errors) = DeTable::parse_recoverable(self.text);
         for error in errors {
             let span = error.span().unwrap_or(0..0);
+            let help = "settings are TOML: [section], key = \"text\", key = 7";
             self.push(
                 Severity::Error,
                 &span,
                 "",
                 error.message().to_string(),
-                None,
+                Some(help.to_string()),
             );
         }
         let mut sections = names.map(|name| Section {
