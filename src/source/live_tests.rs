@@ -1,6 +1,9 @@
 //! Tests against a real server: `PENSTOCK_TEST_MYSQL=host:port cargo test --lib source::live -- --ignored`.
 //! The server's root has no password, and everything in database `penstock_source` may be dropped.
 
+mod server;
+mod streaming;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -270,8 +273,8 @@ async fn accounts_and_tls() {
     );
     let named = Dump::start(&user(TlsMode::VerifyIdentity), &set, 4244)
         .await
-        .err()
-        .expect("no name");
+        .map(drop)
+        .expect_err("no name");
     assert_eq!(named.kind(), Kind::SourceSettings, "{named}");
     let wrong = Options {
         password: Secret::new("wrong"),
@@ -281,7 +284,10 @@ async fn accounts_and_tls() {
         connect::connect(&wrong).await.expect_err("denied").kind(),
         Kind::SourceDenied
     );
-    let denied = Dump::start(&wrong, &set, 4244).await.err().expect("denied");
+    let denied = Dump::start(&wrong, &set, 4244)
+        .await
+        .map(drop)
+        .expect_err("denied");
     assert_eq!(denied.kind(), Kind::SourceDenied, "{denied}");
     assert!(!denied.to_string().contains("wrong"));
     let database = Options {
@@ -401,307 +407,5 @@ async fn sets_are_computed_as_the_server_does() {
             "{a} {b}"
         );
         assert_eq!(a.to_string(), same.replace(['\n', ' '], ""));
-    }
-}
-
-#[tokio::test]
-#[ignore = "needs a server"]
-async fn the_catalog_is_loaded() {
-    use crate::schema::{ColumnType, Generated, ReferentialAction};
-    sql(&[
-        "DROP DATABASE IF EXISTS penstock_child",
-        "DROP TABLE IF EXISTS everything",
-        "CREATE TABLE everything (b VARCHAR(20) CHARACTER SET latin1 COLLATE latin1_swedish_ci NOT NULL, a MEDIUMINT UNSIGNED NOT NULL, \
-         e ENUM('a', 'it''s', 'x,y', 'b\\\\c', 'n\\nl', 'ü('), s SET('p', 'q'), d DECIMAL(65,30), t TIMESTAMP(6) NULL, bit1 BIT(17), \
-         g POINT, v VECTOR(7), j JSON, y YEAR, bin BINARY(5), vb VARBINARY(9), gen INT AS (a + 1) VIRTUAL, st INT AS (a + 2) STORED, \
-         inv INT INVISIBLE, c CHAR(3), f FLOAT UNSIGNED, ti TIME(3), `we``ird` INT, PRIMARY KEY (b, a), UNIQUE u1 (a, `we``ird`), \
-         UNIQUE u2 (c(2)), UNIQUE u3 ((a * 2)))",
-        "CREATE DATABASE penstock_child",
-        "CREATE TABLE penstock_child.kid (id INT PRIMARY KEY, b VARCHAR(20) CHARACTER SET latin1 COLLATE latin1_swedish_ci, a MEDIUMINT UNSIGNED, \
-         CONSTRAINT fk FOREIGN KEY (b, a) REFERENCES penstock_source.everything (b, a) ON DELETE CASCADE ON UPDATE SET NULL)",
-    ])
-    .await;
-    let mut conn = connect::connect(&options()).await.expect("a connection");
-    let catalog = super::catalog::load(&options(), &mut conn, &[DATABASE.to_owned()])
-        .await
-        .expect("loaded");
-    let table = &catalog.tables[&TableName::new(DATABASE, "everything")];
-    assert_eq!((table.columns.len(), table.engine.as_str()), (20, "InnoDB"));
-    assert_eq!(table.primary_key, [0, 1]);
-    assert_eq!(table.unique_keys.len(), 1);
-    assert_eq!(table.unique_keys[0].columns, [1, 19]);
-    let ty = |name: &str| table.column(name).expect("a column").ty.clone();
-    assert_eq!(
-        ty("a"),
-        ColumnType::Int {
-            bytes: 3,
-            unsigned: true
-        }
-    );
-    let ColumnType::Enum {
-        labels, charset, ..
-    } = ty("e")
-    else {
-        panic!("an enum")
-    };
-    assert_eq!(
-        (labels, charset.as_str()),
-        (
-            ["a", "it's", "x,y", "b\\c", "n\nl", "ü("]
-                .map(str::to_owned)
-                .to_vec(),
-            "utf8mb4"
-        )
-    );
-    assert_eq!(
-        ty("d"),
-        ColumnType::Decimal {
-            precision: 65,
-            scale: 30,
-            unsigned: false
-        }
-    );
-    assert_eq!(ty("t"), ColumnType::Timestamp { fsp: 6 });
-    assert_eq!(ty("bit1"), ColumnType::Bit { bits: 17 });
-    assert_eq!(ty("v"), ColumnType::Vector { dimensions: 7 });
-    assert_eq!(
-        (ty("g"), ty("j"), ty("y")),
-        (ColumnType::Geometry, ColumnType::Json, ColumnType::Year)
-    );
-    assert_eq!(
-        (ty("bin"), ty("vb")),
-        (
-            ColumnType::Binary { length: 5 },
-            ColumnType::Bytes { max_length: 9 }
-        )
-    );
-    assert_eq!(
-        (ty("f"), ty("ti")),
-        (
-            ColumnType::Float { unsigned: true },
-            ColumnType::Time { fsp: 3 }
-        )
-    );
-    let ColumnType::Text {
-        max_chars,
-        charset,
-        fixed,
-        ..
-    } = ty("b")
-    else {
-        panic!("a text")
-    };
-    assert_eq!((max_chars, charset.as_str(), fixed), (20, "latin1", false));
-    let column = |name: &str| table.column(name).expect("a column");
-    assert_eq!(
-        (column("gen").generated, column("st").generated),
-        (Generated::Virtual, Generated::Stored)
-    );
-    assert!(column("inv").invisible && column("inv").nullable && !column("a").nullable);
-    let kid = &catalog.tables[&TableName::new("penstock_child", "kid")];
-    let key = &kid.foreign_keys[0];
-    assert_eq!(
-        (key.columns.as_slice(), key.on_delete, key.on_update),
-        (
-            &[1, 2][..],
-            ReferentialAction::Cascade,
-            ReferentialAction::SetNull
-        )
-    );
-    conn.query_drop("DROP DATABASE penstock_child")
-        .await
-        .expect("dropped");
-}
-
-/// Applies each finding's SQL as root, with `PENSTOCK_TEST_MYSQL_BAD` naming a server that is set up badly.
-#[tokio::test]
-#[ignore = "needs a server"]
-async fn preflight_cures_what_it_finds() {
-    use super::preflight::{Severity, preflight};
-    let Ok(address) = std::env::var("PENSTOCK_TEST_MYSQL_BAD") else {
-        return;
-    };
-    let port = address
-        .rsplit_once(':')
-        .and_then(|(_, p)| p.parse().ok())
-        .expect("host:port");
-    let root = Options { port, ..options() };
-    let mut admin = connect::connect(&root).await.expect("a connection");
-    for statement in [
-        "DROP USER IF EXISTS 'pen''stock'@'%'",
-        "CREATE USER 'pen''stock'@'%' IDENTIFIED BY 'x'",
-        "CREATE DATABASE IF NOT EXISTS `odd``base`",
-        "CREATE TABLE IF NOT EXISTS `odd``base`.t (id INT PRIMARY KEY)",
-        "CREATE TABLE IF NOT EXISTS `odd``base`.my (id INT PRIMARY KEY) ENGINE = MyISAM",
-    ] {
-        admin.query_drop(statement).await.expect(statement);
-    }
-    let user = Options {
-        user: "pen'stock".to_owned(),
-        password: Secret::new("x"),
-        ..root
-    };
-    let tables = [
-        TableName::new("odd`base", "t"),
-        TableName::new("odd`base", "my"),
-    ];
-    for round in 0..3 {
-        let mut conn = connect::connect(&user).await.expect("a connection");
-        let (facts, findings) = preflight(&user, &mut conn, &tables, 4260)
-            .await
-            .expect("looked at");
-        let bad: Vec<_> = findings
-            .iter()
-            .filter(|f| f.severity > Severity::Note)
-            .collect();
-        for f in &findings {
-            println!(
-                "{round} {:?} {}: {} | {:?}",
-                f.severity, f.what, f.found, f.cure_sql
-            );
-        }
-        println!("{facts:?}");
-        if round == 2 {
-            assert!(bad.is_empty(), "{bad:?}");
-            break;
-        }
-        for cure in bad.iter().filter_map(|f| f.cure_sql.as_deref()) {
-            for line in cure.lines().filter(|l| !l.starts_with("--")) {
-                admin
-                    .query_drop(line.trim_end_matches(';'))
-                    .await
-                    .expect(line);
-            }
-        }
-    }
-}
-
-fn start_stream(
-    options: Options,
-    start: GtidSet,
-    table: &str,
-) -> (
-    tokio_util::sync::CancellationToken,
-    tokio::task::JoinHandle<Result<()>>,
-    std::thread::JoinHandle<Result<()>>,
-    std::sync::mpsc::Receiver<StreamItem>,
-    tokio::sync::watch::Receiver<stream::StreamState>,
-) {
-    let cancel = tokio_util::sync::CancellationToken::new();
-    let (task, deliveries, state) = stream::Stream::new(
-        options,
-        4270,
-        start.clone(),
-        stream::Budget {
-            bytes: 1 << 20,
-            events: 64,
-        },
-        cancel.clone(),
-    );
-    let (sender, items) = std::sync::mpsc::channel();
-    let mut assembler = assembler(table, start);
-    let thread = std::thread::spawn(move || {
-        stream::decode(&deliveries, &mut assembler, &mut |item| {
-            let _ = sender.send(item);
-            Ok(())
-        })
-    });
-    (cancel, tokio::spawn(task.run()), thread, items, state)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a server"]
-async fn the_stream_goes_on_after_a_kill_of_its_connection() {
-    sql(&[
-        "DROP TABLE IF EXISTS killed",
-        "CREATE TABLE killed (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(900))",
-    ])
-    .await;
-    let start = executed().await;
-    let (cancel, task, thread, items, _state) = start_stream(options(), start, "killed");
-    let mut conn = connect::connect(&options()).await.expect("a connection");
-    for round in 0..30 {
-        conn.query_drop(format!(
-            "INSERT INTO {DATABASE}.killed (v) VALUES (REPEAT('x', 800)), ('y')"
-        ))
-        .await
-        .expect("inserted");
-        if round % 6 == 3 {
-            let ids: Vec<u64> = conn
-                .query("SELECT ID FROM information_schema.PROCESSLIST WHERE COMMAND = 'Binlog Dump GTID'")
-                .await
-                .expect("rows");
-            for id in ids {
-                let _ = conn.query_drop(format!("KILL {id}")).await;
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(30)).await;
-    }
-    let goal = executed().await;
-    let (mut seen, mut rows, mut commits) = (GtidSet::new(), 0, 0);
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
-    while commits < 30 && std::time::Instant::now() < deadline {
-        match items.recv_timeout(Duration::from_millis(200)) {
-            Ok(StreamItem::Rows { .. }) => rows += 1,
-            Ok(StreamItem::Commit { gtid, .. }) => {
-                assert!(seen.add(&gtid), "twice: {gtid}");
-                assert!(goal.contains(&gtid));
-                commits += 1;
-            }
-            _ => {}
-        }
-    }
-    assert_eq!((commits, rows), (30, 30));
-    cancel.cancel();
-    task.await.expect("joined").expect("cancelled");
-    thread.join().expect("joined").expect("ended");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs no server, but time"]
-async fn nonsense_is_retried_and_reported() {
-    use tokio::io::AsyncWriteExt;
-    for junk in [
-        &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
-        &[],
-        &[5, 0, 0, 0, 10, 1],
-        &[0xFF; 64],
-        &[1, 0, 0, 0, 0xFF],
-    ] {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let _ = client.write_all(junk).await;
-            }
-        });
-        let options = Options {
-            port,
-            connect_timeout: Duration::from_secs(1),
-            ..Options::default()
-        };
-        for error in [
-            connect::connect(&options)
-                .await
-                .err()
-                .expect("no connection"),
-            Dump::start(&options, &GtidSet::new(), 1)
-                .await
-                .err()
-                .expect("no dump"),
-        ] {
-            assert_eq!(error.kind(), Kind::SourceUnavailable, "{junk:?}: {error}");
-        }
-        let (cancel, task, thread, _items, mut state) =
-            start_stream(options, GtidSet::new(), "none");
-        state
-            .wait_for(|s| matches!(s, stream::StreamState::Waiting { .. }))
-            .await
-            .expect("a state");
-        cancel.cancel();
-        task.await.expect("joined").expect("cancelled");
-        thread.join().expect("joined").expect("ended");
     }
 }
