@@ -125,7 +125,8 @@ fn request(set: &GtidSet, server_id: u32) -> Result<Vec<u8>> {
     let mut command = Vec::new();
     ComBinlogDumpGtid::new(server_id)
         .with_pos(4)
-        .with_flags(BinlogDumpFlags::empty())
+        // Known to servers since 8.0.26 as USE_HEARTBEAT_EVENT_V2: positions in 64 bits.
+        .with_flags(BinlogDumpFlags::BINLOG_THROUGH_POSITION)
         .with_sids(sids)
         .serialize(&mut command);
     Ok(command)

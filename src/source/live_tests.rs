@@ -138,9 +138,10 @@ async fn a_quiet_server_sends_heartbeats() {
     let start = executed().await;
     let mut dump = Dump::start(&options(), &start, 4243).await.expect("a dump");
     let mut assembler = assembler("none", start);
-    let mut alive = 0;
+    let (mut alive, mut versions) = (0, Vec::new());
     while alive < 4 {
         let event = dump.next().await.expect("an event");
+        versions.push(event[4]);
         let result = assembler.event(event, &mut |item| {
             if let StreamItem::Alive { offset, .. } = &item {
                 assert!(*offset >= 4);
@@ -150,6 +151,10 @@ async fn a_quiet_server_sends_heartbeats() {
         });
         result.expect("understood");
     }
+    assert!(
+        versions.contains(&41),
+        "heartbeats with 64-bit positions: {versions:?}"
+    );
 }
 
 #[tokio::test]

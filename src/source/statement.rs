@@ -111,8 +111,9 @@ fn is_harmless(words: &[&str]) -> bool {
             .iter()
             .find_map(|word| match *word {
                 "TABLE" | "INDEX" | "TABLES" | "DATABASE" | "SCHEMA" | "TABLESPACE" => Some(false),
-                "VIEW" | "TRIGGER" | "PROCEDURE" | "FUNCTION" | "EVENT" | "USER" | "ROLE"
-                | "SERVER" | "RESOURCE" | "REFERENCE" | "LIBRARY" => Some(true),
+                // A temporary table hides a table of the same name, and leaves it alone.
+                "TEMPORARY" | "VIEW" | "TRIGGER" | "PROCEDURE" | "FUNCTION" | "EVENT" | "USER"
+                | "ROLE" | "SERVER" | "RESOURCE" | "REFERENCE" | "LIBRARY" => Some(true),
                 _ => None,
             })
             .unwrap_or(false),

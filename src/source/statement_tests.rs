@@ -89,6 +89,10 @@ fn others_do_not() {
         ("shop", "CREATE TABLE x (a VARCHAR(10) DEFAULT 'orders')"),
         ("shop", "CREATE TABLE x (a INT) /* orders */"),
         ("shop", "DROP DATABASE shop2"),
+        (
+            "shop",
+            "DROP /*!40005 TEMPORARY */ TABLE IF EXISTS `orders`",
+        ),
         ("shop", "ALTER DATABASE shop CHARACTER SET utf8mb4"),
         ("shop", "GRANT SELECT ON orders TO x"),
         ("shop", "ANALYZE TABLE orders"),
