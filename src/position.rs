@@ -200,12 +200,8 @@ impl Intervals {
 
     fn add_range(&mut self, start: u64, end: u64) {
         // The first interval that touches the new one, and the first behind it that does not.
-        let from = self
-            .0
-            .partition_point(|i| i.end.saturating_add(1) < start);
-        let to = self
-            .0
-            .partition_point(|i| i.start <= end.saturating_add(1));
+        let from = self.0.partition_point(|i| i.end.saturating_add(1) < start);
+        let to = self.0.partition_point(|i| i.start <= end.saturating_add(1));
         let touched = self.0.get(from..to).unwrap_or_default();
         let merged = Interval {
             start: touched.first().map_or(start, |i| i.start.min(start)),

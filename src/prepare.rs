@@ -196,7 +196,14 @@ pub async fn online(settings: &Settings) -> Result<Prepared> {
         );
     }
     for finding in looked.findings {
-        tracing::warn!(what = finding.what, found = finding.found, "MySQL: {}", finding.why);
+        match finding.severity {
+            Severity::Note => {
+                tracing::info!(what = finding.what, found = finding.found, "MySQL: {}", finding.why);
+            }
+            Severity::Warning | Severity::Error => {
+                tracing::warn!(what = finding.what, found = finding.found, "MySQL: {}", finding.why);
+            }
+        }
     }
     Ok(Prepared {
         plan: Arc::new(plan),

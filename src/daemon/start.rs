@@ -266,7 +266,13 @@ pub async fn open_target(settings: &Settings) -> Result<(Option<Embedded>, Clien
     let label = match &settings.target.endpoint {
         Endpoint::Embedded { port } => {
             let (dir, port) = (settings.state.join("embedded"), *port);
-            let server = blocking(move || sink::embedded::start(&dir, port)).await?;
+            let server = blocking(move || {
+                std::fs::create_dir_all(&dir).map_err(|e| {
+                    Error::new(Kind::Store, format!("cannot make {}", dir.display())).with_source(e)
+                })?;
+                sink::embedded::start(&dir, port)
+            })
+            .await?;
             let url = server.endpoint_url();
             target.endpoint_url = Some(url.clone());
             embedded = Some(server);

@@ -24,8 +24,17 @@ fn reads_and_prints_mysqls_text() {
 
 #[test]
 fn refuses_what_is_not_a_set() {
-    for bad in ["x", "1-5", &format!("{A}:0"), &format!("{A}:1-x"), &format!("{A}:-"), &format!("{A}::1"),
-        &format!("{A}:9223372036854775807"), &format!("{A}:tag-x:1"), &format!("{A}1:1")] {
+    for bad in [
+        "x",
+        "1-5",
+        &format!("{A}:0"),
+        &format!("{A}:1-x"),
+        &format!("{A}:-"),
+        &format!("{A}::1"),
+        &format!("{A}:9223372036854775807"),
+        &format!("{A}:tag-x:1"),
+        &format!("{A}1:1"),
+    ] {
         assert!(bad.parse::<GtidSet>().is_err(), "{bad}");
     }
 }
@@ -36,7 +45,10 @@ fn tags_are_sources_of_their_own() {
     assert!(!tagged.is_subset(&set(&format!("{A}:1-3"))));
     assert!(tagged.is_subset(&set(&format!("{A}:1:t:1-9"))));
     assert!(tagged.is_tagged());
-    assert_eq!(set(&format!("{A}:1-3:t:1-3")).difference(&tagged), set(&format!("{A}:1-3")));
+    assert_eq!(
+        set(&format!("{A}:1-3:t:1-3")).difference(&tagged),
+        set(&format!("{A}:1-3"))
+    );
 }
 
 #[test]
@@ -52,7 +64,10 @@ fn the_ends_of_the_range_do_not_overflow() {
 fn serde_is_text() {
     let json = serde_json::to_string(&set(&format!("{A}:1-2"))).expect("json");
     assert_eq!(json, format!("\"{A}:1-2\""));
-    assert_eq!(serde_json::from_str::<GtidSet>(&json).expect("set"), set(&format!("{A}:1-2")));
+    assert_eq!(
+        serde_json::from_str::<GtidSet>(&json).expect("set"),
+        set(&format!("{A}:1-2"))
+    );
     assert!(serde_json::from_str::<GtidSet>("\"zzz\"").is_err());
 }
 
@@ -60,12 +75,18 @@ type Naive = BTreeSet<(u8, u8, u64)>;
 
 fn gtid((source, tag, number): (u8, u8, u64)) -> Gtid {
     let tag = (tag > 0).then(|| Tag::new(&format!("t{tag}")).expect("a tag"));
-    Gtid { uuid: [source; 16], tag, number }
+    Gtid {
+        uuid: [source; 16],
+        tag,
+        number,
+    }
 }
 
 fn build(numbers: &Naive) -> GtidSet {
     let mut set = GtidSet::new();
-    numbers.iter().for_each(|n| { set.add(&gtid(*n)); });
+    numbers.iter().for_each(|n| {
+        set.add(&gtid(*n));
+    });
     set
 }
 

@@ -72,7 +72,7 @@ pub async fn login(options: &Options) -> Result<(Wire, Greeting)> {
         let tcp = open(options).await?;
         let mut wire = Wire::new(tcp, options.address(), options.connect_timeout);
         let (greeting, _) = greet(options, &mut wire).await?;
-        let mut wire = secure(options, wire, &greeting).await?;
+        let mut wire = secure(options, wire, &greeting, ssl_request(&greeting)).await?;
         authenticate(options, &mut wire, &greeting).await?;
         Ok((wire, greeting))
     };
@@ -110,11 +110,12 @@ pub async fn greet(options: &Options, wire: &mut Wire<TcpStream>) -> Result<(Gre
     }
 }
 
-/// Switches to TLS as the mode asks.
+/// Switches to TLS as the mode asks, with `request` (see [`ssl_request`]).
 pub async fn secure(
     options: &Options,
     mut wire: Wire<TcpStream>,
     greeting: &Greeting,
+    request: Vec<u8>,
 ) -> Result<Wire> {
     let offered = greeting.capabilities.contains(CapabilityFlags::CLIENT_SSL);
     if options.tls == TlsMode::Disabled || (options.tls == TlsMode::Preferred && !offered) {
@@ -125,9 +126,6 @@ pub async fn secure(
     }
     let config = Arc::new(tls::client_config(options)?);
     let name = tls::server_name(&options.host)?;
-    let capabilities = capabilities(greeting) | CapabilityFlags::CLIENT_SSL;
-    let mut request = Vec::new();
-    SslRequest::new(capabilities, MAX_PACKET, UTF8MB4).serialize(&mut request);
     wire.write(&request).await?;
     wire.upgrade(async |tcp| {
         let stream = TlsConnector::from(config).connect(name, tcp).await;
@@ -135,6 +133,14 @@ pub async fn secure(
         Ok(Transport::Tls(Box::new(stream)))
     })
     .await
+}
+
+/// Asks for TLS. The server reads the login that follows by the capabilities stated here.
+fn ssl_request(greeting: &Greeting) -> Vec<u8> {
+    let capabilities = capabilities(greeting) | CapabilityFlags::CLIENT_SSL;
+    let mut request = Vec::new();
+    SslRequest::new(capabilities, MAX_PACKET, UTF8MB4).serialize(&mut request);
+    request
 }
 
 fn capabilities(greeting: &Greeting) -> CapabilityFlags {
@@ -285,7 +291,9 @@ fn is_rsa_key(pem: &[u8], length: usize) -> bool {
         }
         let body: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
         use base64::Engine;
-        let der = base64::engine::general_purpose::STANDARD.decode(body).ok()?;
+        let der = base64::engine::general_purpose::STANDARD
+            .decode(body)
+            .ok()?;
         let key = der_value(&der, 0x30)?.0;
         let bits = der_value(der_value(key, 0x30)?.1, 0x03)?.0;
         let numbers = der_value(bits.strip_prefix(&[0])?, 0x30)?.0;

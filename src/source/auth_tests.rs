@@ -69,7 +69,11 @@ fn the_password_is_sealed_and_garbled_keys_are_refused() {
         let at = random.usize(..text.len());
         text[at] = random.alphanumeric() as u8;
         text.truncate(random.usize(text.len() / 2..text.len() + 1).max(at));
-        let _ = seal(b"secret\0", b"nonce", Bytes::from([&b"\x01"[..], &text].concat()));
+        let _ = seal(
+            b"secret\0",
+            b"nonce",
+            Bytes::from([&b"\x01"[..], &text].concat()),
+        );
     }
 }
 

@@ -126,7 +126,10 @@ fn attach(links: Vec<Link>, tables: &mut BTreeMap<TableName, Table>) {
         let Some(table) = tables.get_mut(&link.child) else {
             continue;
         };
-        let columns = link.columns.iter().filter_map(|(c, _)| table.column_index(c));
+        let columns = link
+            .columns
+            .iter()
+            .filter_map(|(c, _)| table.column_index(c));
         let columns: Vec<usize> = columns.collect();
         if columns.len() == link.columns.len() {
             table.foreign_keys.push(ForeignKey {
@@ -355,7 +358,10 @@ async fn keys(
             .get(&table)
             .and_then(|t| t.column_index(&text(&row, 3)))
             .filter(|_| number(&row, 4) == 0);
-        parts.entry((table, text(&row, 2))).or_default().push(column);
+        parts
+            .entry((table, text(&row, 2)))
+            .or_default()
+            .push(column);
     }
     for ((table, name), columns) in parts {
         let columns: Option<Vec<usize>> = columns.into_iter().collect();
@@ -388,9 +394,18 @@ mod tests {
 
     #[test]
     fn types_are_read() {
-        let unsigned = ColumnType::Int { bytes: 8, unsigned: true };
-        assert_eq!(parsed("bigint", "bigint(20) unsigned zerofill"), Some(unsigned));
-        assert_eq!(parsed("vector", "vector(2048)"), Some(ColumnType::Vector { dimensions: 2048 }));
+        let unsigned = ColumnType::Int {
+            bytes: 8,
+            unsigned: true,
+        };
+        assert_eq!(
+            parsed("bigint", "bigint(20) unsigned zerofill"),
+            Some(unsigned)
+        );
+        assert_eq!(
+            parsed("vector", "vector(2048)"),
+            Some(ColumnType::Vector { dimensions: 2048 })
+        );
         assert_eq!(parsed("point", "point"), Some(ColumnType::Geometry));
         assert_eq!(parsed("hologram", "hologram"), None);
     }
@@ -416,7 +431,12 @@ mod tests {
             on_update: ReferentialAction::Restrict,
             columns: Vec::new(),
         };
-        let links = [link("b", "a"), link("b", "c"), link("x", "y"), link("a", "a")];
+        let links = [
+            link("b", "a"),
+            link("b", "c"),
+            link("x", "y"),
+            link("a", "a"),
+        ];
         let found = scope(&["a".to_owned()], &links);
         assert_eq!(found.into_iter().collect::<Vec<_>>(), ["a", "b", "c"]);
     }

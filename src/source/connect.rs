@@ -257,16 +257,16 @@ pub async fn rows<T>(options: &Options, conn: &mut Conn, sql: &str) -> Result<Ve
 where
     T: mysql_async::prelude::FromRow + Send + 'static,
 {
-    let rows: Vec<mysql_async::Row> = conn
-        .query(sql)
-        .await
-        .map_err(|e| classify(options, e))?;
+    let rows: Vec<mysql_async::Row> = conn.query(sql).await.map_err(|e| classify(options, e))?;
     rows.into_iter()
         .map(|row| {
             mysql_async::from_row_opt(row).map_err(|_| {
                 Error::new(
                     Kind::SourceUnavailable,
-                    format!("MySQL at {} answered with other columns than asked for", options.address()),
+                    format!(
+                        "MySQL at {} answered with other columns than asked for",
+                        options.address()
+                    ),
                 )
             })
         })

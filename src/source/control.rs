@@ -87,7 +87,10 @@ fn legal(number: u64) -> Option<u64> {
 /// Behind flags, UUID, number and logical clock: 7 bytes, the highest bit of which says that another one follows.
 fn commit_timestamp(body: &[u8]) -> u64 {
     let bytes = body.get(42..49).unwrap_or_default();
-    let number = bytes.iter().rev().fold(0u64, |n, b| (n << 8) | u64::from(*b));
+    let number = bytes
+        .iter()
+        .rev()
+        .fold(0u64, |n, b| (n << 8) | u64::from(*b));
     number & !(1 << 55)
 }
 
@@ -152,7 +155,10 @@ impl<'a> Serialized<'a> {
         if more == 8 {
             return Some(u64::from_le_bytes(bytes.get(1..)?.try_into().ok()?));
         }
-        let number = bytes.iter().rev().fold(0u64, |n, b| (n << 8) | u64::from(*b));
+        let number = bytes
+            .iter()
+            .rev()
+            .fold(0u64, |n, b| (n << 8) | u64::from(*b));
         Some(number >> (more + 1))
     }
 

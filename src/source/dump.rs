@@ -56,9 +56,14 @@ impl Dump {
             }),
             Some(0xFE) if packet.len() < 9 => Err(Error::new(
                 Kind::SourceUnavailable,
-                format!("MySQL at {} ended the binlog stream", self.options.address()),
+                format!(
+                    "MySQL at {} ended the binlog stream",
+                    self.options.address()
+                ),
             )),
-            _ => Err(self.wire.nonsense("a packet of its binlog stream is unknown")),
+            _ => Err(self
+                .wire
+                .nonsense("a packet of its binlog stream is unknown")),
         }
     }
 }
@@ -66,7 +71,9 @@ impl Dump {
 /// What a replica tells the server before it registers. The variables' old names go first: each is known to some
 /// versions, and an unknown user variable does no harm.
 fn session(options: &Options, server_id: u32) -> String {
-    let heartbeat = (options.read_timeout / 3).max(Duration::from_millis(100)).as_nanos();
+    let heartbeat = (options.read_timeout / 3)
+        .max(Duration::from_millis(100))
+        .as_nanos();
     let uuid = replica_uuid(options, server_id);
     format!(
         "SET @master_binlog_checksum = 'CRC32', @source_binlog_checksum = 'CRC32', \
@@ -118,7 +125,8 @@ fn request(set: &GtidSet, server_id: u32) -> Result<Vec<u8>> {
     let mut command = Vec::new();
     ComBinlogDumpGtid::new(server_id)
         .with_pos(4)
-        .with_flags(BinlogDumpFlags::empty())
+        // Known to servers since 8.0.26 as USE_HEARTBEAT_EVENT_V2: positions in 64 bits.
+        .with_flags(BinlogDumpFlags::BINLOG_THROUGH_POSITION)
         .with_sids(sids)
         .serialize(&mut command);
     Ok(command)

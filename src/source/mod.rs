@@ -1,4 +1,4 @@
-//! The MySQL side: connections, preflight, catalog, the binlog stream and its transactions.
+//! The MySQL side: connections, preflight, catalog, the binlog stream, its events and transactions.
 //!
 //! ```text
 //!  Options ──► connect (queries) ──► preflight, catalog, snapshot
@@ -22,7 +22,7 @@ pub mod transaction;
 mod tunnel;
 pub mod wire;
 
-pub use options::{Options, Secret, TlsMode};
-
 #[cfg(test)]
 mod live_tests;
+
+pub use options::{Options, Secret, TlsMode};

@@ -30,7 +30,9 @@ pub fn open(body: &[u8], mut event: impl FnMut(Bytes) -> Result<()>) -> Result<(
         other => {
             return Err(Error::new(
                 Kind::EventUnreadable,
-                format!("a compressed transaction uses compression type {other}, which is not known"),
+                format!(
+                    "a compressed transaction uses compression type {other}, which is not known"
+                ),
             ));
         }
     };
@@ -181,7 +183,10 @@ mod tests {
         assert!(lengths(&payload(0, total + 1, &zstd)).is_err());
         assert!(lengths(&payload(7, total, &zstd)).is_err());
         assert!(lengths(&payload(255, total - 1, &all[..all.len() - 1])).is_err());
-        assert!(lengths(&payload(255, 19, &[0; 19])).is_err(), "an event of length 0");
+        assert!(
+            lengths(&payload(255, 19, &[0; 19])).is_err(),
+            "an event of length 0"
+        );
         for end in 0..good.len() {
             assert!(lengths(&good[..end]).is_err(), "cut at {end}");
         }

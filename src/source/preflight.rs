@@ -86,8 +86,7 @@ pub async fn preflight(
 type Variables = HashMap<String, String>;
 
 async fn variables(options: &Options, conn: &mut Conn) -> Result<Variables> {
-    let rows: Vec<(String, String)> =
-        connect::rows(options, conn, "SHOW GLOBAL VARIABLES").await?;
+    let rows: Vec<(String, String)> = connect::rows(options, conn, "SHOW GLOBAL VARIABLES").await?;
     let lower = |(name, value): (String, String)| (name.to_ascii_lowercase(), value);
     Ok(rows.into_iter().map(lower).collect())
 }
@@ -118,14 +117,24 @@ fn facts(variables: &Variables) -> ServerFacts {
         server_uuid: value(variables, "server_uuid").to_owned(),
         logs_cascades: number >= (9, 6, 0)
             && value(variables, "innodb_native_foreign_keys") == "OFF",
-        lower_case_table_names: value(variables, "lower_case_table_names").parse().unwrap_or(0),
+        lower_case_table_names: value(variables, "lower_case_table_names")
+            .parse()
+            .unwrap_or(0),
         names_columns: value(variables, "binlog_row_metadata") == "FULL",
         compresses_transactions: value(variables, "binlog_transaction_compression") == "ON",
-        binlog_seconds: value(variables, "binlog_expire_logs_seconds").parse().unwrap_or(0),
+        binlog_seconds: value(variables, "binlog_expire_logs_seconds")
+            .parse()
+            .unwrap_or(0),
     }
 }
 
-fn finding(severity: Severity, what: &str, found: &str, why: &str, cure: Option<String>) -> Finding {
+fn finding(
+    severity: Severity,
+    what: &str,
+    found: &str,
+    why: &str,
+    cure: Option<String>,
+) -> Finding {
     Finding {
         severity,
         what: what.to_owned(),
@@ -155,7 +164,7 @@ fn settings(variables: &Variables, facts: &ServerFacts) -> Vec<Finding> {
     let mut exact = |name: &str, wanted: &str, severity, why: &str| {
         let found = value(variables, name);
         if found != wanted && !found.is_empty() {
-            let cure = format!("SET PERSIST {name} = '{wanted}';");
+            let cure = format!("SET PERSIST {name} = {wanted};");
             list.push(finding(severity, name, found, why, Some(cure)));
         }
     };
@@ -168,22 +177,44 @@ fn settings(variables: &Variables, facts: &ServerFacts) -> Vec<Finding> {
     let why = "after a crash of the server's machine transactions that were replicated may be missing there";
     exact("sync_binlog", "1", Warning, why);
     if let Some(cure) = gtid_steps(get("gtid_mode"), get("enforce_gtid_consistency")) {
-        let found = format!("{}, enforce_gtid_consistency {}", get("gtid_mode"), get("enforce_gtid_consistency"));
+        let found = format!(
+            "{}, enforce_gtid_consistency {}",
+            get("gtid_mode"),
+            get("enforce_gtid_consistency")
+        );
         let why = "positions are GTID sets; the steps work online, each on every server of the topology before the next one";
         list.push(finding(Error, "gtid_mode", &found, why, Some(cure)));
     }
     if (1..86_400).contains(&facts.binlog_seconds) {
         let why = "a pause longer than this loses the position, and everything is copied again";
         let cure = "SET PERSIST binlog_expire_logs_seconds = 604800;".to_owned();
-        list.push(finding(Warning, "binlog_expire_logs_seconds", get("binlog_expire_logs_seconds"), why, Some(cure)));
+        list.push(finding(
+            Warning,
+            "binlog_expire_logs_seconds",
+            get("binlog_expire_logs_seconds"),
+            why,
+            Some(cure),
+        ));
     }
     if facts.compresses_transactions {
         let why = "transactions come compressed and are opened as a stream";
-        list.push(finding(Note, "binlog_transaction_compression", "ON", why, None));
+        list.push(finding(
+            Note,
+            "binlog_transaction_compression",
+            "ON",
+            why,
+            None,
+        ));
     }
     if facts.lower_case_table_names != 0 {
         let why = "names of tables are compared without case";
-        list.push(finding(Note, "lower_case_table_names", get("lower_case_table_names"), why, None));
+        list.push(finding(
+            Note,
+            "lower_case_table_names",
+            get("lower_case_table_names"),
+            why,
+            None,
+        ));
     }
     let zone = get("time_zone");
     if zone != "+00:00" && zone != "UTC" {
@@ -241,13 +272,22 @@ struct Server<'a> {
 
 impl Server<'_> {
     /// Runs a statement; `None`, with a finding, where a privilege is missing.
-    async fn ask(&mut self, sql: &str, privilege: &str, severity: Severity, why: &str) -> Result<Option<Vec<Row>>> {
+    async fn ask(
+        &mut self,
+        sql: &str,
+        privilege: &str,
+        severity: Severity,
+        why: &str,
+    ) -> Result<Option<Vec<Row>>> {
         match self.conn.query(sql).await {
             Ok(rows) => Ok(Some(rows)),
-            Err(ClientError::Server(e)) if matches!(e.code, 1044 | 1045 | 1142 | 1143 | 1227 | 1401) => {
+            Err(ClientError::Server(e))
+                if matches!(e.code, 1044 | 1045 | 1142 | 1143 | 1227 | 1401) =>
+            {
                 let cure = format!("GRANT {privilege} TO {};", self.account);
                 let found = format!("missing for {}", self.account);
-                self.findings.push(finding(severity, privilege, &found, why, Some(cure)));
+                self.findings
+                    .push(finding(severity, privilege, &found, why, Some(cure)));
                 Ok(None)
             }
             Err(e) => Err(connect::classify(self.options, e)),
@@ -262,7 +302,9 @@ impl Server<'_> {
             "SHOW MASTER STATUS"
         };
         let why = "the server's position in its binlog must be read";
-        let rows = self.ask(sql, "REPLICATION CLIENT ON *.*", Severity::Error, why).await?;
+        let rows = self
+            .ask(sql, "REPLICATION CLIENT ON *.*", Severity::Error, why)
+            .await?;
         let Some(row) = rows.unwrap_or_default().into_iter().next() else {
             return Ok(());
         };
@@ -291,7 +333,13 @@ impl Server<'_> {
     async fn replicas(&mut self, variables: &Variables, server_id: u32) -> Result<()> {
         if value(variables, "server_id") == server_id.to_string() {
             let why = "the server itself has this id: set [source] server_id to another one";
-            self.findings.push(finding(Severity::Error, "server_id", &server_id.to_string(), why, None));
+            self.findings.push(finding(
+                Severity::Error,
+                "server_id",
+                &server_id.to_string(),
+                why,
+                None,
+            ));
         }
         let why = "the binlog stream must be read";
         let sql = if facts(variables).number >= (8, 0, 22) {
@@ -299,7 +347,9 @@ impl Server<'_> {
         } else {
             "SHOW SLAVE HOSTS"
         };
-        let rows = self.ask(sql, "REPLICATION SLAVE ON *.*", Severity::Error, why).await?;
+        let rows = self
+            .ask(sql, "REPLICATION SLAVE ON *.*", Severity::Error, why)
+            .await?;
         for row in rows.unwrap_or_default() {
             let id: u64 = row.get_opt(0).and_then(|v| v.ok()).unwrap_or_default();
             let host: String = row.get_opt(1).and_then(|v| v.ok()).unwrap_or_default();
@@ -307,12 +357,19 @@ impl Server<'_> {
                 continue;
             }
             let (severity, why) = if host == "penstock" {
-                (Severity::Warning, "a penstock with this server_id is connected: this daemon if it runs already, else give each its own [source] server_id")
+                (
+                    Severity::Warning,
+                    "a penstock with this server_id is connected: this daemon if it runs already, else give each its own [source] server_id",
+                )
             } else {
-                (Severity::Error, "a replica uses this id: set [source] server_id to another one")
+                (
+                    Severity::Error,
+                    "a replica uses this id: set [source] server_id to another one",
+                )
             };
             let found = format!("{server_id} ({host})");
-            self.findings.push(finding(severity, "server_id", &found, why, None));
+            self.findings
+                .push(finding(severity, "server_id", &found, why, None));
         }
         Ok(())
     }
@@ -331,10 +388,18 @@ impl Server<'_> {
             "SHOW SLAVE STATUS"
         };
         let why = "whether the server is a replica must be read";
-        let rows = self.ask(sql, "REPLICATION CLIENT ON *.*", Severity::Error, why).await?;
+        let rows = self
+            .ask(sql, "REPLICATION CLIENT ON *.*", Severity::Error, why)
+            .await?;
         if !rows.unwrap_or_default().is_empty() {
             let why = "the server is a replica whose binlog lacks what it applies: set log_replica_updates = ON in its configuration and restart it, or follow its source";
-            self.findings.push(finding(Severity::Error, "log_replica_updates", "OFF", why, None));
+            self.findings.push(finding(
+                Severity::Error,
+                "log_replica_updates",
+                "OFF",
+                why,
+                None,
+            ));
         }
         Ok(())
     }
@@ -349,7 +414,8 @@ impl Server<'_> {
                 Ok(Some(_)) => self.engine(table).await?,
                 Ok(None) => {}
                 // An unknown table is the contract's matter.
-                Err(e) if e.message().contains("says 1146") || e.message().contains("says 1049") => {}
+                Err(e)
+                    if e.message().contains("says 1146") || e.message().contains("says 1049") => {}
                 Err(e) => return Err(e),
             }
         }
@@ -366,7 +432,13 @@ impl Server<'_> {
         for engine in engines.iter().filter(|e| *e != "InnoDB") {
             let cure = format!("ALTER TABLE {} ENGINE = InnoDB;", table.sql());
             let why = "only transactional tables can be copied and followed exactly";
-            self.findings.push(finding(Severity::Error, &table.to_string(), engine, why, Some(cure)));
+            self.findings.push(finding(
+                Severity::Error,
+                &table.to_string(),
+                engine,
+                why,
+                Some(cure),
+            ));
         }
         Ok(())
     }
@@ -375,13 +447,19 @@ impl Server<'_> {
     async fn prepared_transactions(&mut self) -> Result<()> {
         let why = "with it penstock sees whether XA transactions are prepared; a snapshot would lack their rows";
         let rows = self
-            .ask("XA RECOVER", "XA_RECOVER_ADMIN ON *.*", Severity::Warning, why)
+            .ask(
+                "XA RECOVER",
+                "XA_RECOVER_ADMIN ON *.*",
+                Severity::Warning,
+                why,
+            )
             .await?;
         let prepared = rows.unwrap_or_default().len();
         if prepared > 0 {
             let why = "prepared XA transactions must have ended before a snapshot: commit or roll back each (`XA RECOVER CONVERT XID` names them)";
             let found = format!("{prepared} prepared");
-            self.findings.push(finding(Severity::Error, "XA RECOVER", &found, why, None));
+            self.findings
+                .push(finding(Severity::Error, "XA RECOVER", &found, why, None));
         }
         Ok(())
     }
@@ -393,10 +471,18 @@ mod tests {
 
     fn good() -> Variables {
         [
-            ("version", "9.7.4-2"), ("log_bin", "ON"), ("binlog_format", "ROW"), ("binlog_row_image", "FULL"),
-            ("binlog_row_metadata", "FULL"), ("gtid_mode", "ON"), ("enforce_gtid_consistency", "ON"),
-            ("sync_binlog", "1"), ("binlog_expire_logs_seconds", "2592000"), ("time_zone", "+00:00"),
-            ("innodb_native_foreign_keys", "OFF"), ("lower_case_table_names", "0"),
+            ("version", "9.7.4-2"),
+            ("log_bin", "ON"),
+            ("binlog_format", "ROW"),
+            ("binlog_row_image", "FULL"),
+            ("binlog_row_metadata", "FULL"),
+            ("gtid_mode", "ON"),
+            ("enforce_gtid_consistency", "ON"),
+            ("sync_binlog", "1"),
+            ("binlog_expire_logs_seconds", "2592000"),
+            ("time_zone", "+00:00"),
+            ("innodb_native_foreign_keys", "OFF"),
+            ("lower_case_table_names", "0"),
         ]
         .map(|(n, v)| (n.to_owned(), v.to_owned()))
         .into()
@@ -408,7 +494,10 @@ mod tests {
             variables.insert((*name).to_owned(), (*value).to_owned());
         }
         let facts = facts(&variables);
-        settings(&variables, &facts).into_iter().map(|f| (f.severity, f.what)).collect()
+        settings(&variables, &facts)
+            .into_iter()
+            .map(|f| (f.severity, f.what))
+            .collect()
     }
 
     #[test]
@@ -433,9 +522,15 @@ mod tests {
             ("binlog_transaction_compression", "ON", Severity::Note),
         ] {
             let list = found(&[(name, value)]);
-            assert!(list.contains(&(severity, name.to_owned())), "{name}: {list:?}");
+            assert!(
+                list.contains(&(severity, name.to_owned())),
+                "{name}: {list:?}"
+            );
         }
-        assert_eq!(found(&[("version", "10.11.6-MariaDB")]), [(Severity::Error, "server".to_owned())]);
+        assert_eq!(
+            found(&[("version", "10.11.6-MariaDB")]),
+            [(Severity::Error, "server".to_owned())]
+        );
     }
 
     #[test]

@@ -100,7 +100,10 @@ fn xid(text: &str) -> String {
 /// Statements that change no rows and no columns of base tables, whatever they name.
 fn is_harmless(words: &[&str]) -> bool {
     match words {
-        ["GRANT" | "REVOKE" | "FLUSH" | "ANALYZE" | "OPTIMIZE" | "INSTALL" | "UNINSTALL", ..] => true,
+        [
+            "GRANT" | "REVOKE" | "FLUSH" | "ANALYZE" | "OPTIMIZE" | "INSTALL" | "UNINSTALL",
+            ..,
+        ] => true,
         ["SET", "PASSWORD" | "DEFAULT", ..] => true,
         ["RENAME", "USER", ..] => true,
         ["ALTER", "DATABASE" | "SCHEMA" | "INSTANCE", ..] => true,
@@ -108,8 +111,9 @@ fn is_harmless(words: &[&str]) -> bool {
             .iter()
             .find_map(|word| match *word {
                 "TABLE" | "INDEX" | "TABLES" | "DATABASE" | "SCHEMA" | "TABLESPACE" => Some(false),
-                "VIEW" | "TRIGGER" | "PROCEDURE" | "FUNCTION" | "EVENT" | "USER" | "ROLE"
-                | "SERVER" | "RESOURCE" | "REFERENCE" | "LIBRARY" => Some(true),
+                // A temporary table hides a table of the same name, and leaves it alone.
+                "TEMPORARY" | "VIEW" | "TRIGGER" | "PROCEDURE" | "FUNCTION" | "EVENT" | "USER"
+                | "ROLE" | "SERVER" | "RESOURCE" | "REFERENCE" | "LIBRARY" => Some(true),
                 _ => None,
             })
             .unwrap_or(false),
@@ -120,8 +124,24 @@ fn is_harmless(words: &[&str]) -> bool {
 /// The statement in a few words, free of values: `ALTER TABLE`, `DROP DATABASE`, `INSERT`.
 fn action(words: &[&str]) -> String {
     let known = [
-        "ALTER", "CREATE", "DROP", "RENAME", "TRUNCATE", "INSERT", "UPDATE", "DELETE", "REPLACE",
-        "LOAD", "TABLE", "TABLES", "INDEX", "UNIQUE", "DATABASE", "SCHEMA", "TEMPORARY", "DATA",
+        "ALTER",
+        "CREATE",
+        "DROP",
+        "RENAME",
+        "TRUNCATE",
+        "INSERT",
+        "UPDATE",
+        "DELETE",
+        "REPLACE",
+        "LOAD",
+        "TABLE",
+        "TABLES",
+        "INDEX",
+        "UNIQUE",
+        "DATABASE",
+        "SCHEMA",
+        "TEMPORARY",
+        "DATA",
     ];
     let action: Vec<&str> = words
         .iter()
@@ -137,11 +157,20 @@ fn action(words: &[&str]) -> String {
 }
 
 /// The first table of the contract that the statement names, or whose database it drops.
-fn named(query: &Query<'_>, text: &str, tokens: &[Token<'_>], tables: &Tables) -> Option<TableName> {
+fn named(
+    query: &Query<'_>,
+    text: &str,
+    tokens: &[Token<'_>],
+    tables: &Tables,
+) -> Option<TableName> {
     let default = String::from_utf8_lossy(query.database);
     let words: Vec<String> = tokens.iter().take(2).map(Token::word).collect();
     let drops_database = matches!(
-        words.iter().map(String::as_str).collect::<Vec<_>>().as_slice(),
+        words
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .as_slice(),
         ["DROP", "DATABASE" | "SCHEMA"]
     );
     let hit = tables.tables.iter().find(|(name, _)| {
@@ -156,10 +185,14 @@ fn named(query: &Query<'_>, text: &str, tokens: &[Token<'_>], tables: &Tables) -
     // In a text that is not UTF-8 quotes may lie within characters: any trace of a name counts.
     if std::str::from_utf8(query.text).is_err() {
         let lower = text.to_lowercase();
-        let suspect = |name: &TableName| {
-            !name.table.is_ascii() || lower.contains(&name.table.to_lowercase())
-        };
-        return tables.tables.iter().map(|(n, _)| n).find(|n| suspect(n)).cloned();
+        let suspect =
+            |name: &TableName| !name.table.is_ascii() || lower.contains(&name.table.to_lowercase());
+        return tables
+            .tables
+            .iter()
+            .map(|(n, _)| n)
+            .find(|n| suspect(n))
+            .cloned();
     }
     None
 }
@@ -246,8 +279,9 @@ fn is_name_char(c: char) -> bool {
 
 /// `-- ` begins a comment only with white space behind it.
 fn is_dashed_comment(rest: &str) -> bool {
-    rest.strip_prefix("--")
-        .is_some_and(|after| after.is_empty() || after.starts_with(|c: char| c.is_whitespace() || c.is_control()))
+    rest.strip_prefix("--").is_some_and(|after| {
+        after.is_empty() || after.starts_with(|c: char| c.is_whitespace() || c.is_control())
+    })
 }
 
 /// What stands between the quotes at the start of `rest`, and what follows. A doubled quote is one; a backslash

@@ -1,13 +1,21 @@
 use super::*;
 
 fn tables() -> Tables {
-    let names = [("shop", "orders"), ("shop", "od`d"), ("Other", "Items"), ("shop", "größe")];
+    let names = [
+        ("shop", "orders"),
+        ("shop", "od`d"),
+        ("Other", "Items"),
+        ("shop", "größe"),
+    ];
     let named = |(i, (d, t)): (usize, &(&str, &str))| (TableName::new(*d, *t), SourceId(i as u16));
     Tables::new(names.iter().enumerate().map(named).collect(), false)
 }
 
 fn class(database: &str, text: &str) -> Statement {
-    let query = Query { database: database.as_bytes(), text: text.as_bytes() };
+    let query = Query {
+        database: database.as_bytes(),
+        text: text.as_bytes(),
+    };
     classify(&query, &tables())
 }
 
@@ -23,10 +31,22 @@ fn control_statements_are_told_apart() {
     assert_eq!(class("", "ROLLBACK TO `s`"), Statement::RollbackToSavepoint);
     assert_eq!(class("shop", "SAVEPOINT `orders`"), Statement::Savepoint);
     let xid = "X'7831',X'',1".to_owned();
-    assert_eq!(class("", "XA START X'7831',X'',1"), Statement::XaStart(xid.clone()));
-    assert_eq!(class("", "XA COMMIT X'7831', X'', 1"), Statement::XaCommit(xid.clone()));
-    assert_eq!(class("", "XA COMMIT X'7831',X'',1 ONE PHASE"), Statement::XaCommit(xid.clone()));
-    assert_eq!(class("", "XA ROLLBACK X'7831',X'',1"), Statement::XaRollback(xid));
+    assert_eq!(
+        class("", "XA START X'7831',X'',1"),
+        Statement::XaStart(xid.clone())
+    );
+    assert_eq!(
+        class("", "XA COMMIT X'7831', X'', 1"),
+        Statement::XaCommit(xid.clone())
+    );
+    assert_eq!(
+        class("", "XA COMMIT X'7831',X'',1 ONE PHASE"),
+        Statement::XaCommit(xid.clone())
+    );
+    assert_eq!(
+        class("", "XA ROLLBACK X'7831',X'',1"),
+        Statement::XaRollback(xid)
+    );
 }
 
 #[test]
@@ -69,11 +89,21 @@ fn others_do_not() {
         ("shop", "CREATE TABLE x (a VARCHAR(10) DEFAULT 'orders')"),
         ("shop", "CREATE TABLE x (a INT) /* orders */"),
         ("shop", "DROP DATABASE shop2"),
+        (
+            "shop",
+            "DROP /*!40005 TEMPORARY */ TABLE IF EXISTS `orders`",
+        ),
         ("shop", "ALTER DATABASE shop CHARACTER SET utf8mb4"),
         ("shop", "GRANT SELECT ON orders TO x"),
         ("shop", "ANALYZE TABLE orders"),
-        ("shop", "CREATE DEFINER=`root`@`localhost` TRIGGER t BEFORE INSERT ON orders FOR EACH ROW SET @a = 1"),
-        ("shop", "CREATE OR REPLACE ALGORITHM=UNDEFINED DEFINER=`a`@`%` SQL SECURITY DEFINER VIEW v AS SELECT * FROM orders"),
+        (
+            "shop",
+            "CREATE DEFINER=`root`@`localhost` TRIGGER t BEFORE INSERT ON orders FOR EACH ROW SET @a = 1",
+        ),
+        (
+            "shop",
+            "CREATE OR REPLACE ALGORITHM=UNDEFINED DEFINER=`a`@`%` SQL SECURITY DEFINER VIEW v AS SELECT * FROM orders",
+        ),
         ("shop", "CREATE USER 'orders'@'%'"),
         ("shop", "FLUSH TABLES orders"),
         ("shop", ""),
@@ -85,26 +115,51 @@ fn others_do_not() {
 
 #[test]
 fn the_action_holds_no_values() {
-    let Statement::Touches { action, table } = class("shop", "INSERT INTO orders VALUES ('secret')") else {
+    let Statement::Touches { action, table } =
+        class("shop", "INSERT INTO orders VALUES ('secret')")
+    else {
         panic!("touches");
     };
-    assert_eq!((action.as_str(), table.table.as_str()), ("INSERT", "orders"));
+    assert_eq!(
+        (action.as_str(), table.table.as_str()),
+        ("INSERT", "orders")
+    );
 }
 
 #[test]
 fn text_that_is_not_utf8_counts_by_any_trace() {
-    let classify_bytes = |text: &[u8], tables: &Tables| classify(&Query { database: b"shop", text }, tables);
+    let classify_bytes = |text: &[u8], tables: &Tables| {
+        classify(
+            &Query {
+                database: b"shop",
+                text,
+            },
+            tables,
+        )
+    };
     let one = Tables::new(vec![(TableName::new("shop", "orders"), SourceId(0))], false);
     let odd = b"ALTER TABLE x COMMENT '\xe9\x5c' , `orders`";
-    assert!(matches!(classify_bytes(odd, &one), Statement::Touches { .. }));
-    assert_eq!(classify_bytes(b"ALTER TABLE x COMMENT '\xe9'", &one), Statement::Harmless);
-    assert!(matches!(classify_bytes(b"ALTER TABLE gr\xf6\xdfe FORCE", &tables()), Statement::Touches { .. }));
+    assert!(matches!(
+        classify_bytes(odd, &one),
+        Statement::Touches { .. }
+    ));
+    assert_eq!(
+        classify_bytes(b"ALTER TABLE x COMMENT '\xe9'", &one),
+        Statement::Harmless
+    );
+    assert!(matches!(
+        classify_bytes(b"ALTER TABLE gr\xf6\xdfe FORCE", &tables()),
+        Statement::Touches { .. }
+    ));
 }
 
 #[test]
 fn names_are_found_as_the_server_compares_them() {
     assert_eq!(tables().find("shop", "orders"), Some(SourceId(0)));
     assert_eq!(tables().find("shop", "Orders"), None);
-    let folded = Tables { fold: true, ..tables() };
+    let folded = Tables {
+        fold: true,
+        ..tables()
+    };
     assert_eq!(folded.find("other", "items"), Some(SourceId(2)));
 }

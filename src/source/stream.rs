@@ -62,9 +62,14 @@ impl Default for Budget {
 pub enum StreamState {
     Connecting,
     /// Events flow, or heartbeats; the server's UUID.
-    Streaming { server_uuid: String },
+    Streaming {
+        server_uuid: String,
+    },
     /// The last attempt failed; the next one comes by itself.
-    Waiting { reason: String, attempts: u32 },
+    Waiting {
+        reason: String,
+        attempts: u32,
+    },
 }
 
 /// The reading half.
@@ -145,7 +150,8 @@ impl Stream {
     async fn connected(&mut self, attempts: &mut u32) -> Result<()> {
         let server_uuid = check_history(&self.options, &self.received).await?;
         let mut dump = Dump::start(&self.options, &self.received, self.server_id).await?;
-        self.state.send_replace(StreamState::Streaming { server_uuid });
+        self.state
+            .send_replace(StreamState::Streaming { server_uuid });
         loop {
             let bytes = dump.next().await?;
             *attempts = 0;
@@ -211,7 +217,12 @@ async fn check_history(options: &Options, received: &GtidSet) -> Result<String> 
         history = self::history(options, &mut conn).await?;
     }
     let _ = conn.disconnect().await;
-    compare(received, &history.executed, &history.purged, &history.server_uuid)?;
+    compare(
+        received,
+        &history.executed,
+        &history.purged,
+        &history.server_uuid,
+    )?;
     Ok(history.server_uuid)
 }
 
@@ -322,10 +333,22 @@ mod tests {
         let none = GtidSet::new();
         assert_eq!(kind(&gtids("1-5"), &gtids("1-9"), &none), Ok(()));
         assert_eq!(kind(&gtids("1-5"), &gtids("1-9"), &gtids("1-5")), Ok(()));
-        assert_eq!(kind(&gtids("1-10"), &gtids("1-9"), &none), Err(Kind::LineageDiffers));
-        assert_eq!(kind(&gtids("1-5"), &gtids("1-9"), &gtids("1-6")), Err(Kind::SourcePurged));
-        assert_eq!(kind(&none, &gtids("1-9"), &gtids("1")), Err(Kind::SourcePurged));
-        assert_eq!(kind(&gtids("1-5:t:1"), &gtids("1-9"), &none), Err(Kind::LineageDiffers));
+        assert_eq!(
+            kind(&gtids("1-10"), &gtids("1-9"), &none),
+            Err(Kind::LineageDiffers)
+        );
+        assert_eq!(
+            kind(&gtids("1-5"), &gtids("1-9"), &gtids("1-6")),
+            Err(Kind::SourcePurged)
+        );
+        assert_eq!(
+            kind(&none, &gtids("1-9"), &gtids("1")),
+            Err(Kind::SourcePurged)
+        );
+        assert_eq!(
+            kind(&gtids("1-5:t:1"), &gtids("1-9"), &none),
+            Err(Kind::LineageDiffers)
+        );
     }
 
     #[test]

@@ -181,7 +181,9 @@ impl Assembler {
 
     fn payload(&mut self, event: &Event, out: &mut Output<'_>) -> Result<()> {
         if self.open.is_none() {
-            return Err(unreadable("a compressed transaction comes without its GTID"));
+            return Err(unreadable(
+                "a compressed transaction comes without its GTID",
+            ));
         }
         payload::open(event.body(), |inner| {
             let event = Event::parse(inner, Checksum::None)?;
@@ -271,7 +273,10 @@ impl Assembler {
 
     fn begin(&mut self, gtid: Gtid, committed_at_micros: u64, bytes: u64) -> Result<()> {
         if let Some(open) = &self.open {
-            return Err(unreadable(&format!("transaction {gtid} begins within {}", open.gtid)));
+            return Err(unreadable(&format!(
+                "transaction {gtid} begins within {}",
+                open.gtid
+            )));
         }
         self.open = Some(Transaction {
             gtid,
@@ -312,7 +317,10 @@ impl Assembler {
         match statement {
             Statement::Touches { action, table } => Err(Error::new(
                 Kind::TableChanged,
-                format!("{action} changes {table} other than by rows (transaction {})", open.gtid),
+                format!(
+                    "{action} changes {table} other than by rows (transaction {})",
+                    open.gtid
+                ),
             )),
             Statement::Begin => {
                 open.begun = true;
@@ -393,7 +401,10 @@ impl Assembler {
             return Ok(known.clone());
         }
         // The map outlives the event: it must not keep the read buffer.
-        let own = Event::parse(Bytes::copy_from_slice(&event.bytes), self.own_checksum(event))?;
+        let own = Event::parse(
+            Bytes::copy_from_slice(&event.bytes),
+            self.own_checksum(event),
+        )?;
         let mapped = Mapped {
             source,
             table: Arc::new(TableMap::parse(&own)?),
@@ -420,7 +431,11 @@ impl Assembler {
         let mapped = match open.maps.get(&id) {
             Some(Some(mapped)) => mapped.clone(),
             Some(None) => return Ok(()),
-            None => return Err(unreadable(&format!("rows of table id {id}, which has no table map"))),
+            None => {
+                return Err(unreadable(&format!(
+                    "rows of table id {id}, which has no table map"
+                )));
+            }
         };
         if open.xid.is_some() {
             return Err(unsupported(&format!(
@@ -449,9 +464,10 @@ impl Assembler {
     /// Adds where it happened.
     fn located(&self, error: Error) -> Error {
         let remedy = error.remedy().to_owned();
-        let after = self.open.as_ref().map_or_else(String::new, |open| {
-            format!(", transaction {}", open.gtid)
-        });
+        let after = self
+            .open
+            .as_ref()
+            .map_or_else(String::new, |open| format!(", transaction {}", open.gtid));
         let message = format!("{error} (at {}:{}{after})", self.file, self.offset);
         Error::new(error.kind(), message).with_remedy(remedy)
     }
@@ -473,7 +489,10 @@ impl Transaction {
 }
 
 fn unreadable(what: &str) -> Error {
-    Error::new(Kind::EventUnreadable, format!("the binlog stream cannot be read: {what}"))
+    Error::new(
+        Kind::EventUnreadable,
+        format!("the binlog stream cannot be read: {what}"),
+    )
 }
 
 fn unsupported(what: &str) -> Error {

@@ -11,7 +11,10 @@ struct Server {
 
 impl Server {
     fn new() -> Self {
-        Self { position: 4, events: Vec::new() }
+        Self {
+            position: 4,
+            events: Vec::new(),
+        }
     }
 
     fn frame(&mut self, code: u8, flags: u16, body: &[u8], checksum: bool) -> Vec<u8> {
@@ -111,7 +114,10 @@ fn run(assembler: &mut Assembler, server: &mut Server) -> (Vec<String>, Result<(
 
 fn show(item: &StreamItem) -> String {
     match item {
-        StreamItem::Begin { gtid, committed_at_micros } => format!("begin {} at {committed_at_micros}", gtid.number),
+        StreamItem::Begin {
+            gtid,
+            committed_at_micros,
+        } => format!("begin {} at {committed_at_micros}", gtid.number),
         StreamItem::Rows { source, table, .. } => format!("rows {} {}", source.0, table.table),
         StreamItem::Commit { gtid, .. } => format!("commit {}", gtid.number),
         StreamItem::Alive { file, offset, .. } => format!("alive {file}:{offset}"),
@@ -120,19 +126,37 @@ fn show(item: &StreamItem) -> String {
 }
 
 fn fails(server: &mut Server) -> Kind {
-    run(&mut assembler(), server).1.expect_err("an error").kind()
+    run(&mut assembler(), server)
+        .1
+        .expect_err("an error")
+        .kind()
 }
 
 #[test]
 fn a_transaction_is_given_at_its_commit_and_only_rows_of_the_plan() {
     let (mut server, mut assembler) = (Server::new(), assembler());
-    server.gtid(1).query("BEGIN").map(7, "orders").map(8, "other").rows(7, 10).rows(8, 10).rows(7, 5);
+    server
+        .gtid(1)
+        .query("BEGIN")
+        .map(7, "orders")
+        .map(8, "other")
+        .rows(7, 10)
+        .rows(8, 10)
+        .rows(7, 5);
     let (items, result) = run(&mut assembler, &mut server);
     assert!(items.is_empty() && result.is_ok());
     assert!(assembler.completed().is_empty());
     server.xid();
     let (items, _) = run(&mut assembler, &mut server);
-    assert_eq!(items, ["begin 1 at 77", "rows 3 orders", "rows 3 orders", "commit 1"]);
+    assert_eq!(
+        items,
+        [
+            "begin 1 at 77",
+            "rows 3 orders",
+            "rows 3 orders",
+            "commit 1"
+        ]
+    );
     assert_eq!(assembler.completed().count(), 1);
 }
 
@@ -142,15 +166,32 @@ fn a_break_costs_nothing_while_rows_are_held_and_is_told_when_they_streamed() {
     let mut items = Vec::new();
     server.gtid(1).query("BEGIN").map(7, "orders").rows(7, 10);
     assert!(run(&mut assembler, &mut server).0.is_empty());
-    assembler.disconnected(&mut |item| { items.push(show(&item)); Ok(()) }).expect("ok");
+    assembler
+        .disconnected(&mut |item| {
+            items.push(show(&item));
+            Ok(())
+        })
+        .expect("ok");
     assert!(items.is_empty());
     server.gtid(1).query("BEGIN").map(7, "orders");
-    (0..5).for_each(|_| { server.rows(7, 1 << 20); });
+    (0..5).for_each(|_| {
+        server.rows(7, 1 << 20);
+    });
     let streamed = run(&mut assembler, &mut server).0;
     assert_eq!(streamed.len(), 1 + 5, "{streamed:?}");
-    assembler.disconnected(&mut |item| { items.push(show(&item)); Ok(()) }).expect("ok");
+    assembler
+        .disconnected(&mut |item| {
+            items.push(show(&item));
+            Ok(())
+        })
+        .expect("ok");
     assert_eq!(items, ["abandoned 1"]);
-    server.gtid(1).query("BEGIN").map(7, "orders").rows(7, 1).xid();
+    server
+        .gtid(1)
+        .query("BEGIN")
+        .map(7, "orders")
+        .rows(7, 1)
+        .xid();
     assert_eq!(run(&mut assembler, &mut server).0.len(), 3);
 }
 
@@ -158,64 +199,158 @@ fn a_break_costs_nothing_while_rows_are_held_and_is_told_when_they_streamed() {
 fn transactions_without_rows_of_the_plan_move_the_position() {
     let (mut server, mut assembler) = (Server::new(), assembler());
     server.gtid(1).query("CREATE TABLE x (a INT)");
-    server.gtid(2).query("BEGIN").query("CREATE TABLE y (a INT) START TRANSACTION").map(9, "y").rows(9, 1).xid();
-    server.gtid(3).query("BEGIN").query("SAVEPOINT `s`").query("COMMIT");
+    server
+        .gtid(2)
+        .query("BEGIN")
+        .query("CREATE TABLE y (a INT) START TRANSACTION")
+        .map(9, "y")
+        .rows(9, 1)
+        .xid();
+    server
+        .gtid(3)
+        .query("BEGIN")
+        .query("SAVEPOINT `s`")
+        .query("COMMIT");
     let (items, result) = run(&mut assembler, &mut server);
     result.expect("ok");
-    assert_eq!(items, ["begin 1 at 77", "commit 1", "begin 2 at 77", "commit 2", "begin 3 at 77", "commit 3"]);
+    assert_eq!(
+        items,
+        [
+            "begin 1 at 77",
+            "commit 1",
+            "begin 2 at 77",
+            "commit 2",
+            "begin 3 at 77",
+            "commit 3"
+        ]
+    );
 }
 
 #[test]
 fn statements_on_tables_of_the_contract_stop_the_stream() {
     let (mut server, mut assembler) = (Server::new(), assembler());
-    server.gtid(1).query("BEGIN").map(7, "orders").rows(7, 1).xid().gtid(2).query("ALTER TABLE orders ADD x INT");
+    server
+        .gtid(1)
+        .query("BEGIN")
+        .map(7, "orders")
+        .rows(7, 1)
+        .xid()
+        .gtid(2)
+        .query("ALTER TABLE orders ADD x INT");
     let (items, result) = run(&mut assembler, &mut server);
     assert_eq!(items.len(), 3);
     let error = result.expect_err("stopped");
     assert_eq!(error.kind(), Kind::TableChanged);
-    assert!(error.message().contains("ALTER TABLE changes shop.orders"), "{error}");
+    assert!(
+        error.message().contains("ALTER TABLE changes shop.orders"),
+        "{error}"
+    );
     assert_eq!(assembler.completed().count(), 1);
-    assert_eq!(fails(Server::new().gtid(1).query("BEGIN").query("INSERT INTO orders VALUES (1)")), Kind::TableChanged);
+    assert_eq!(
+        fails(
+            Server::new()
+                .gtid(1)
+                .query("BEGIN")
+                .query("INSERT INTO orders VALUES (1)")
+        ),
+        Kind::TableChanged
+    );
 }
 
 #[test]
 fn rollbacks_drop_what_was_held() {
     let (mut server, mut assembler) = (Server::new(), assembler());
-    server.gtid(1).query("BEGIN").map(7, "orders").rows(7, 1).query("ROLLBACK");
-    assert_eq!(run(&mut assembler, &mut server).0, ["begin 1 at 77", "commit 1"]);
+    server
+        .gtid(1)
+        .query("BEGIN")
+        .map(7, "orders")
+        .rows(7, 1)
+        .query("ROLLBACK");
+    assert_eq!(
+        run(&mut assembler, &mut server).0,
+        ["begin 1 at 77", "commit 1"]
+    );
     server.gtid(2).query("BEGIN").map(7, "orders");
-    (0..5).for_each(|_| { server.rows(7, 1 << 20); });
+    (0..5).for_each(|_| {
+        server.rows(7, 1 << 20);
+    });
     server.query("ROLLBACK");
-    assert_eq!(run(&mut assembler, &mut server).1.expect_err("streamed").kind(), Kind::Unsupported);
-    assert_eq!(fails(Server::new().gtid(1).query("BEGIN").map(7, "orders").rows(7, 1).query("ROLLBACK TO `s`")), Kind::Unsupported);
+    assert_eq!(
+        run(&mut assembler, &mut server)
+            .1
+            .expect_err("streamed")
+            .kind(),
+        Kind::Unsupported
+    );
+    assert_eq!(
+        fails(
+            Server::new()
+                .gtid(1)
+                .query("BEGIN")
+                .map(7, "orders")
+                .rows(7, 1)
+                .query("ROLLBACK TO `s`")
+        ),
+        Kind::Unsupported
+    );
 }
 
 #[test]
 fn xa_is_refused_where_it_matters() {
     let (mut server, mut assembler) = (Server::new(), assembler());
-    server.gtid(1).query("XA START X'01',X'',1").map(8, "other").rows(8, 1).query("XA END X'01',X'',1").push(types::XA_PREPARE, &[0; 13]);
+    server
+        .gtid(1)
+        .query("XA START X'01',X'',1")
+        .map(8, "other")
+        .rows(8, 1)
+        .query("XA END X'01',X'',1")
+        .push(types::XA_PREPARE, &[0; 13]);
     server.gtid(2).query("XA COMMIT X'01',X'',1");
     let (items, result) = run(&mut assembler, &mut server);
     result.expect("ok");
     assert_eq!(items.len(), 4);
     let mut ours = Server::new();
-    ours.gtid(1).query("XA START X'01',X'',1").map(7, "orders").rows(7, 1);
+    ours.gtid(1)
+        .query("XA START X'01',X'',1")
+        .map(7, "orders")
+        .rows(7, 1);
     assert_eq!(fails(&mut ours), Kind::Unsupported);
-    assert_eq!(fails(Server::new().gtid(1).query("XA COMMIT X'01',X'',1")), Kind::Unsupported);
-    assert_eq!(fails(Server::new().gtid(1).query("XA ROLLBACK X'01',X'',1")), Kind::Unsupported);
+    assert_eq!(
+        fails(Server::new().gtid(1).query("XA COMMIT X'01',X'',1")),
+        Kind::Unsupported
+    );
+    assert_eq!(
+        fails(Server::new().gtid(1).query("XA ROLLBACK X'01',X'',1")),
+        Kind::Unsupported
+    );
 }
 
 #[test]
 fn what_is_not_understood_stops_the_stream() {
-    assert_eq!(fails(Server::new().push(types::ANONYMOUS_GTID, &[0; 60])), Kind::SourceSettings);
-    assert_eq!(fails(Server::new().push(types::INCIDENT, &[1, 0])), Kind::EventUnreadable);
+    assert_eq!(
+        fails(Server::new().push(types::ANONYMOUS_GTID, &[0; 60])),
+        Kind::SourceSettings
+    );
+    assert_eq!(
+        fails(Server::new().push(types::INCIDENT, &[1, 0])),
+        Kind::EventUnreadable
+    );
     assert_eq!(fails(Server::new().push(99, &[])), Kind::EventUnreadable);
-    assert_eq!(fails(Server::new().push(types::MARIADB_GTID, &[0; 19])), Kind::Unsupported);
-    assert_eq!(fails(Server::new().gtid(1).query("BEGIN").rows(7, 1)), Kind::EventUnreadable);
+    assert_eq!(
+        fails(Server::new().push(types::MARIADB_GTID, &[0; 19])),
+        Kind::Unsupported
+    );
+    assert_eq!(
+        fails(Server::new().gtid(1).query("BEGIN").rows(7, 1)),
+        Kind::EventUnreadable
+    );
     assert_eq!(fails(Server::new().gtid(1).gtid(2)), Kind::EventUnreadable);
     assert_eq!(fails(Server::new().gtid(0)), Kind::EventUnreadable);
     assert_eq!(fails(Server::new().xid()), Kind::EventUnreadable);
-    assert_eq!(fails(Server::new().push(types::XID, &[0; 3])), Kind::EventUnreadable);
+    assert_eq!(
+        fails(Server::new().push(types::XID, &[0; 3])),
+        Kind::EventUnreadable
+    );
     let mut server = Server::new();
     let ignorable = server.frame(99, FLAG_IGNORABLE, b"x", true);
     server.events.push(ignorable.into());
@@ -234,7 +369,10 @@ fn rotations_and_offsets_beyond_4_gib() {
     let mut body = 4u64.to_le_bytes().to_vec();
     body.extend_from_slice(b"binlog.000009");
     server.push(types::ROTATE, &body);
-    assert_eq!(run(&mut assembler, &mut server).0, ["alive binlog.000009:4"]);
+    assert_eq!(
+        run(&mut assembler, &mut server).0,
+        ["alive binlog.000009:4"]
+    );
     server.position = u32::MAX - 100;
     server.gtid(1).query("BEGIN").xid();
     server.gtid(2).query("BEGIN").xid();
@@ -283,8 +421,15 @@ fn no_garbled_event_panics() {
     let mut server = Server::new();
     let body = compressed(&mut server, true);
     server.push(types::TRANSACTION_PAYLOAD, &body);
-    server.gtid(2).query("BEGIN").map(7, "orders").rows(7, 10).xid();
-    server.push(types::GTID_TAGGED, &[2, 4, 8, 0, 0, 2, 2]).push(types::HEARTBEAT_V2, b"\x01\x03abc\x02\x01\x05");
+    server
+        .gtid(2)
+        .query("BEGIN")
+        .map(7, "orders")
+        .rows(7, 10)
+        .xid();
+    server
+        .push(types::GTID_TAGGED, &[2, 4, 8, 0, 0, 2, 2])
+        .push(types::HEARTBEAT_V2, b"\x01\x03abc\x02\x01\x05");
     server.push(types::ROTATE, &[1; 20]);
     let events = std::mem::take(&mut server.events);
     for seed in 0..20_000 {
@@ -332,5 +477,8 @@ fn tagged_gtids_are_read() {
     server.push(types::GTID_TAGGED, &body).query("BEGIN").xid();
     let mut assembler = assembler();
     run(&mut assembler, &mut server).1.expect("ok");
-    assert_eq!(assembler.completed().to_string(), "11111111-1111-1111-1111-111111111111:blue_1:5");
+    assert_eq!(
+        assembler.completed().to_string(),
+        "11111111-1111-1111-1111-111111111111:blue_1:5"
+    );
 }

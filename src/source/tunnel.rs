@@ -18,6 +18,8 @@ use crate::error::{Error, Kind, Result};
 
 /// CLIENT_SSL, in the second byte of the capabilities.
 const CLIENT_SSL: u8 = 0x08;
+/// The request for TLS is the start of the login: capabilities, packet size, character set, filler.
+const SSL_REQUEST: usize = 32;
 
 /// A socket that waits for its one connection; removed when dropped.
 pub struct Tunnel {
@@ -93,8 +95,11 @@ async fn carry(options: &Options, client: UnixStream) -> Result<()> {
     let tcp = auth::open(options).await?;
     let mut server = Wire::new(tcp, options.address(), options.connect_timeout);
     let (greeting, packet) = auth::greet(options, &mut server).await?;
-    let mut server = auth::secure(options, server, &greeting).await?;
     client.write(&without_tls(&packet)).await?;
+    let response = with_tls(&client.read().await?);
+    let request = response.get(..SSL_REQUEST).unwrap_or_default().to_vec();
+    let mut server = auth::secure(options, server, &greeting, request).await?;
+    server.write(&response).await?;
     login(&mut client, &mut server).await?;
     let (mut client, mut server) = (client.into_stream(), server.into_stream());
     let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
@@ -102,10 +107,8 @@ async fn carry(options: &Options, client: UnixStream) -> Result<()> {
     Ok(())
 }
 
-/// Passes the login's packets on; each end numbers them for itself, since TLS took one number of the server's.
+/// Passes the rest of the login on; each end numbers them for itself, since TLS took one number of the server's.
 async fn login(client: &mut Wire<UnixStream>, server: &mut Wire) -> Result<()> {
-    let response = client.read().await?;
-    server.write(&with_tls(&response)).await?;
     loop {
         let packet = server.read().await?;
         client.write(&packet).await?;

@@ -344,7 +344,10 @@ mod tests {
     #[test]
     fn error_packets_are_read() {
         let error = ServerError::parse(b"\xff\x15\x04#28000Access denied").expect("an error");
-        assert_eq!((error.code, error.message.as_str()), (1045, "Access denied"));
+        assert_eq!(
+            (error.code, error.message.as_str()),
+            (1045, "Access denied")
+        );
         let error = ServerError::parse(b"\xff\x10\x04Too many").expect("an error");
         assert_eq!((error.code, error.message.as_str()), (1040, "Too many"));
         assert_eq!(ServerError::parse(b"\xff\x10"), None);
