@@ -12,11 +12,11 @@ pub(super) fn one_to_one(name: &str) -> bool {
 }
 
 const ONE_TO_ONE: [&str; 17] = [
-    "utf8mb4", "utf8mb3", "utf8", "ascii", "latin1", "latin2", "latin5", "latin7", "cp1250", "cp1251",
-    "cp1256", "cp866", "koi8r", "koi8u", "utf16", "utf16le", "utf32",
+    "utf8mb4", "utf8mb3", "utf8", "ascii", "latin1", "latin2", "latin5", "latin7", "cp1250",
+    "cp1251", "cp1256", "cp866", "koi8r", "koi8u", "utf16", "utf16le", "utf32",
 ];
 
 const MANY_TO_ONE: [&str; 16] = [
-    "ucs2", "cp1257", "greek", "hebrew", "tis620", "sjis", "cp932", "ujis", "eucjpms", "euckr", "gbk", "gb2312",
-    "gb18030", "big5", "macroman", "binary",
+    "ucs2", "cp1257", "greek", "hebrew", "tis620", "sjis", "cp932", "ujis", "eucjpms", "euckr",
+    "gbk", "gb2312", "gb18030", "big5", "macroman", "binary",
 ];
