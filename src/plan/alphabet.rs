@@ -316,6 +316,9 @@ enum Element {
     Many(Alphabet),
 }
 
+/// Positions in two languages, each with the position before it and the character between them.
+type CameFrom = HashMap<(usize, usize), ((usize, usize), Option<char>)>;
+
 impl Language {
     pub fn literal(&mut self, text: &str) {
         self.elements.extend(text.chars().map(Element::Char));
@@ -341,7 +344,7 @@ impl Language {
     /// A shortest text that both languages hold.
     pub fn common(&self, other: &Self) -> Option<String> {
         let goal = (self.elements.len(), other.elements.len());
-        let mut came_from: HashMap<(usize, usize), ((usize, usize), Option<char>)> = HashMap::new();
+        let mut came_from = CameFrom::new();
         let mut open = VecDeque::from([(0, 0)]);
         came_from.insert((0, 0), ((0, 0), None));
         while let Some(at) = open.pop_front() {
@@ -396,10 +399,7 @@ impl Element {
     }
 }
 
-fn trace(
-    came_from: &HashMap<(usize, usize), ((usize, usize), Option<char>)>,
-    goal: (usize, usize),
-) -> String {
+fn trace(came_from: &CameFrom, goal: (usize, usize)) -> String {
     let mut text: Vec<char> = Vec::new();
     let mut at = goal;
     while at != (0, 0) {

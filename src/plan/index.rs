@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::compile::is_key_type;
 use super::entity::EntityCompiler;
+use super::key::is_key_type;
 use super::model::{AttributePlan, GsiPlan, KeyAttribute, Role, ValueSource};
 use super::suggest;
 use super::types::type_name;

@@ -126,7 +126,7 @@ pub(super) fn join(
             }
         }
     };
-    Some(ValueSource::Join(plan))
+    Some(ValueSource::Join(Box::new(plan)))
 }
 
 /// Compiles the attribute's calculation.
@@ -254,10 +254,7 @@ fn hop_to(
         .iter()
         .map(|c| expression(cx, scope, c, Mode::Condition))
         .collect();
-    let select = match select {
-        Some(text) => Some(expression(cx, scope, text, Mode::Select)),
-        None => None,
-    };
+    let select = select.map(|text| expression(cx, scope, text, Mode::Select));
     let conditions = compiled.into_iter().collect::<Option<Vec<_>>>()?;
     let to_one = matches_one(cx, source, &conditions, row);
     let place = conditions.first().map(|c| c.place.clone());

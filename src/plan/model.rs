@@ -145,7 +145,7 @@ pub enum ValueSource {
         by: Transform,
     },
     // Needs more than the driving row, or SQL: compiled and explained, executed from the views on.
-    Join(JoinPlan),
+    Join(Box<JoinPlan>),
     Aggregate {
         operation: AggregateOperation,
         source: SourceId,

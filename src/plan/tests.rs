@@ -3,6 +3,7 @@
 //! `PENSTOCK_BLESS=1` writes what came out as what is expected.
 
 mod fixture;
+mod proofs;
 mod properties;
 
 use std::fs;
