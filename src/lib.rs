@@ -17,3 +17,4 @@ pub mod pipeline;
 pub mod plan;
 pub mod position;
 pub mod schema;
+pub mod source;

@@ -2,6 +2,8 @@
 //!
 //! Snapshot and stream speak this one language, so that the same row gives the same item whichever way it came.
 
+pub mod charset;
+pub mod double;
 mod value;
 
 pub use value::{Temporal, TimeOfDay, Value};

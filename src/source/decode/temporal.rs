@@ -1,0 +1,198 @@
+//! Dates and times from their packed forms.
+
+use crate::change::{Temporal, TimeOfDay};
+
+use super::cursor::Cursor;
+
+/// DATE: day, month and year in three bytes.
+pub(super) fn date(bytes: &[u8]) -> Option<Temporal> {
+    let packed = Cursor::new(bytes, "date").uint(3).ok()?;
+    checked(Temporal {
+        year: (packed >> 9) as u16,
+        month: (packed >> 5 & 15) as u8,
+        day: (packed & 31) as u8,
+        ..Temporal::default()
+    })
+}
+
+/// DATETIME: 40 bits, the highest always set, then the fraction.
+pub(super) fn date_time(bytes: &[u8], fsp: u8) -> Option<Temporal> {
+    let mut cursor = Cursor::new(bytes, "datetime");
+    let packed = cursor.uint_be(5).ok()?.checked_sub(0x80_0000_0000)?;
+    let micros = fraction(&mut cursor, fsp)?;
+    let (days, time) = (packed >> 17, packed & 0x1_ffff);
+    let months = days >> 5;
+    checked(Temporal {
+        year: (months / 13) as u16,
+        month: (months % 13) as u8,
+        day: (days & 31) as u8,
+        hour: (time >> 12) as u8,
+        minute: (time >> 6 & 63) as u8,
+        second: (time & 63) as u8,
+        micros,
+        fsp,
+    })
+}
+
+/// TIMESTAMP: seconds since 1970 in UTC, big endian, then the fraction; no seconds is the zero date.
+pub(super) fn timestamp(bytes: &[u8], fsp: u8) -> Option<Temporal> {
+    let mut cursor = Cursor::new(bytes, "timestamp");
+    let seconds = cursor.uint_be(4).ok()?;
+    let micros = fraction(&mut cursor, fsp)?;
+    Some(from_seconds(seconds, micros, fsp))
+}
+
+/// TIMESTAMP as before MySQL 5.6.
+pub(super) fn old_timestamp(bytes: &[u8]) -> Option<Temporal> {
+    let seconds = Cursor::new(bytes, "timestamp").u32().ok()?;
+    Some(from_seconds(u64::from(seconds), 0, 0))
+}
+
+/// DATETIME as before MySQL 5.6: the decimal number `YYYYMMDDhhmmss`.
+pub(super) fn old_date_time(bytes: &[u8]) -> Option<Temporal> {
+    let packed = Cursor::new(bytes, "datetime").uint(8).ok()?;
+    let (date, time) = (packed / 1_000_000, packed % 1_000_000);
+    checked(Temporal {
+        year: u16::try_from(date / 10_000).ok()?,
+        month: (date / 100 % 100) as u8,
+        day: (date % 100) as u8,
+        hour: (time / 10_000) as u8,
+        minute: (time / 100 % 100) as u8,
+        second: (time % 100) as u8,
+        micros: 0,
+        fsp: 0,
+    })
+}
+
+/// TIME as before MySQL 5.6: the signed decimal number `hhmmss` in three bytes.
+pub(super) fn old_time(bytes: &[u8]) -> Option<TimeOfDay> {
+    let packed = Cursor::new(bytes, "time").uint(3).ok()?;
+    let negative = packed >= 0x80_0000;
+    let number = if negative {
+        0x100_0000 - packed
+    } else {
+        packed
+    };
+    checked_time(TimeOfDay {
+        negative,
+        hours: (number / 10_000) as u16,
+        minutes: (number / 100 % 100) as u8,
+        seconds: (number % 100) as u8,
+        micros: 0,
+        fsp: 0,
+    })
+}
+
+/// TIME: 24 bits around 0x800000 and the fraction, which together are one number in two's complement.
+pub(super) fn time(bytes: &[u8], fsp: u8) -> Option<TimeOfDay> {
+    let width = usize::from(fsp).div_ceil(2);
+    let packed = Cursor::new(bytes, "time").uint_be(3 + width).ok()?;
+    let number = packed as i64 - (0x80_0000_i64 << (8 * width));
+    let magnitude = number.unsigned_abs();
+    let units = magnitude & ((1 << (8 * width)) - 1);
+    let whole = magnitude >> (8 * width);
+    checked_time(TimeOfDay {
+        negative: number < 0,
+        hours: (whole >> 12) as u16,
+        minutes: (whole >> 6 & 63) as u8,
+        seconds: (whole & 63) as u8,
+        micros: micros(units, width)?,
+        fsp,
+    })
+}
+
+/// DATE, TIME, DATETIME within a JSON document: a signed 64-bit number, 24 bits of it microseconds.
+pub(super) fn json_date_time(bytes: &[u8]) -> Option<Temporal> {
+    let packed = Cursor::new(bytes, "datetime").uint(8).ok()?;
+    let (whole, micros) = (packed >> 24, packed & 0xff_ffff);
+    let (days, time) = (whole >> 17, whole & 0x1_ffff);
+    let months = days >> 5;
+    checked(Temporal {
+        year: u16::try_from(months / 13).ok()?,
+        month: (months % 13) as u8,
+        day: (days & 31) as u8,
+        hour: (time >> 12) as u8,
+        minute: (time >> 6 & 63) as u8,
+        second: (time & 63) as u8,
+        micros: micros as u32,
+        fsp: 6,
+    })
+}
+
+pub(super) fn json_time(bytes: &[u8]) -> Option<TimeOfDay> {
+    let packed = Cursor::new(bytes, "time").uint(8).ok()? as i64;
+    let magnitude = packed.unsigned_abs();
+    let (whole, micros) = (magnitude >> 24, magnitude & 0xff_ffff);
+    checked_time(TimeOfDay {
+        negative: packed < 0,
+        hours: u16::try_from(whole >> 12).ok()?,
+        minutes: (whole >> 6 & 63) as u8,
+        seconds: (whole & 63) as u8,
+        micros: micros as u32,
+        fsp: 6,
+    })
+}
+
+fn fraction(cursor: &mut Cursor<'_>, fsp: u8) -> Option<u32> {
+    let width = usize::from(fsp).div_ceil(2);
+    micros(cursor.uint_be(width).ok()?, width)
+}
+
+/// Microseconds from hundredths, ten-thousandths or millionths.
+fn micros(units: u64, width: usize) -> Option<u32> {
+    let scale = [0, 10_000, 100, 1].get(width)?;
+    u32::try_from(units * scale).ok()
+}
+
+/// What no MySQL can have written is refused: it would print as something that is not a date.
+fn checked(temporal: Temporal) -> Option<Temporal> {
+    let fits = temporal.year <= 9999
+        && temporal.month <= 12
+        && temporal.day <= 31
+        && temporal.hour <= 23
+        && temporal.minute <= 59
+        && temporal.second <= 59
+        && temporal.micros <= 999_999;
+    fits.then_some(temporal)
+}
+
+fn checked_time(time: TimeOfDay) -> Option<TimeOfDay> {
+    let fits =
+        time.hours <= 838 && time.minutes <= 59 && time.seconds <= 59 && time.micros <= 999_999;
+    fits.then_some(time)
+}
+
+/// Seconds since 1970 as a date in the proleptic Gregorian calendar.
+fn from_seconds(seconds: u64, micros: u32, fsp: u8) -> Temporal {
+    if seconds == 0 {
+        return Temporal {
+            fsp,
+            ..Temporal::default()
+        };
+    }
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Years that start in March put the leap day at the end; eras of 400 years all have 146,097 days.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    Temporal {
+        year: year as u16,
+        month: month as u8,
+        day: day as u8,
+        hour: (second / 3600) as u8,
+        minute: (second / 60 % 60) as u8,
+        second: (second % 60) as u8,
+        micros,
+        fsp,
+    }
+}

@@ -1,0 +1,3 @@
+//! MySQL as the source of changes.
+
+pub mod decode;
