@@ -32,6 +32,7 @@ pub fn parse(text: &str, strict: bool) -> (Option<Contract>, Diagnostics) {
         text,
         strict,
         found: Diagnostics::default(),
+        misread: false,
         incomplete: false,
     };
     if text.len() > MAX_BYTES {
@@ -58,7 +59,7 @@ pub fn parse(text: &str, strict: bool) -> (Option<Contract>, Diagnostics) {
             None => input.found.error(mistake.code, &place, mistake.message),
         }
     }
-    let unreadable = input.found.has_errors();
+    input.misread = input.found.has_errors();
     let Some(root) = root else {
         return (None, input.found);
     };
@@ -68,7 +69,7 @@ pub fn parse(text: &str, strict: bool) -> (Option<Contract>, Diagnostics) {
     };
     let contract = input
         .contract(&at)
-        .filter(|c| !unreadable && !c.tables.is_empty());
+        .filter(|c| !input.misread && !c.tables.is_empty());
     (contract, input.found)
 }
 
@@ -181,7 +182,7 @@ impl<'t> Input<'t> {
         if self.found.error_count() > before {
             return None;
         }
-        if table.is_none() || self.incomplete {
+        if (table.is_none() || self.incomplete) && !self.misread {
             // Whatever is left out must have been reported; if not, silence would lose a part of the contract.
             self.found.error(
                 "not-understood",

@@ -15,6 +15,8 @@ pub struct Input<'t> {
     pub text: &'t str,
     pub strict: bool,
     pub found: Diagnostics,
+    /// The text had mistakes of syntax; what they broke was reported with them.
+    pub misread: bool,
     /// A part of the present table could not be read and is missing from what was built.
     pub incomplete: bool,
 }
