@@ -28,6 +28,8 @@ use penstock::source::decode::{
 };
 
 type Outcome = Result<u64, Box<dyn Error>>;
+/// Reads the file and counts its rows.
+type Decoder = fn(&str) -> Outcome;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let argument = std::env::args().skip(1).find(|word| !word.starts_with('-'));
@@ -39,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{path}: {} MB", size / 1_000_000);
     // Once through the file, so that it is in the page cache for all.
     std::io::copy(&mut File::open(&path)?, &mut std::io::sink())?;
-    let decoders: [(&str, fn(&str) -> Outcome); 3] = [
+    let decoders: [(&str, Decoder); 3] = [
         ("penstock", penstock_rows),
         ("mysql_cdc", mysql_cdc_rows),
         ("mysql_common", mysql_common_rows),

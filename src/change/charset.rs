@@ -127,6 +127,26 @@ impl Charset {
         }
     }
 
+    /// Whether different bytes always show as different text. In the other sets several codes stand for the same
+    /// character, or for nothing (`?`), so that two values which MySQL tells apart can become one.
+    pub fn is_one_to_one(self) -> bool {
+        match self.0 {
+            Kind::Utf8 { .. } | Kind::Ucs2 | Kind::Utf16 { .. } | Kind::Utf32 => true,
+            Kind::Swe7 | Kind::Multi(_) => false,
+            Kind::Single(table) => {
+                let mut codes: Vec<u16> = table
+                    .iter()
+                    .copied()
+                    .filter(|&code| code != single::NONE)
+                    .collect();
+                let count = codes.len();
+                codes.sort_unstable();
+                codes.dedup();
+                codes.len() == count && codes.first().is_none_or(|&code| code >= 0x80)
+            }
+        }
+    }
+
     /// The text as UTF-8; borrowed where the bytes are UTF-8 already.
     #[inline]
     pub fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Cow<'a, str>, InvalidText> {

@@ -16,13 +16,25 @@ pub(super) struct Alphabet {
 }
 
 impl Alphabet {
-    pub const ANY: Self = Self { ascii: u128::MAX, other: true };
+    pub const ANY: Self = Self {
+        ascii: u128::MAX,
+        other: true,
+    };
 
     pub fn of(text: &str) -> Self {
-        text.chars().fold(Self { ascii: 0, other: false }, |set, c| match c.is_ascii() {
-            true => Self { ascii: set.ascii | 1 << (c as u32), ..set },
-            false => Self { other: true, ..set },
-        })
+        text.chars().fold(
+            Self {
+                ascii: 0,
+                other: false,
+            },
+            |set, c| match c.is_ascii() {
+                true => Self {
+                    ascii: set.ascii | 1 << (c as u32),
+                    ..set
+                },
+                false => Self { other: true, ..set },
+            },
+        )
     }
 
     fn digits_and(more: &str) -> Self {
@@ -30,18 +42,33 @@ impl Alphabet {
     }
 
     fn and(self, more: Self) -> Self {
-        Self { ascii: self.ascii | more.ascii, other: self.other || more.other }
+        Self {
+            ascii: self.ascii | more.ascii,
+            other: self.other || more.other,
+        }
     }
 
     pub fn contains(self, c: char) -> bool {
-        if c.is_ascii() { self.ascii >> (c as u32) & 1 == 1 } else { self.other }
+        if c.is_ascii() {
+            self.ascii >> (c as u32) & 1 == 1
+        } else {
+            self.other
+        }
     }
 
     /// A character that both hold, a readable one where there is one.
     fn common(self, with: Self) -> Option<char> {
-        let both = Self { ascii: self.ascii & with.ascii, other: self.other && with.other };
-        let readable = "1aA0bB29xyz-:. ".chars().chain('!'..='~').find(|c| both.contains(*c));
-        readable.or_else(|| (0..128u8).map(char::from).find(|c| both.contains(*c))).or(both.other.then_some('é'))
+        let both = Self {
+            ascii: self.ascii & with.ascii,
+            other: self.other && with.other,
+        };
+        let readable = "1aA0bB29xyz-:. "
+            .chars()
+            .chain('!'..='~')
+            .find(|c| both.contains(*c));
+        readable
+            .or_else(|| (0..128u8).map(char::from).find(|c| both.contains(*c)))
+            .or(both.other.then_some('é'))
     }
 }
 
@@ -67,35 +94,70 @@ pub(super) fn part_of(table: &Table, value: &ValueSource, numeric: bool) -> Part
             let lossy = column_lossy(&column.name, &column.ty, numeric);
             let filled = !matches!(
                 column.ty,
-                ColumnType::Text { .. } | ColumnType::Enum { .. } | ColumnType::Set { .. } | ColumnType::Bytes { .. }
+                ColumnType::Text { .. }
+                    | ColumnType::Enum { .. }
+                    | ColumnType::Set { .. }
+                    | ColumnType::Bytes { .. }
             );
-            PartText { alphabet, width: width.filter(|_| !numeric), filled, column: Some(*ordinal), lossy }
+            PartText {
+                alphabet,
+                width: width.filter(|_| !numeric),
+                filled,
+                column: Some(*ordinal),
+                lossy,
+            }
         }
         ValueSource::Transformed { input, by } => transformed(table, input, by),
-        ValueSource::Join(_) | ValueSource::Aggregate { .. } => opaque("it comes from other rows by a join or an aggregate"),
-        ValueSource::Case { .. } | ValueSource::Concat { .. } | ValueSource::Expression(_) => opaque("it is computed by an expression"),
+        ValueSource::Join(_) | ValueSource::Aggregate { .. } => {
+            opaque("it comes from other rows by a join or an aggregate")
+        }
+        ValueSource::Case { .. } | ValueSource::Concat { .. } | ValueSource::Expression(_) => {
+            opaque("it is computed by an expression")
+        }
         _ => opaque("it is put together in a way that cannot be read back"),
     }
 }
 
 fn opaque(why: &str) -> PartText {
-    PartText { alphabet: Alphabet::ANY, width: None, filled: false, column: None, lossy: Some(why.to_string()) }
+    PartText {
+        alphabet: Alphabet::ANY,
+        width: None,
+        filled: false,
+        column: None,
+        lossy: Some(why.to_string()),
+    }
 }
 
 /// Characters and width of a column's text as MySQL prints it.
 fn text_of(ty: &ColumnType) -> (Alphabet, Option<usize>) {
     let fraction = |fsp: u8| if fsp == 0 { 0 } else { usize::from(fsp) + 1 };
     match ty {
-        ColumnType::Int { unsigned: true, .. } | ColumnType::Bit { .. } => (Alphabet::digits_and(""), None),
+        ColumnType::Int { unsigned: true, .. } | ColumnType::Bit { .. } => {
+            (Alphabet::digits_and(""), None)
+        }
         ColumnType::Int { .. } => (Alphabet::digits_and("-"), None),
         ColumnType::Decimal { .. } => (Alphabet::digits_and("-."), None),
-        ColumnType::Float { .. } | ColumnType::Double { .. } => (Alphabet::digits_and("-+.eE"), None),
+        ColumnType::Float { .. } | ColumnType::Double { .. } => {
+            (Alphabet::digits_and("-+.eE"), None)
+        }
         ColumnType::Date => (Alphabet::digits_and("-"), Some(10)),
-        ColumnType::DateTime { fsp } | ColumnType::Timestamp { fsp } => (Alphabet::digits_and("-: ."), Some(19 + fraction(*fsp))),
+        ColumnType::DateTime { fsp } | ColumnType::Timestamp { fsp } => {
+            (Alphabet::digits_and("-: ."), Some(19 + fraction(*fsp)))
+        }
         ColumnType::Time { .. } => (Alphabet::digits_and("-:."), None),
         ColumnType::Year => (Alphabet::digits_and(""), Some(4)),
-        ColumnType::Enum { labels, .. } => (labels.iter().fold(Alphabet::of(""), |set, l| set.and(Alphabet::of(l))), None),
-        ColumnType::Set { labels, .. } => (labels.iter().fold(Alphabet::of(","), |set, l| set.and(Alphabet::of(l))), None),
+        ColumnType::Enum { labels, .. } => (
+            labels
+                .iter()
+                .fold(Alphabet::of(""), |set, l| set.and(Alphabet::of(l))),
+            None,
+        ),
+        ColumnType::Set { labels, .. } => (
+            labels
+                .iter()
+                .fold(Alphabet::of(","), |set, l| set.and(Alphabet::of(l))),
+            None,
+        ),
         _ => (Alphabet::ANY, None),
     }
 }
@@ -103,22 +165,33 @@ fn text_of(ty: &ColumnType) -> (Alphabet, Option<usize>) {
 /// Why two different values of a column can have the same text.
 fn column_lossy(name: &str, ty: &ColumnType, numeric: bool) -> Option<String> {
     match ty {
-        ColumnType::Text { .. } if numeric => Some(format!("`{name}` is text compared as a number: '1' and '01' are the same key")),
-        ColumnType::Text { charset, .. } if !charsets::one_to_one(charset) => {
-            Some(format!("`{name}` is in {charset}, where different bytes can be the same text"))
+        ColumnType::Text { .. } if numeric => Some(format!(
+            "`{name}` is text compared as a number: '1' and '01' are the same key"
+        )),
+        ColumnType::Text { charset, .. } if !charsets::one_to_one(charset) => Some(format!(
+            "`{name}` is in {charset}, where different bytes can be the same text"
+        )),
+        ColumnType::Enum { .. } | ColumnType::Set { .. } if numeric => {
+            Some(format!("`{name}` is text compared as a number"))
         }
-        ColumnType::Enum { .. } | ColumnType::Set { .. } if numeric => Some(format!("`{name}` is text compared as a number")),
-        ColumnType::Enum { labels, .. } | ColumnType::Set { labels, .. } if labels.iter().any(String::is_empty) => {
-            Some(format!("`{name}` has the empty label, which looks like no value"))
+        ColumnType::Enum { labels, .. } | ColumnType::Set { labels, .. }
+            if labels.iter().any(String::is_empty) =>
+        {
+            Some(format!(
+                "`{name}` has the empty label, which looks like no value"
+            ))
         }
         ColumnType::Enum { labels, .. } | ColumnType::Set { labels, .. } => {
             let distinct: std::collections::HashSet<_> = labels.iter().collect();
             (distinct.len() != labels.len()).then(|| format!("`{name}` has a label twice"))
         }
-        ColumnType::Float { .. } | ColumnType::Double { .. } => Some(format!("`{name}` is a FLOAT or DOUBLE, whose text is rounded")),
-        ColumnType::Json | ColumnType::Geometry | ColumnType::Vector { .. } => {
-            Some(format!("`{name}` is {}, whose text need not be unique", column_type_name(ty)))
-        }
+        ColumnType::Float { .. } | ColumnType::Double { .. } => Some(format!(
+            "`{name}` is a FLOAT or DOUBLE, whose text is rounded"
+        )),
+        ColumnType::Json | ColumnType::Geometry | ColumnType::Vector { .. } => Some(format!(
+            "`{name}` is {}, whose text need not be unique",
+            column_type_name(ty)
+        )),
         _ => None,
     }
 }
@@ -130,13 +203,26 @@ fn transformed(table: &Table, input: &ValueSource, by: &Transform) -> PartText {
     let column = &table.columns[*ordinal];
     let name = &column.name;
     let (alphabet, width, keeps) = match by {
-        Transform::Date { format, source_format } => {
+        Transform::Date {
+            format,
+            source_format,
+        } => {
             let (alphabet, width) = date_text(format);
-            (alphabet, width, source_format.is_none() && date_keeps(format, &column.ty))
+            (
+                alphabet,
+                width,
+                source_format.is_none() && date_keeps(format, &column.ty),
+            )
         }
-        Transform::Number(format) => (Alphabet::digits_and("-. "), None, number_keeps(format, &column.ty)),
+        Transform::Number(format) => (
+            Alphabet::digits_and("-. "),
+            None,
+            number_keeps(format, &column.ty),
+        ),
         Transform::Binary(BinaryFormat::Hex) => (Alphabet::digits_and("abcdefABCDEF"), None, true),
-        Transform::Binary(BinaryFormat::Uuid) => (Alphabet::digits_and("abcdefABCDEF-"), Some(36), true),
+        Transform::Binary(BinaryFormat::Uuid) => {
+            (Alphabet::digits_and("abcdefABCDEF-"), Some(36), true)
+        }
         Transform::Binary(BinaryFormat::Base64) => {
             let letters: String = ('a'..='z').chain('A'..='Z').chain("+/=".chars()).collect();
             (Alphabet::digits_and(&letters), None, true)
@@ -145,12 +231,20 @@ fn transformed(table: &Table, input: &ValueSource, by: &Transform) -> PartText {
     };
     let lossy = match (keeps, by) {
         (true, _) => None,
-        (false, Transform::Date { .. }) => Some(format!("date-format does not keep all of `{name}`")),
+        (false, Transform::Date { .. }) => {
+            Some(format!("date-format does not keep all of `{name}`"))
+        }
         (false, Transform::Number(_)) => Some(format!("number-format rounds `{name}`")),
         (false, _) => Some(format!("json-parse does not keep the text of `{name}`")),
     };
     let filled = !matches!(by, Transform::Binary(_) | Transform::JsonParse);
-    PartText { alphabet, width, filled, column: Some(*ordinal), lossy }
+    PartText {
+        alphabet,
+        width,
+        filled,
+        column: Some(*ordinal),
+        lossy,
+    }
 }
 
 fn date_text(format: &DateFormat) -> (Alphabet, Option<usize>) {
@@ -199,7 +293,9 @@ fn date_keeps(format: &DateFormat, ty: &ColumnType) -> bool {
 fn number_keeps(format: &NumberFormat, ty: &ColumnType) -> bool {
     match (format, ty) {
         (_, ColumnType::Int { .. } | ColumnType::Year | ColumnType::Bit { .. }) => true,
-        (NumberFormat::Decimals { decimals, .. }, ColumnType::Decimal { scale, .. }) => *decimals >= usize::from(*scale),
+        (NumberFormat::Decimals { decimals, .. }, ColumnType::Decimal { scale, .. }) => {
+            *decimals >= usize::from(*scale)
+        }
         (NumberFormat::Padded { .. }, ColumnType::Decimal { scale, .. }) => *scale == 0,
         _ => false,
     }
@@ -220,6 +316,9 @@ enum Element {
     Many(Alphabet),
 }
 
+/// Positions in two languages, each with the position before it and the character between them.
+type CameFrom = HashMap<(usize, usize), ((usize, usize), Option<char>)>;
+
 impl Language {
     pub fn literal(&mut self, text: &str) {
         self.elements.extend(text.chars().map(Element::Char));
@@ -232,8 +331,12 @@ impl Language {
     /// A value of `width` characters, or of any number of them (`filled`: at least one).
     pub fn part(&mut self, alphabet: Alphabet, width: Option<usize>, filled: bool) {
         match width {
-            Some(width) => self.elements.extend(std::iter::repeat_n(Element::One(alphabet), width)),
-            None if filled => self.elements.extend([Element::One(alphabet), Element::Many(alphabet)]),
+            Some(width) => self
+                .elements
+                .extend(std::iter::repeat_n(Element::One(alphabet), width)),
+            None if filled => self
+                .elements
+                .extend([Element::One(alphabet), Element::Many(alphabet)]),
             None => self.elements.push(Element::Many(alphabet)),
         }
     }
@@ -241,7 +344,7 @@ impl Language {
     /// A shortest text that both languages hold.
     pub fn common(&self, other: &Self) -> Option<String> {
         let goal = (self.elements.len(), other.elements.len());
-        let mut came_from: HashMap<(usize, usize), ((usize, usize), Option<char>)> = HashMap::new();
+        let mut came_from = CameFrom::new();
         let mut open = VecDeque::from([(0, 0)]);
         came_from.insert((0, 0), ((0, 0), None));
         while let Some(at) = open.pop_front() {
@@ -270,7 +373,13 @@ impl Language {
         if let (Some(a), Some(b)) = (a, b)
             && let Some(c) = a.common(*b)
         {
-            let past = |e: &Element, at: usize| if matches!(e, Element::Many(_)) { at } else { at + 1 };
+            let past = |e: &Element, at: usize| {
+                if matches!(e, Element::Many(_)) {
+                    at
+                } else {
+                    at + 1
+                }
+            };
             steps.push(((past(a, i), past(b, j)), Some(c)));
         }
         steps
@@ -281,7 +390,8 @@ impl Element {
     fn common(self, other: Self) -> Option<char> {
         match (self, other) {
             (Element::Char(a), Element::Char(b)) => (a == b).then_some(a),
-            (Element::Char(c), Element::One(set) | Element::Many(set)) | (Element::One(set) | Element::Many(set), Element::Char(c)) => {
+            (Element::Char(c), Element::One(set) | Element::Many(set))
+            | (Element::One(set) | Element::Many(set), Element::Char(c)) => {
                 set.contains(c).then_some(c)
             }
             (Element::One(a) | Element::Many(a), Element::One(b) | Element::Many(b)) => a.common(b),
@@ -289,11 +399,13 @@ impl Element {
     }
 }
 
-fn trace(came_from: &HashMap<(usize, usize), ((usize, usize), Option<char>)>, goal: (usize, usize)) -> String {
+fn trace(came_from: &CameFrom, goal: (usize, usize)) -> String {
     let mut text: Vec<char> = Vec::new();
     let mut at = goal;
     while at != (0, 0) {
-        let Some((before, c)) = came_from.get(&at) else { break };
+        let Some((before, c)) = came_from.get(&at) else {
+            break;
+        };
         text.extend(c);
         at = *before;
     }

@@ -2,19 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::entity::{EntityCompiler, placeholder};
+use super::entity::EntityCompiler;
 use super::fingerprint;
 use super::index::IndexKeys;
+use super::key::{self, Key};
 use super::model::*;
 use super::scope::Cx;
 use super::sources::Sources;
-use super::suggest;
 use super::types::{self, type_name};
 use super::unique;
 use crate::contract::diagnostic::{Diagnostics, Place, Severity};
-use crate::contract::model::{AttributeType, Contract, Entity, Scalar, Table, TableKind, Text};
-use crate::contract::template::{self, TemplatePiece};
-use crate::schema::{Catalog, ColumnType};
+use crate::contract::model::{AttributeType, Contract, Entity, Table, TableKind, Text};
+use crate::schema::Catalog;
 
 /// Compiles the contract against what the server has. All that is wrong, and all that is doubtful, goes into
 /// `diagnostics`; the plan is there when none of it was an error.
@@ -31,20 +30,36 @@ pub fn compile(
     let mut found = Diagnostics::default();
     let plan = Compiler::new(catalog, default_database, mapping, &mut found).run(contract);
     // What the parser has refused already is not said twice.
-    let refused = diagnostics.all.iter().filter(|d| d.severity == Severity::Error);
-    let refused: HashSet<_> = refused.map(|d| (d.place.span.start, d.place.span.end)).collect();
-    found.all.retain(|d| !refused.contains(&(d.place.span.start, d.place.span.end)));
-    found.all.sort_by_key(|d| (d.place.span.start, d.place.span.end));
+    let refused = diagnostics
+        .all
+        .iter()
+        .filter(|d| d.severity == Severity::Error);
+    let refused: HashSet<_> = refused
+        .map(|d| (d.place.span.start, d.place.span.end))
+        .collect();
+    found
+        .all
+        .retain(|d| !refused.contains(&(d.place.span.start, d.place.span.end)));
+    found
+        .all
+        .sort_by_key(|d| (d.place.span.start, d.place.span.end));
     for d in found.all {
         match (d.severity, d.help) {
-            (Severity::Error, Some(help)) => diagnostics.error_help(d.code, &d.place, d.message, help),
+            (Severity::Error, Some(help)) => {
+                diagnostics.error_help(d.code, &d.place, d.message, help)
+            }
             (Severity::Error, None) => diagnostics.error(d.code, &d.place, d.message),
-            (Severity::Warning, Some(help)) => diagnostics.warn_help(d.code, &d.place, d.message, help),
+            (Severity::Warning, Some(help)) => {
+                diagnostics.warn_help(d.code, &d.place, d.message, help)
+            }
             (Severity::Warning, None) => diagnostics.warn(d.code, &d.place, d.message),
         }
     }
     plan
 }
+
+/// Every entity is compared with every other one of its table.
+const MOST_ENTITIES: usize = 1000;
 
 struct Compiler<'a, 'd> {
     cx: Cx<'a, 'd>,
@@ -59,23 +74,36 @@ struct KeyNames {
     sk: Option<Text>,
 }
 
-/// An entity's key as it was resolved.
-struct Key {
-    value: ValueSource,
-    ty: AttributeType,
-    place: Place,
-}
-
 impl<'a, 'd> Compiler<'a, 'd> {
-    fn new(catalog: Option<&'a Catalog>, default_database: &'a str, mapping: &'a Mapping, d: &'d mut Diagnostics) -> Self {
-        let cx = Cx { sources: Sources::new(catalog, default_database), d };
-        Self { cx, mapping, targets: Vec::new(), projections: Vec::new() }
+    fn new(
+        catalog: Option<&'a Catalog>,
+        default_database: &'a str,
+        mapping: &'a Mapping,
+        d: &'d mut Diagnostics,
+    ) -> Self {
+        let cx = Cx {
+            sources: Sources::new(catalog, default_database),
+            d,
+        };
+        Self {
+            cx,
+            mapping,
+            targets: Vec::new(),
+            projections: Vec::new(),
+        }
     }
 
     fn run(mut self, contract: &Contract) -> Option<Plan> {
         let entities: usize = contract.tables.iter().map(|t| entities(t).len()).sum();
-        if let (Some(first), true) = (contract.tables.first(), entities.max(contract.tables.len()) > usize::from(u16::MAX)) {
-            self.cx.d.error("too-many-tables", &first.place, "a contract may have at most 65,535 tables and entities");
+        if let (Some(first), true) = (
+            contract.tables.first(),
+            entities.max(contract.tables.len()) > usize::from(u16::MAX),
+        ) {
+            self.cx.d.error(
+                "too-many-tables",
+                &first.place,
+                "a contract may have at most 65,535 tables and entities",
+            );
             return None;
         }
         let mut seen: HashMap<&str, &Table> = HashMap::new();
@@ -106,7 +134,19 @@ impl<'a, 'd> Compiler<'a, 'd> {
             }
             return;
         };
-        let mut indexes = IndexKeys::new(table, &names.pk.value, names.sk.as_ref().map(|t| t.value.as_str()));
+        let mut indexes = IndexKeys::new(
+            table,
+            &names.pk.value,
+            names.sk.as_ref().map(|t| t.value.as_str()),
+        );
+        if entities(table).len() > MOST_ENTITIES {
+            self.cx.d.error(
+                "too-many-entities",
+                &table.name.place,
+                format!("a table may have at most {MOST_ENTITIES} entities"),
+            );
+            return;
+        }
         let mut types: [Option<(AttributeType, String)>; 2] = [None, None];
         for entity in entities(table) {
             if let Some(compiled) = self.entity(table, entity, &names, id, &mut indexes) {
@@ -120,19 +160,37 @@ impl<'a, 'd> Compiler<'a, 'd> {
             }
         }
         let [pk_ty, sk_ty] = types.map(|t| t.map_or(AttributeType::S, |(ty, _)| ty));
-        let pk = KeyAttribute { name: names.pk.value.clone(), ty: pk_ty };
-        let sk = names.sk.as_ref().map(|t| KeyAttribute { name: t.value.clone(), ty: sk_ty });
+        let pk = KeyAttribute {
+            name: names.pk.value.clone(),
+            ty: pk_ty,
+        };
+        let sk = names.sk.as_ref().map(|t| KeyAttribute {
+            name: t.value.clone(),
+            ty: sk_ty,
+        });
         let gsis = indexes.finish(table, &pk, sk.as_ref(), self.cx.d);
-        self.targets.push(TargetTable { id, name, pk, sk, gsis, place: table.place.clone() });
+        self.targets.push(TargetTable {
+            id,
+            name,
+            pk,
+            sk,
+            gsis,
+            place: table.place.clone(),
+        });
     }
 
     fn table_name(&mut self, name: &str, place: &Place) {
-        let legal = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
+        let legal = name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
         if !legal || !(3..=255).contains(&name.len()) {
             self.cx.d.error_help(
                 "table-name",
                 place,
-                format!("DynamoDB has no table names like `{}`", types::shortened(name)),
+                format!(
+                    "DynamoDB has no table names like `{}`",
+                    types::shortened(name)
+                ),
                 "use 3 to 255 letters, digits, `_`, `-` and `.`",
             );
         }
@@ -140,28 +198,57 @@ impl<'a, 'd> Compiler<'a, 'd> {
 
     fn key_names(&mut self, table: &Table) -> Option<KeyNames> {
         let multi = matches!(table.kind, TableKind::Multi(_));
-        let implied = |name: &str| Text { value: name.into(), place: table.name.place.clone() };
-        let needs_sk = |e: &Entity| e.sk_template.is_some() || e.attributes.iter().any(|a| a.name.value == "SK");
+        let implied = |name: &str| Text {
+            value: name.into(),
+            place: table.name.place.clone(),
+        };
+        let needs_sk = |e: &Entity| {
+            e.sk_template.is_some() || e.attributes.iter().any(|a| a.name.value == "SK")
+        };
         let names = match (&table.pk, &table.sk) {
-            (Some(pk), sk) => KeyNames { pk: pk.clone(), sk: sk.clone() },
+            (Some(pk), sk) => KeyNames {
+                pk: pk.clone(),
+                sk: sk.clone(),
+            },
             (None, None) if multi => KeyNames {
                 pk: implied("PK"),
                 sk: entities(table).iter().any(needs_sk).then(|| implied("SK")),
             },
-            (None, sk) if multi => KeyNames { pk: implied("PK"), sk: sk.clone() },
+            (None, sk) if multi => KeyNames {
+                pk: implied("PK"),
+                sk: sk.clone(),
+            },
             (None, _) => {
-                self.cx.d.error_help("missing-pk", &table.name.place, "the table has no partition key", "add \"pk\": the name of an attribute");
+                self.cx.d.error_help(
+                    "missing-pk",
+                    &table.name.place,
+                    "the table has no partition key",
+                    "add \"pk\": the name of an attribute",
+                );
                 return None;
             }
         };
         match &names.sk {
             Some(sk) if sk.value == names.pk.value => {
-                self.cx.d.error_help("same-key-attribute", &sk.place, "partition key and sort key are the same attribute", "leave out \"sk\", or name another attribute");
+                self.cx.d.error_help(
+                    "same-key-attribute",
+                    &sk.place,
+                    "partition key and sort key are the same attribute",
+                    "leave out \"sk\", or name another attribute",
+                );
                 None
             }
             None => {
-                for template in entities(table).iter().filter_map(|e| e.sk_template.as_ref()) {
-                    self.cx.d.error_help("sort-key-undeclared", &template.place, "there is a sk_template, but the table has no sort key", "add \"sk\": \"SK\" to the table, or remove the template");
+                for template in entities(table)
+                    .iter()
+                    .filter_map(|e| e.sk_template.as_ref())
+                {
+                    self.cx.d.error_help(
+                        "sort-key-undeclared",
+                        &template.place,
+                        "there is a sk_template, but the table has no sort key",
+                        "add \"sk\": \"SK\" to the table, or remove the template",
+                    );
                 }
                 Some(names)
             }
@@ -180,8 +267,22 @@ impl<'a, 'd> Compiler<'a, 'd> {
         let driving = self.cx.sources.resolve(&entity.source_table, self.cx.d)?;
         let mut compiler = EntityCompiler::new(&mut self.cx, entity, driving);
         let filter = compiler.filter();
-        let pk = key(&mut compiler, &names.pk, entity.pk_template.as_ref(), "pk_template", &entity.place);
-        let sk = names.sk.as_ref().map(|sk| key(&mut compiler, sk, entity.sk_template.as_ref(), "sk_template", &entity.place));
+        let pk = key::resolve(
+            &mut compiler,
+            &names.pk,
+            entity.pk_template.as_ref(),
+            "pk_template",
+            &entity.place,
+        );
+        let sk = names.sk.as_ref().map(|sk| {
+            key::resolve(
+                &mut compiler,
+                sk,
+                entity.sk_template.as_ref(),
+                "sk_template",
+                &entity.place,
+            )
+        });
         let index_values = indexes.entity(&mut compiler);
         let mut attributes = Vec::new();
         let sk_name = names.sk.as_ref().map(|t| t.value.as_str());
@@ -191,24 +292,27 @@ impl<'a, 'd> Compiler<'a, 'd> {
                 continue;
             }
             if let Some(value) = compiler.value(index) {
-                let role = if indexes.is_key(name) { Role::IndexKey } else { Role::Plain };
+                let role = if indexes.is_key(name) {
+                    Role::IndexKey
+                } else {
+                    Role::Plain
+                };
                 attributes.push(AttributePlan {
                     name: name.to_string(),
                     ty: attribute.ty.value,
                     role,
                     value: value.clone(),
-                    place: attribute.place.clone(),
+                    place: attribute.name.place.clone(),
                 });
             }
         }
-        let (pk, sk) = (pk?, match sk {
-            None => None,
-            Some(found) => Some(found?),
-        });
-        key_warnings(&mut self.cx, driving, &pk, false);
-        if let Some(sk) = &sk {
-            key_warnings(&mut self.cx, driving, sk, true);
-        }
+        let (pk, sk) = (
+            pk?,
+            match sk {
+                None => None,
+                Some(found) => Some(found?),
+            },
+        );
         let key_plan = |name: &str, role, key: &Key| AttributePlan {
             name: name.to_string(),
             ty: key.ty,
@@ -217,9 +321,17 @@ impl<'a, 'd> Compiler<'a, 'd> {
             place: key.place.clone(),
         };
         let mut all = vec![key_plan(&names.pk.value, Role::PartitionKey, &pk)];
-        all.extend(sk.as_ref().zip(sk_name).map(|(sk, name)| key_plan(name, Role::SortKey, sk)));
+        all.extend(
+            sk.as_ref()
+                .zip(sk_name)
+                .map(|(sk, name)| key_plan(name, Role::SortKey, sk)),
+        );
         all.extend(index_values);
         all.append(&mut attributes);
+        for attribute in all.iter().filter(|a| a.role != Role::Plain) {
+            let sorts = attribute.role == Role::SortKey || indexes.sorts(table, &attribute.name);
+            key::warnings(&mut self.cx, driving, attribute, sorts);
+        }
         let label = match &entity.entity_type {
             Some(entity_type) => format!("{}/{}", table.name.value, entity_type.value),
             None => table.name.value.clone(),
@@ -238,14 +350,24 @@ impl<'a, 'd> Compiler<'a, 'd> {
     }
 
     /// All entities of a table must give a key attribute the same type.
-    fn agree(&mut self, known: &mut Option<(AttributeType, String)>, name: &str, key: &Key, label: &str) {
+    fn agree(
+        &mut self,
+        known: &mut Option<(AttributeType, String)>,
+        name: &str,
+        key: &Key,
+        label: &str,
+    ) {
         match known {
             None => *known = Some((key.ty, label.to_string())),
             Some((ty, _)) if *ty == key.ty => {}
             Some((ty, first)) => self.cx.d.error_help(
                 "key-type-conflict",
                 &key.place,
-                format!("`{name}` is {} here and {} in `{first}`", type_name(key.ty), type_name(*ty)),
+                format!(
+                    "`{name}` is {} here and {} in `{first}`",
+                    type_name(key.ty),
+                    type_name(*ty)
+                ),
                 "a key attribute has one type in the whole table: S fits all",
             ),
         }
@@ -281,143 +403,6 @@ fn entities(table: &Table) -> &[Entity] {
     match &table.kind {
         TableKind::Single(entity) => std::slice::from_ref(entity),
         TableKind::Multi(entities) => entities,
-    }
-}
-
-/// A key's value: the attribute of that name, a composite, or the template, in this order.
-fn key(compiler: &mut EntityCompiler<'_, '_, '_, '_>, name: &Text, template: Option<&Text>, field: &str, entity: &Place) -> Option<Key> {
-    if let Some(index) = compiler.find(&name.value) {
-        if let Some(template) = template {
-            documentation_only(compiler, template);
-        }
-        let attribute = &compiler.entity.attributes[index];
-        let ty = attribute.ty.value;
-        if !is_key_type(ty) {
-            compiler.cx.d.error_help(
-                "key-type",
-                &attribute.ty.place,
-                format!("a key attribute is S, N or B, and `{}` is {}", name.value, type_name(ty)),
-                "write S",
-            );
-        }
-        let value = compiler.value(index)?.clone();
-        return Some(Key { value, ty, place: attribute.place.clone() });
-    }
-    let own = Some(name.value.as_str());
-    let (value, place) = if name.value.contains('#') {
-        (compiler.composite(name, own, 0)?, &name.place)
-    } else if let Some(template) = template {
-        (compiler.template(template, own, 0)?, &template.place)
-    } else {
-        unresolved(compiler, name, field, entity);
-        return None;
-    };
-    if matches!(&value, ValueSource::Static(Scalar::String(text)) if text.is_empty()) {
-        compiler.cx.d.error("empty-key", place, "a key must not be empty");
-        return None;
-    }
-    Some(Key { value, ty: AttributeType::S, place: place.clone() })
-}
-
-pub(super) fn is_key_type(ty: AttributeType) -> bool {
-    matches!(ty, AttributeType::S | AttributeType::N | AttributeType::B)
-}
-
-fn unresolved(compiler: &mut EntityCompiler<'_, '_, '_, '_>, name: &Text, field: &str, entity: &Place) {
-    let known = compiler.entity.attributes.iter().map(|a| a.name.value.as_str());
-    let near = suggest::closest(&name.value, known);
-    let is_column = !compiler.cx.sources.offline() && compiler.cx.sources.has_column(compiler.driving, &name.value);
-    let help = match near {
-        Some(near) => format!("did you mean `{near}`?"),
-        None if is_column => format!("declare it: {{\"name\": \"{0}\", \"type\": \"S\", \"source_column\": \"{0}\"}}", name.value),
-        None if compiler.entity.entity_type.is_some() => format!("add \"{field}\" to the entity, or an attribute of that name"),
-        None => "add an attribute of that name, or write a composite: \"a#b\"".to_string(),
-    };
-    let place = if compiler.entity.entity_type.is_some() { entity } else { &name.place };
-    compiler.cx.d.error_help("key-unresolved", place, format!("nothing says what the key `{}` holds", name.value), help);
-}
-
-/// A template beside an attribute of the key's name is not used; what it names should exist all the same.
-fn documentation_only(compiler: &mut EntityCompiler<'_, '_, '_, '_>, template: &Text) {
-    let Ok(pieces) = template::parse(&template.value) else { return };
-    let mut from = 0;
-    for piece in pieces {
-        let TemplatePiece::Placeholder(name) = piece else { continue };
-        let place = placeholder(template, &name, &mut from);
-        let known = compiler.find(&name).is_some()
-            || compiler.cx.sources.offline()
-            || compiler.cx.sources.has_column(compiler.driving, &name);
-        if !known {
-            compiler.cx.d.warn_help(
-                "template-unused",
-                &place,
-                format!("`{name}` is unknown; the template is not used, because an attribute has the key's name"),
-                "correct the template or remove it",
-            );
-        }
-    }
-}
-
-/// What is legal in a key and often not meant.
-fn key_warnings(cx: &mut Cx<'_, '_>, driving: SourceId, key: &Key, sort: bool) {
-    let mut columns = Vec::new();
-    leaves(&key.value, &mut columns);
-    let one_number = key.ty == AttributeType::N;
-    for (ordinal, padded) in columns {
-        let Some(ty) = cx.sources.column_type(driving, ordinal) else { continue };
-        let column = cx.sources.column(driving, ordinal);
-        let name = column.name.clone();
-        let nullable = column.nullable;
-        match ty {
-            ColumnType::Text { collation, .. } if collation.ends_with("_ci") => cx.d.warn_help(
-                "key-case-insensitive",
-                &key.place,
-                format!("MySQL compares `{name}` without case, DynamoDB compares bytes: `Anna` and `anna` are two keys"),
-                "look keys up exactly as they are stored",
-            ),
-            ColumnType::Int { .. } | ColumnType::Decimal { .. } | ColumnType::Bit { .. } if sort && !one_number && !padded => cx.d.warn_help(
-                "sort-key-unpadded",
-                &key.place,
-                format!("`{name}` is a number inside a text sort key: 10 sorts before 9"),
-                "use type N, or an attribute with a number-format such as `%010d`",
-            ),
-            ColumnType::Float { .. } | ColumnType::Double { .. } => cx.d.warn_help(
-                "key-float",
-                &key.place,
-                format!("`{name}` is a FLOAT or DOUBLE: its text is rounded"),
-                "use an exact column in the key",
-            ),
-            _ => {}
-        }
-        if nullable {
-            cx.d.warn_help(
-                "key-nullable",
-                &key.place,
-                format!("`{name}` may be NULL, and a row without a key has no item"),
-                "such rows become dead letters; declare the column NOT NULL",
-            );
-        }
-    }
-}
-
-/// The columns that a value's text shows, and whether a number is padded there.
-fn leaves(value: &ValueSource, found: &mut Vec<(usize, bool)>) {
-    match value {
-        ValueSource::Column(ordinal) => found.push((*ordinal, false)),
-        ValueSource::Template(pieces) => {
-            for piece in pieces {
-                if let Piece::Value(value) = piece {
-                    leaves(value, found);
-                }
-            }
-        }
-        ValueSource::Transformed { input, by } => {
-            let mut inner = Vec::new();
-            leaves(input, &mut inner);
-            let padded = matches!(by, Transform::Number(_));
-            found.extend(inner.into_iter().map(|(ordinal, p)| (ordinal, p || padded)));
-        }
-        _ => {}
     }
 }
 

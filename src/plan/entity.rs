@@ -41,17 +41,25 @@ impl<'e, 'x, 'a, 'd> EntityCompiler<'e, 'x, 'a, 'd> {
     pub fn new(cx: &'x mut Cx<'a, 'd>, entity: &'e Entity, driving: SourceId) -> Self {
         let mut by_name = HashMap::new();
         for (index, attribute) in entity.attributes.iter().enumerate() {
-            if by_name.insert(attribute.name.value.as_str(), index).is_some() {
-                cx.d.error_help(
+            if by_name
+                .insert(attribute.name.value.as_str(), index)
+                .is_some()
+            {
+                cx.d.error(
                     "duplicate-attribute",
                     &attribute.name.place,
-                    format!("the attribute `{}` is declared twice", attribute.name.value),
-                    "an item has each attribute once: rename or remove one",
+                    "the attribute is declared twice",
                 );
             }
         }
         let states = vec![State::New; entity.attributes.len()];
-        let mut compiler = Self { cx, entity, driving, by_name, states };
+        let mut compiler = Self {
+            cx,
+            entity,
+            driving,
+            by_name,
+            states,
+        };
         for index in 0..entity.attributes.len() {
             compiler.attribute(index, 0);
         }
@@ -96,7 +104,9 @@ impl<'e, 'x, 'a, 'd> EntityCompiler<'e, 'x, 'a, 'd> {
     fn compile(&mut self, attribute: &'e Attribute, depth: usize) -> Option<ValueSource> {
         if let Some(transformation) = &attribute.transformation {
             match &transformation.value {
-                Transformation::Static(scalar) => return Some(ValueSource::Static(scalar.value.clone())),
+                Transformation::Static(scalar) => {
+                    return Some(ValueSource::Static(scalar.value.clone()));
+                }
                 Transformation::Template(text) => {
                     self.own_row(attribute)?;
                     if attribute.join.is_some() || attribute.calculation.is_some() {
@@ -118,9 +128,18 @@ impl<'e, 'x, 'a, 'd> EntityCompiler<'e, 'x, 'a, 'd> {
         };
         let by = self.transform(&transformation.value)?;
         if let Some(finding) = types::applies(&by, self.shape(&input)) {
-            self.report(&finding, &transformation.place);
+            let place = match &transformation.value {
+                Transformation::DateFormat { format: text, .. }
+                | Transformation::NumberFormat(text) => &text.place,
+                Transformation::BinaryFormat(format) => &format.place,
+                _ => &transformation.place,
+            };
+            self.report(&finding, place);
         }
-        Some(ValueSource::Transformed { input: Box::new(input), by })
+        Some(ValueSource::Transformed {
+            input: Box::new(input),
+            by,
+        })
     }
 
     /// The value before any transformation.
@@ -136,22 +155,35 @@ impl<'e, 'x, 'a, 'd> EntityCompiler<'e, 'x, 'a, 'd> {
                 return None;
             }
             (Some(joined), None) => return join::join(self.cx, self.driving, attribute, joined),
-            (None, Some(calculation)) => return join::calculation(self.cx, self.driving, attribute, &calculation.value),
+            (None, Some(calculation)) => {
+                return join::calculation(self.cx, self.driving, attribute, &calculation.value);
+            }
             (None, None) => {}
         }
         self.own_row(attribute)?;
         match attribute.source_columns.as_slice() {
-            [one] => self.cx.sources.need(self.driving, &one.value, &one.place, self.cx.d).map(ValueSource::Column),
+            [one] => self
+                .cx
+                .sources
+                .need(self.driving, &one.value, &one.place, self.cx.d)
+                .map(ValueSource::Column),
             [] => self.without_source(attribute, depth),
             several => {
                 let parts: Vec<_> = several
                     .iter()
                     .map(|c| {
-                        let column = self.cx.sources.need(self.driving, &c.value, &c.place, self.cx.d).map(ValueSource::Column)?;
+                        let column = self
+                            .cx
+                            .sources
+                            .need(self.driving, &c.value, &c.place, self.cx.d)
+                            .map(ValueSource::Column)?;
                         self.textual(&column, &c.value, &c.place).then_some(column)
                     })
                     .collect();
-                Some(ValueSource::Template(joined(parts.into_iter().collect::<Option<Vec<_>>>()?, "#")))
+                Some(ValueSource::Template(joined(
+                    parts.into_iter().collect::<Option<Vec<_>>>()?,
+                    "#",
+                )))
             }
         }
     }
@@ -161,7 +193,9 @@ impl<'e, 'x, 'a, 'd> EntityCompiler<'e, 'x, 'a, 'd> {
         let Some(text) = &attribute.source_table else {
             return Some(());
         };
-        if text.value == self.entity.source_table.value || self.cx.sources.is_named(self.driving, &text.value) {
+        if text.value == self.entity.source_table.value
+            || self.cx.sources.is_named(self.driving, &text.value)
+        {
             return Some(());
         }
         let driving = self.cx.sources.name(self.driving).clone();
@@ -184,14 +218,23 @@ impl<'e, 'x, 'a, 'd> EntityCompiler<'e, 'x, 'a, 'd> {
         if attribute.ty.value == AttributeType::Null {
             return Some(ValueSource::Static(Scalar::Null));
         }
-        if self.cx.sources.offline() && !name.value.contains('#') || self.cx.sources.has_column(self.driving, &name.value) {
+        if (self.cx.sources.offline() && !name.value.contains('#'))
+            || self.cx.sources.has_column(self.driving, &name.value)
+        {
             self.cx.d.warn_help(
                 "source-column-assumed",
                 &name.place,
-                format!("nothing says where `{}` comes from: the column of the same name is taken", name.value),
+                format!(
+                    "nothing says where `{}` comes from: the column of the same name is taken",
+                    name.value
+                ),
                 format!("add \"source_column\": \"{}\"", name.value),
             );
-            return self.cx.sources.need(self.driving, &name.value, &name.place, self.cx.d).map(ValueSource::Column);
+            return self
+                .cx
+                .sources
+                .need(self.driving, &name.value, &name.place, self.cx.d)
+                .map(ValueSource::Column);
         }
         if name.value.contains('#') {
             return self.composite(name, Some(&name.value), depth);
@@ -207,30 +250,56 @@ impl<'e, 'x, 'a, 'd> EntityCompiler<'e, 'x, 'a, 'd> {
 
     fn transform(&mut self, transformation: &Transformation) -> Option<Transform> {
         match transformation {
-            Transformation::DateFormat { format, source_format } => {
-                let parsed = self.formatted(parse_date_format(&format.value), "date-format", format);
+            Transformation::DateFormat {
+                format,
+                source_format,
+            } => {
+                let parsed =
+                    self.formatted(parse_date_format(&format.value), "date-format", format);
                 let source = match source_format {
-                    Some(text) => Some(self.formatted(parse_date_format(&text.value), "date-format", text).map(|_| text.value.clone())?),
+                    Some(text) => Some(
+                        self.formatted(parse_date_format(&text.value), "date-format", text)
+                            .map(|_| text.value.clone())?,
+                    ),
                     None => None,
                 };
-                Some(Transform::Date { format: parsed?, source_format: source })
+                Some(Transform::Date {
+                    format: parsed?,
+                    source_format: source,
+                })
             }
-            Transformation::NumberFormat(text) => {
-                Some(Transform::Number(self.formatted(parse_number_format(&text.value), "number-format", text)?))
-            }
+            Transformation::NumberFormat(text) => Some(Transform::Number(self.formatted(
+                parse_number_format(&text.value),
+                "number-format",
+                text,
+            )?)),
             Transformation::JsonParse => Some(Transform::JsonParse),
             Transformation::BinaryFormat(format) => Some(Transform::Binary(format.value)),
             Transformation::Template(_) | Transformation::Static(_) => None,
         }
     }
 
-    fn formatted<T>(&mut self, parsed: Result<T, FormatError>, code: &'static str, text: &Text) -> Option<T> {
-        let report = |e: FormatError| self.cx.d.error_help(code, &subplace(text, e.offset, 1), e.message, e.help);
+    fn formatted<T>(
+        &mut self,
+        parsed: Result<T, FormatError>,
+        code: &'static str,
+        text: &Text,
+    ) -> Option<T> {
+        let report = |e: FormatError| {
+            self.cx
+                .d
+                .error_help(code, &subplace(text, e.offset, 1), e.message, e.help)
+        };
         parsed.map_err(report).ok()
     }
 
     /// `a#b#c`: the named attributes or columns, joined by `#`.
-    pub fn composite(&mut self, name: &Text, own: Option<&str>, depth: usize) -> Option<ValueSource> {
+    pub fn composite(
+        &mut self,
+        name: &Text,
+        own: Option<&str>,
+        depth: usize,
+    ) -> Option<ValueSource> {
         let mut parts = Vec::new();
         let mut offset = 0;
         let mut complete = true;
@@ -238,7 +307,12 @@ impl<'e, 'x, 'a, 'd> EntityCompiler<'e, 'x, 'a, 'd> {
             let place = subplace(name, offset, part.len());
             offset += part.len() + 1;
             if part.is_empty() {
-                self.cx.d.error_help("empty-part", &place, format!("`{}` has an empty part", name.value), "name an attribute on both sides of each `#`");
+                self.cx.d.error_help(
+                    "empty-part",
+                    &place,
+                    format!("`{}` has an empty part", name.value),
+                    "name an attribute on both sides of each `#`",
+                );
                 complete = false;
                 continue;
             }
@@ -254,12 +328,19 @@ impl<'e, 'x, 'a, 'd> EntityCompiler<'e, 'x, 'a, 'd> {
     }
 
     /// A template's text, its placeholders put in.
-    pub fn template(&mut self, text: &Text, own: Option<&str>, depth: usize) -> Option<ValueSource> {
+    pub fn template(
+        &mut self,
+        text: &Text,
+        own: Option<&str>,
+        depth: usize,
+    ) -> Option<ValueSource> {
         let pieces = match template::parse(&text.value) {
             Ok(pieces) => pieces,
             Err(error) => {
                 let place = subplace(text, error.offset, 1);
-                self.cx.d.error_help("template-syntax", &place, error.message, error.help);
+                self.cx
+                    .d
+                    .error_help("template-syntax", &place, error.message, error.help);
                 return None;
             }
         };
@@ -288,7 +369,11 @@ impl<'e, 'x, 'a, 'd> EntityCompiler<'e, 'x, 'a, 'd> {
     /// The pieces as a value; without any placeholder a constant.
     fn bounded(&mut self, pieces: Vec<Piece>, place: &Place) -> Option<ValueSource> {
         if pieces.len() > MOST_PIECES {
-            self.cx.d.error("template-too-large", place, format!("the template has more than {MOST_PIECES} parts"));
+            self.cx.d.error(
+                "template-too-large",
+                place,
+                format!("the template has more than {MOST_PIECES} parts"),
+            );
             return None;
         }
         let constant: Option<String> = pieces
@@ -306,7 +391,13 @@ impl<'e, 'x, 'a, 'd> EntityCompiler<'e, 'x, 'a, 'd> {
 
     /// `{name}`: an attribute of the entity, else a column of the driving table. An attribute's own name inside its
     /// template is the column.
-    fn named(&mut self, name: &str, own: Option<&str>, place: &Place, depth: usize) -> Option<ValueSource> {
+    fn named(
+        &mut self,
+        name: &str,
+        own: Option<&str>,
+        place: &Place,
+        depth: usize,
+    ) -> Option<ValueSource> {
         let attribute = self.find(name).filter(|_| own != Some(name));
         let value = match attribute {
             Some(index) if matches!(self.states[index], State::Busy) => {
@@ -319,7 +410,11 @@ impl<'e, 'x, 'a, 'd> EntityCompiler<'e, 'x, 'a, 'd> {
                 return None;
             }
             Some(_) if depth >= MOST_DEPTH => {
-                self.cx.d.error("template-too-deep", place, format!("templates name each other more than {MOST_DEPTH} deep"));
+                self.cx.d.error(
+                    "template-too-deep",
+                    place,
+                    format!("templates name each other more than {MOST_DEPTH} deep"),
+                );
                 return None;
             }
             Some(index) => self.attribute(index, depth + 1)?,
@@ -330,15 +425,25 @@ impl<'e, 'x, 'a, 'd> EntityCompiler<'e, 'x, 'a, 'd> {
 
     fn column_named(&mut self, name: &str, place: &Place) -> Option<ValueSource> {
         if let Some(ordinal) = self.cx.sources.column_index(self.driving, name) {
-            self.cx.sources.use_column(self.driving, ordinal, place, self.cx.d);
+            self.cx
+                .sources
+                .use_column(self.driving, ordinal, place, self.cx.d);
             return Some(ValueSource::Column(ordinal));
         }
         let table = self.cx.sources.table(self.driving);
         let attributes = self.entity.attributes.iter().map(|a| a.name.value.as_str());
-        let known = attributes.chain(table.columns.iter().map(|c| c.name.as_str()));
-        let message = format!("`{name}` is neither an attribute of the entity nor a column of `{}`", table.name);
-        match suggest::help(name, "known are", known) {
-            Some(help) => self.cx.d.error_help("unknown-placeholder", place, message, help),
+        let known: std::collections::BTreeSet<_> = attributes
+            .chain(table.columns.iter().map(|c| c.name.as_str()))
+            .collect();
+        let message = format!(
+            "`{name}` is neither an attribute of the entity nor a column of `{}`",
+            table.name
+        );
+        match suggest::help(name, "known are", known.iter().copied()) {
+            Some(help) => self
+                .cx
+                .d
+                .error_help("unknown-placeholder", place, message, help),
             None => self.cx.d.error("unknown-placeholder", place, message),
         }
         None
@@ -348,7 +453,12 @@ impl<'e, 'x, 'a, 'd> EntityCompiler<'e, 'x, 'a, 'd> {
     fn textual(&mut self, value: &ValueSource, name: &str, place: &Place) -> bool {
         let binary = matches!(
             self.shape(value),
-            Shape::Column(ColumnType::Binary { .. } | ColumnType::Bytes { .. } | ColumnType::Geometry | ColumnType::Vector { .. })
+            Shape::Column(
+                ColumnType::Binary { .. }
+                    | ColumnType::Bytes { .. }
+                    | ColumnType::Geometry
+                    | ColumnType::Vector { .. }
+            )
         );
         if binary {
             self.cx.d.error_help(
@@ -365,7 +475,13 @@ impl<'e, 'x, 'a, 'd> EntityCompiler<'e, 'x, 'a, 'd> {
         if let Some(finding) = types::fits(attribute.ty.value, self.shape(value)) {
             self.report(&finding, &attribute.ty.place);
         }
-        let rounds_away = matches!(value, ValueSource::Transformed { by: Transform::Number(_), .. });
+        let rounds_away = matches!(
+            value,
+            ValueSource::Transformed {
+                by: Transform::Number(_),
+                ..
+            }
+        );
         if rounds_away && attribute.ty.value == AttributeType::N {
             self.cx.d.warn_help(
                 "number-format-lost",
@@ -378,22 +494,38 @@ impl<'e, 'x, 'a, 'd> EntityCompiler<'e, 'x, 'a, 'd> {
 
     fn report(&mut self, finding: &types::Finding, place: &Place) {
         match finding.refuse {
-            true => self.cx.d.error_help(finding.code, place, finding.message.clone(), finding.help.clone()),
-            false => self.cx.d.warn_help(finding.code, place, finding.message.clone(), finding.help.clone()),
+            true => self.cx.d.error_help(
+                finding.code,
+                place,
+                finding.message.clone(),
+                finding.help.clone(),
+            ),
+            false => self.cx.d.warn_help(
+                finding.code,
+                place,
+                finding.message.clone(),
+                finding.help.clone(),
+            ),
         }
     }
 
     fn shape<'v>(&'v self, value: &'v ValueSource) -> Shape<'v> {
         match value {
-            ValueSource::Column(ordinal) => match self.cx.sources.column_type(self.driving, *ordinal) {
-                Some(ty) => Shape::Column(ty),
-                None => Shape::Unknown,
-            },
+            ValueSource::Column(ordinal) => {
+                match self.cx.sources.column_type(self.driving, *ordinal) {
+                    Some(ty) => Shape::Column(ty),
+                    None => Shape::Unknown,
+                }
+            }
             ValueSource::Static(scalar) => Shape::Constant(scalar),
-            ValueSource::Template(pieces) => Shape::Text { digits: pieces.iter().all(|p| self.digits(p)) && pieces.len() == 1 },
+            ValueSource::Template(pieces) => Shape::Text {
+                digits: pieces.iter().all(|p| self.digits(p)) && pieces.len() == 1,
+            },
             ValueSource::Transformed { by, .. } => types::shape_after(by),
             ValueSource::Join(plan) => match &plan.construction {
-                Some(construction) => Shape::Json { array: Some(construction.array) },
+                Some(construction) => Shape::Json {
+                    array: Some(construction.array),
+                },
                 None => Shape::Unknown,
             },
             _ => Shape::Unknown,
@@ -403,7 +535,9 @@ impl<'e, 'x, 'a, 'd> EntityCompiler<'e, 'x, 'a, 'd> {
     fn digits(&self, piece: &Piece) -> bool {
         match piece {
             Piece::Literal(text) => types::is_number(text),
-            Piece::Value(value) => types::fits(AttributeType::N, self.shape(value)).is_none_or(|f| !f.refuse),
+            Piece::Value(value) => {
+                types::fits(AttributeType::N, self.shape(value)).is_none_or(|f| !f.refuse)
+            }
         }
     }
 }
@@ -426,7 +560,9 @@ fn joined(values: Vec<ValueSource>, separator: &str) -> Vec<Piece> {
 /// The place of the next `{name}` in the text; `from` is where to look for it.
 pub(super) fn placeholder(text: &Text, name: &str, from: &mut usize) -> Place {
     let rest = text.value.get(*from..).unwrap_or_default();
-    let found = rest.match_indices('{').find(|(at, _)| rest[at + 1..].trim_start().starts_with(name));
+    let found = rest
+        .match_indices('{')
+        .find(|(at, _)| rest[at + 1..].trim_start().starts_with(name));
     match found {
         Some((at, _)) => {
             let length = rest[at..].find('}').map_or(1, |end| end + 1);

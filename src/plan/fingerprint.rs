@@ -20,18 +20,40 @@ pub(super) fn of(plan: &Plan) -> String {
 /// The canonical text. Every name and text is quoted, so that no two plans can have the same.
 fn canonical(plan: &Plan) -> String {
     let mut out = String::from("penstock plan 1\n");
-    let _ = writeln!(out, "nulls {} offline {}", plan.settings.write_nulls, plan.offline);
-    let blocks = plan.sources.iter().map(source).chain(plan.targets.iter().map(target));
-    let mut blocks: Vec<String> = blocks.chain(plan.projections.iter().map(|p| projection(plan, p))).collect();
+    let _ = writeln!(
+        out,
+        "nulls {} offline {}",
+        plan.settings.write_nulls, plan.offline
+    );
+    let blocks = plan
+        .sources
+        .iter()
+        .map(source)
+        .chain(plan.targets.iter().map(target));
+    let mut blocks: Vec<String> = blocks
+        .chain(plan.projections.iter().map(|p| projection(plan, p)))
+        .collect();
     blocks.sort_unstable();
     out.extend(blocks);
     out
 }
 
 fn source(source: &SourceTable) -> String {
-    let mut out = format!("source {:?} {:?}\n", source.name.database, source.name.table);
-    let mut columns: Vec<String> =
-        source.columns.iter().map(|c| format!(" column {:?} {}\n", c.column.name, column_type(&c.column.ty))).collect();
+    let mut out = format!(
+        "source {:?} {:?}\n",
+        source.name.database, source.name.table
+    );
+    let mut columns: Vec<String> = source
+        .columns
+        .iter()
+        .map(|c| {
+            format!(
+                " column {:?} {}\n",
+                c.column.name,
+                column_type(&c.column.ty)
+            )
+        })
+        .collect();
     columns.sort_unstable();
     out.extend(columns);
     for slot in &source.key {
@@ -45,13 +67,30 @@ fn column_type(ty: &ColumnType) -> String {
         ColumnType::Int { bytes, unsigned } => format!("int {bytes} {unsigned}"),
         ColumnType::Float { unsigned } => format!("float {unsigned}"),
         ColumnType::Double { unsigned } => format!("double {unsigned}"),
-        ColumnType::Decimal { precision, scale, unsigned } => format!("decimal {precision} {scale} {unsigned}"),
+        ColumnType::Decimal {
+            precision,
+            scale,
+            unsigned,
+        } => format!("decimal {precision} {scale} {unsigned}"),
         ColumnType::Bit { bits } => format!("bit {bits}"),
-        ColumnType::Text { max_chars, charset, collation, fixed } => format!("text {max_chars} {charset:?} {collation:?} {fixed}"),
+        ColumnType::Text {
+            max_chars,
+            charset,
+            collation,
+            fixed,
+        } => format!("text {max_chars} {charset:?} {collation:?} {fixed}"),
         ColumnType::Binary { length } => format!("binary {length}"),
         ColumnType::Bytes { max_length } => format!("bytes {max_length}"),
-        ColumnType::Enum { labels, charset, collation } => format!("enum {labels:?} {charset:?} {collation:?}"),
-        ColumnType::Set { labels, charset, collation } => format!("set {labels:?} {charset:?} {collation:?}"),
+        ColumnType::Enum {
+            labels,
+            charset,
+            collation,
+        } => format!("enum {labels:?} {charset:?} {collation:?}"),
+        ColumnType::Set {
+            labels,
+            charset,
+            collation,
+        } => format!("set {labels:?} {charset:?} {collation:?}"),
         ColumnType::Date => "date".into(),
         ColumnType::DateTime { fsp } => format!("datetime {fsp}"),
         ColumnType::Timestamp { fsp } => format!("timestamp {fsp}"),
@@ -82,7 +121,11 @@ fn target(target: &TargetTable) -> String {
                     format!("include {names:?}")
                 }
             };
-            format!(" index {:?} {} {sk:?} {projection}\n", gsi.name, key(&gsi.pk))
+            format!(
+                " index {:?} {} {sk:?} {projection}\n",
+                gsi.name,
+                key(&gsi.pk)
+            )
         })
         .collect();
     indexes.sort_unstable();
@@ -92,14 +135,26 @@ fn target(target: &TargetTable) -> String {
 
 fn projection(plan: &Plan, projection: &Projection) -> String {
     let driving = plan.source(projection.driving);
-    let mut out = format!("projection {:?} from {:?}\n", plan.target(projection.target).name, driving.name);
+    let mut out = format!(
+        "projection {:?} from {:?}\n",
+        plan.target(projection.target).name,
+        driving.name
+    );
     if let Some(filter) = &projection.filter {
         let _ = writeln!(out, " filter {}", sql(plan, filter));
     }
     let mut attributes: Vec<String> = projection
         .attributes
         .iter()
-        .map(|a| format!(" attribute {:?} {} {:?} {}\n", a.name, type_name(a.ty), a.role, value(plan, driving, &a.value)))
+        .map(|a| {
+            format!(
+                " attribute {:?} {} {:?} {}\n",
+                a.name,
+                type_name(a.ty),
+                a.role,
+                value(plan, driving, &a.value)
+            )
+        })
         .collect();
     attributes.sort_unstable();
     out.extend(attributes);
@@ -120,17 +175,31 @@ fn value(plan: &Plan, driving: &SourceTable, source: &ValueSource) -> String {
             format!("template [{}]", pieces.join(" "))
         }
         ValueSource::Static(scalar) => format!("static {}", constant(scalar)),
-        ValueSource::Transformed { input, by } => format!("transformed ({}) by {by:?}", value(plan, driving, input)),
+        ValueSource::Transformed { input, by } => {
+            format!("transformed ({}) by {by:?}", value(plan, driving, input))
+        }
         ValueSource::Join(join) => join_text(plan, join),
-        ValueSource::Aggregate { operation, source, condition, select } => format!(
+        ValueSource::Aggregate {
+            operation,
+            source,
+            condition,
+            select,
+        } => format!(
             "aggregate {operation:?} {:?} on {} of {}",
             plan.source(*source).name,
             sql(plan, condition),
             select.as_ref().map_or_else(|| "*".into(), |s| sql(plan, s))
         ),
         ValueSource::Case { cases, otherwise } => {
-            let cases: Vec<_> = cases.iter().map(|(when, then)| format!("when {} then {}", sql(plan, when), sql(plan, then))).collect();
-            format!("case {} else {:?}", cases.join(" "), otherwise.as_ref().map(|s| sql(plan, s)))
+            let cases: Vec<_> = cases
+                .iter()
+                .map(|(when, then)| format!("when {} then {}", sql(plan, when), sql(plan, then)))
+                .collect();
+            format!(
+                "case {} else {:?}",
+                cases.join(" "),
+                otherwise.as_ref().map(|s| sql(plan, s))
+            )
         }
         ValueSource::Concat { parts, separator } => {
             let parts: Vec<_> = parts.iter().map(|s| sql(plan, s)).collect();
@@ -154,7 +223,11 @@ fn join_text(plan: &Plan, join: &JoinPlan) -> String {
     for hop in &join.hops {
         let conditions: Vec<_> = hop.conditions.iter().map(|c| sql(plan, c)).collect();
         let select = hop.select.as_ref().map(|s| sql(plan, s));
-        let _ = write!(out, " to {:?} on {conditions:?} select {select:?}", plan.source(hop.source).name);
+        let _ = write!(
+            out,
+            " to {:?} on {conditions:?} select {select:?}",
+            plan.source(hop.source).name
+        );
     }
     let text = |s: &Option<Sql>| s.as_ref().map(|s| sql(plan, s));
     let scalar = |s: &Option<Scalar>| s.as_ref().map(constant);
@@ -168,9 +241,21 @@ fn join_text(plan: &Plan, join: &JoinPlan) -> String {
         join.separator
     );
     if let Some(c) = &join.construction {
-        let select: Vec<_> = c.select.iter().map(|(key, s)| (key, sql(plan, s))).collect();
-        let order: Vec<_> = c.order.iter().map(|(s, down)| (sql(plan, s), down)).collect();
-        let _ = write!(out, " construct {} {select:?} order {order:?} limit {:?}", c.array, c.limit);
+        let select: Vec<_> = c
+            .select
+            .iter()
+            .map(|(key, s)| (key, sql(plan, s)))
+            .collect();
+        let order: Vec<_> = c
+            .order
+            .iter()
+            .map(|(s, down)| (sql(plan, s), down))
+            .collect();
+        let _ = write!(
+            out,
+            " construct {} {select:?} order {order:?} limit {:?}",
+            c.array, c.limit
+        );
     }
     out
 }
@@ -182,7 +267,10 @@ fn sql(plan: &Plan, sql: &Sql) -> String {
         .iter()
         .map(|r| {
             let source = plan.source(r.source);
-            format!("{:?} {} {}", r.row, source.name, source.columns[r.slot].column.name)
+            format!(
+                "{:?} {} {}",
+                r.row, source.name, source.columns[r.slot].column.name
+            )
         })
         .collect();
     format!("{:?} {refs:?}", sql.expr.to_string())

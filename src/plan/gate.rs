@@ -31,7 +31,10 @@ pub fn unsupported(plan: &Plan) -> Vec<Unsupported> {
             if let Some((what, why)) = beyond_the_row(&attribute.value) {
                 found.push(Unsupported {
                     place: attribute.place.clone(),
-                    what: format!("{what} for attribute {} of {}", attribute.name, projection.label),
+                    what: format!(
+                        "{what} for attribute {} of {}",
+                        attribute.name, projection.label
+                    ),
                     why: why.into(),
                 });
             }
@@ -39,7 +42,10 @@ pub fn unsupported(plan: &Plan) -> Vec<Unsupported> {
         if let (Uniqueness::Unproved(why), false) = (&projection.uniqueness, plan.offline) {
             found.push(Unsupported {
                 place: key_place(projection, plan),
-                what: format!("the key of {}, which is not provably unique", projection.label),
+                what: format!(
+                    "the key of {}, which is not provably unique",
+                    projection.label
+                ),
                 why: format!("two rows could overwrite each other's item: {why}"),
             });
         }
@@ -48,8 +54,14 @@ pub fn unsupported(plan: &Plan) -> Vec<Unsupported> {
 }
 
 fn key_place(projection: &Projection, plan: &Plan) -> Place {
-    let key = projection.attributes.iter().find(|a| a.role == Role::PartitionKey);
-    key.map_or_else(|| plan.target(projection.target).place.clone(), |a| a.place.clone())
+    let key = projection
+        .attributes
+        .iter()
+        .find(|a| a.role == Role::PartitionKey);
+    key.map_or_else(
+        || plan.target(projection.target).place.clone(),
+        |a| a.place.clone(),
+    )
 }
 
 fn beyond_the_row(value: &ValueSource) -> Option<(String, &'static str)> {
@@ -89,7 +101,9 @@ pub struct CascadeReach {
 pub fn cascades(plan: &Plan, catalog: &Catalog) -> Vec<CascadeReach> {
     let mut found = Vec::new();
     for source in &plan.sources {
-        let Some(table) = catalog.tables.get(&source.name) else { continue };
+        let Some(table) = catalog.tables.get(&source.name) else {
+            continue;
+        };
         let read: BTreeSet<usize> = source.columns.iter().map(|c| c.ordinal).collect();
         for key in &table.foreign_keys {
             let read = key.columns.iter().any(|c| read.contains(c));
@@ -129,8 +143,14 @@ fn ancestors(catalog: &Catalog, parent: &TableName, child: &TableName) -> Vec<Ta
     let mut seen: BTreeSet<TableName> = BTreeSet::from([parent.clone(), child.clone()]);
     let mut open = VecDeque::from([parent.clone()]);
     while let Some(table) = open.pop_front() {
-        let Some(table) = catalog.tables.get(&table) else { continue };
-        for key in table.foreign_keys.iter().filter(|k| !actions(k, true).is_empty()) {
+        let Some(table) = catalog.tables.get(&table) else {
+            continue;
+        };
+        for key in table
+            .foreign_keys
+            .iter()
+            .filter(|k| !actions(k, true).is_empty())
+        {
             if seen.insert(key.parent.clone()) {
                 order.push(key.parent.clone());
                 open.push_back(key.parent.clone());

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::compile::is_key_type;
 use super::entity::EntityCompiler;
+use super::key::is_key_type;
 use super::model::{AttributePlan, GsiPlan, KeyAttribute, Role, ValueSource};
 use super::suggest;
 use super::types::type_name;
@@ -33,21 +33,47 @@ impl IndexKeys {
         for gsi in &table.gsis {
             for text in [Some(&gsi.pk), gsi.sk.as_ref()].into_iter().flatten() {
                 if text.value != pk && Some(text.value.as_str()) != sk {
-                    keys.entry(text.value.clone()).or_insert_with(|| IndexKey { text: text.clone(), ty: None, failed: false });
+                    keys.entry(text.value.clone()).or_insert_with(|| IndexKey {
+                        text: text.clone(),
+                        ty: None,
+                        failed: false,
+                    });
                 }
             }
         }
-        Self { keys, single: matches!(table.kind, TableKind::Single(_)), attributes: Vec::new() }
+        Self {
+            keys,
+            single: matches!(table.kind, TableKind::Single(_)),
+            attributes: Vec::new(),
+        }
     }
 
     pub fn is_key(&self, name: &str) -> bool {
         self.keys.contains_key(name)
     }
 
+    /// Whether some index sorts by the attribute.
+    pub fn sorts(&self, table: &Table, name: &str) -> bool {
+        table
+            .gsis
+            .iter()
+            .any(|gsi| gsi.sk.as_ref().is_some_and(|sk| sk.value == name))
+    }
+
     /// Checks an entity's attributes that are index keys, and gives the composites that only indexes need.
     pub fn entity(&mut self, compiler: &mut EntityCompiler<'_, '_, '_, '_>) -> Vec<AttributePlan> {
-        let label = compiler.entity.entity_type.as_ref().map_or_else(|| "this table".to_string(), |t| t.value.clone());
-        self.attributes.extend(compiler.entity.attributes.iter().map(|a| a.name.value.clone()));
+        let label = compiler
+            .entity
+            .entity_type
+            .as_ref()
+            .map_or_else(|| "this table".to_string(), |t| t.value.clone());
+        self.attributes.extend(
+            compiler
+                .entity
+                .attributes
+                .iter()
+                .map(|a| a.name.value.clone()),
+        );
         let single = self.single;
         let mut composites = Vec::new();
         for (name, key) in &mut self.keys {
@@ -57,7 +83,10 @@ impl IndexKeys {
                 let parts: Vec<_> = name.split('#').collect();
                 let known = parts
                     .iter()
-                    .filter(|p| compiler.find(p).is_some() || compiler.cx.sources.has_column(compiler.driving, p))
+                    .filter(|p| {
+                        compiler.find(p).is_some()
+                            || compiler.cx.sources.has_column(compiler.driving, p)
+                    })
                     .count();
                 if known == 0 && !single {
                     continue;
@@ -75,24 +104,43 @@ impl IndexKeys {
     }
 
     /// The table's indexes; what no entity has, and what DynamoDB refuses, is reported.
-    pub fn finish(mut self, table: &Table, pk: &KeyAttribute, sk: Option<&KeyAttribute>, d: &mut Diagnostics) -> Vec<GsiPlan> {
+    pub fn finish(
+        mut self,
+        table: &Table,
+        pk: &KeyAttribute,
+        sk: Option<&KeyAttribute>,
+        d: &mut Diagnostics,
+    ) -> Vec<GsiPlan> {
         for (name, key) in &self.keys {
             if key.ty.is_none() && !key.failed {
-                let help = match suggest::closest(name, self.attributes.iter().map(String::as_str)) {
+                let help = match suggest::closest(name, self.attributes.iter().map(String::as_str))
+                {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => "add an attribute of that name, or write a composite: \"a#b\"".into(),
                 };
-                d.error_help("index-key-unknown", &key.text.place, format!("no attribute is called `{name}`: the index would be empty"), help);
+                d.error_help(
+                    "index-key-unknown",
+                    &key.text.place,
+                    format!("no attribute is called `{name}`: the index would be empty"),
+                    help,
+                );
             }
         }
         self.attributes.extend([pk.name.clone()]);
         self.attributes.extend(sk.map(|k| k.name.clone()));
         self.projected(table, d);
         let key = |text: &Text| {
-            let own = [Some(pk), sk].into_iter().flatten().find(|k| k.name == text.value);
+            let own = [Some(pk), sk]
+                .into_iter()
+                .flatten()
+                .find(|k| k.name == text.value);
             own.cloned().unwrap_or_else(|| KeyAttribute {
                 name: text.value.clone(),
-                ty: self.keys.get(&text.value).and_then(|k| k.ty.as_ref()).map_or(AttributeType::S, |(ty, _)| *ty),
+                ty: self
+                    .keys
+                    .get(&text.value)
+                    .and_then(|k| k.ty.as_ref())
+                    .map_or(AttributeType::S, |(ty, _)| *ty),
             })
         };
         table
@@ -110,14 +158,22 @@ impl IndexKeys {
     /// Attributes that an index shall hold and no entity has.
     fn projected(&self, table: &Table, d: &mut Diagnostics) {
         for gsi in &table.gsis {
-            let GsiProjection::Include(included) = &gsi.projection else { continue };
-            for text in included.iter().filter(|t| !self.attributes.contains(&t.value) && !self.is_key(&t.value)) {
-                let near = suggest::closest(&text.value, self.attributes.iter().map(String::as_str));
+            let GsiProjection::Include(included) = &gsi.projection else {
+                continue;
+            };
+            for text in included
+                .iter()
+                .filter(|t| !self.attributes.contains(&t.value) && !self.is_key(&t.value))
+            {
+                let near =
+                    suggest::closest(&text.value, self.attributes.iter().map(String::as_str));
                 d.warn_help(
                     "projected-unknown",
                     &text.place,
                     format!("no entity of the table has the attribute `{}`", text.value),
-                    near.map_or("remove it".to_string(), |near| format!("did you mean `{near}`?")),
+                    near.map_or("remove it".to_string(), |near| {
+                        format!("did you mean `{near}`?")
+                    }),
                 );
             }
         }
@@ -125,7 +181,12 @@ impl IndexKeys {
 }
 
 impl IndexKey {
-    fn attribute(&mut self, compiler: &mut EntityCompiler<'_, '_, '_, '_>, index: usize, label: &str) {
+    fn attribute(
+        &mut self,
+        compiler: &mut EntityCompiler<'_, '_, '_, '_>,
+        index: usize,
+        label: &str,
+    ) {
         let attribute = &compiler.entity.attributes[index];
         let ty = attribute.ty.value;
         if !is_key_type(ty) {
@@ -133,12 +194,19 @@ impl IndexKey {
             compiler.cx.d.error_help(
                 "index-key-type",
                 &attribute.ty.place,
-                format!("`{}` is a key of an index, which must be S, N or B; it is {}", attribute.name.value, type_name(ty)),
+                format!(
+                    "`{}` is a key of an index, which must be S, N or B; it is {}",
+                    attribute.name.value,
+                    type_name(ty)
+                ),
                 "write S, or add an attribute for the index",
             );
             return;
         }
-        let place = Text { value: attribute.name.value.clone(), place: attribute.ty.place.clone() };
+        let place = Text {
+            value: attribute.name.value.clone(),
+            place: attribute.ty.place.clone(),
+        };
         self.agree(ty, &place, label, compiler.cx.d);
     }
 
@@ -149,7 +217,12 @@ impl IndexKey {
             Some((known, first)) => d.error_help(
                 "key-type-conflict",
                 &at.place,
-                format!("`{}` is {} here and {} in `{first}`", at.value, type_name(ty), type_name(*known)),
+                format!(
+                    "`{}` is {} here and {} in `{first}`",
+                    at.value,
+                    type_name(ty),
+                    type_name(*known)
+                ),
                 "a key attribute of an index has one type in the whole table: S fits all",
             ),
         }
@@ -157,5 +230,11 @@ impl IndexKey {
 }
 
 fn plan(name: &str, value: ValueSource, text: &Text) -> AttributePlan {
-    AttributePlan { name: name.to_string(), ty: AttributeType::S, role: Role::IndexKey, value, place: text.place.clone() }
+    AttributePlan {
+        name: name.to_string(),
+        ty: AttributeType::S,
+        role: Role::IndexKey,
+        value,
+        place: text.place.clone(),
+    }
 }

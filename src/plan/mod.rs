@@ -7,6 +7,7 @@
 //! | `model` | the plan's types |
 //! | `compile` | tables, keys and indexes of a contract → plan |
 //! | `entity` | one entity: its attributes, in the order in which they need each other |
+//! | `key`, `index` | keys of tables and indexes: attributes, composites, templates |
 //! | `sources` | names of tables and columns → ids, with suggestions; what each table must be like |
 //! | `types` | which value fits which attribute type |
 //! | `sql`, `scope`, `join` | expressions parsed, their references resolved, joins and calculations |
@@ -24,6 +25,7 @@ mod fingerprint;
 mod gate;
 mod index;
 mod join;
+mod key;
 mod model;
 mod scope;
 mod sources;

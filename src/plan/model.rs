@@ -145,7 +145,7 @@ pub enum ValueSource {
         by: Transform,
     },
     // Needs more than the driving row, or SQL: compiled and explained, executed from the views on.
-    Join(JoinPlan),
+    Join(Box<JoinPlan>),
     Aggregate {
         operation: AggregateOperation,
         source: SourceId,
@@ -264,7 +264,9 @@ impl ValueSource {
     pub fn each_sql(&mut self, visit: &mut dyn FnMut(&mut Sql)) {
         match self {
             ValueSource::Join(join) => join.each_sql(visit),
-            ValueSource::Aggregate { condition, select, .. } => {
+            ValueSource::Aggregate {
+                condition, select, ..
+            } => {
                 visit(condition);
                 select.iter_mut().for_each(visit);
             }
@@ -277,7 +279,10 @@ impl ValueSource {
             }
             ValueSource::Concat { parts, .. } => parts.iter_mut().for_each(visit),
             ValueSource::Expression(sql) => visit(sql),
-            ValueSource::Column(_) | ValueSource::Template(_) | ValueSource::Static(_) | ValueSource::Transformed { .. } => {}
+            ValueSource::Column(_)
+            | ValueSource::Template(_)
+            | ValueSource::Static(_)
+            | ValueSource::Transformed { .. } => {}
         }
     }
 }
@@ -291,8 +296,14 @@ impl JoinPlan {
         self.condition.iter_mut().for_each(&mut *visit);
         self.else_sql.iter_mut().for_each(&mut *visit);
         if let Some(construction) = &mut self.construction {
-            construction.select.iter_mut().for_each(|(_, sql)| visit(sql));
-            construction.order.iter_mut().for_each(|(sql, _)| visit(sql));
+            construction
+                .select
+                .iter_mut()
+                .for_each(|(_, sql)| visit(sql));
+            construction
+                .order
+                .iter_mut()
+                .for_each(|(sql, _)| visit(sql));
         }
     }
 }

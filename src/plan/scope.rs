@@ -47,19 +47,34 @@ pub(super) enum Mode {
 
 impl Scope {
     pub fn driving(source: SourceId) -> Self {
-        Self { rows: vec![ScopeRow { row: RowRef::Driving, source, alias: None }], source_column: None }
+        Self {
+            rows: vec![ScopeRow {
+                row: RowRef::Driving,
+                source,
+                alias: None,
+            }],
+            source_column: None,
+        }
     }
 
     /// Adds the row of the next hop.
     pub fn join(&mut self, source: SourceId, alias: Option<&str>) -> RowRef {
         let row = RowRef::Joined(self.rows.len() - 1);
-        self.rows.push(ScopeRow { row, source, alias: alias.map(str::to_string) });
+        self.rows.push(ScopeRow {
+            row,
+            source,
+            alias: alias.map(str::to_string),
+        });
         row
     }
 
     /// Resolves every reference, marks the columns as needed, reports what is unknown or has two meanings.
     pub fn resolve(&self, parsed: Parsed, mode: Mode, cx: &mut Cx<'_, '_>) -> Option<Sql> {
-        let pairs = if mode == Mode::Condition { equalities(&parsed.expr) } else { Vec::new() };
+        let pairs = if mode == Mode::Condition {
+            equalities(&parsed.expr)
+        } else {
+            Vec::new()
+        };
         let mut refs = Vec::with_capacity(parsed.refs.len());
         let mut complete = true;
         for raw in &parsed.refs {
@@ -71,10 +86,21 @@ impl Scope {
                 None => complete = false,
             }
         }
-        complete.then(|| Sql { text: parsed.text, expr: Arc::new(parsed.expr), refs, place: parsed.place })
+        complete.then(|| Sql {
+            text: parsed.text,
+            expr: Arc::new(parsed.expr),
+            refs,
+            place: parsed.place,
+        })
     }
 
-    fn column_of(&self, raw: &RawRef, row: &ScopeRow, mode: Mode, cx: &mut Cx<'_, '_>) -> Option<SqlRef> {
+    fn column_of(
+        &self,
+        raw: &RawRef,
+        row: &ScopeRow,
+        mode: Mode,
+        cx: &mut Cx<'_, '_>,
+    ) -> Option<SqlRef> {
         let slot = match cx.sources.column_index(row.source, &raw.column) {
             Some(slot) => slot,
             None if raw.qualifier.is_empty() => {
@@ -85,40 +111,87 @@ impl Scope {
         };
         cx.sources.use_column(row.source, slot, &raw.place, cx.d);
         let location = (raw.location.line, raw.location.column);
-        Some(SqlRef { location, row: row.row, source: row.source, slot })
+        Some(SqlRef {
+            location,
+            row: row.row,
+            source: row.source,
+            slot,
+        })
     }
 
     fn unknown_bare(&self, raw: &RawRef, mode: Mode, cx: &mut Cx<'_, '_>) {
-        let tables: Vec<_> = self.rows.iter().map(|r| cx.sources.name(r.source).to_string()).collect();
-        let names: Vec<_> =
-            self.rows.iter().flat_map(|r| cx.sources.table(r.source).columns.iter().map(|c| c.name.as_str())).collect();
+        let tables: Vec<_> = self
+            .rows
+            .iter()
+            .map(|r| cx.sources.name(r.source).to_string())
+            .collect();
+        let names: Vec<_> = self
+            .rows
+            .iter()
+            .flat_map(|r| {
+                cx.sources
+                    .table(r.source)
+                    .columns
+                    .iter()
+                    .map(|c| c.name.as_str())
+            })
+            .collect();
         let near = suggest::closest(&raw.column, names.iter().copied());
         let help = match near {
-            Some(near) => format!("did you mean `{near}`? A text stands in quotes: '{}'", raw.column),
+            Some(near) => format!(
+                "did you mean `{near}`? A text stands in quotes: '{}'",
+                raw.column
+            ),
             None if mode == Mode::Condition => format!("name the table: `table.{}`", raw.column),
             None => format!("if it is a text, put it in quotes: '{}'", raw.column),
         };
-        let message = format!("`{}` is a column of neither {}", raw.column, suggest::list(tables.iter().map(String::as_str)).replace(", ", " nor "));
-        let message = if tables.len() == 1 { message.replace("of neither", "that does not exist in") } else { message };
+        let message = format!(
+            "`{}` is a column of neither {}",
+            raw.column,
+            suggest::list(tables.iter().map(String::as_str)).replace(", ", " nor ")
+        );
+        let message = if tables.len() == 1 {
+            message.replace("of neither", "that does not exist in")
+        } else {
+            message
+        };
         cx.d.error_help("unknown-column", &raw.place, message, help);
     }
 
-    fn row_of(&self, raw: &RawRef, all: &[RawRef], pairs: &[(Location, Location)], mode: Mode, cx: &mut Cx<'_, '_>) -> Option<&ScopeRow> {
+    fn row_of(
+        &self,
+        raw: &RawRef,
+        all: &[RawRef],
+        pairs: &[(Location, Location)],
+        mode: Mode,
+        cx: &mut Cx<'_, '_>,
+    ) -> Option<&ScopeRow> {
         let (first, last) = (self.rows.first()?, self.rows.last()?);
         if raw.qualifier.is_empty() {
             let has = |row: &ScopeRow| cx.sources.has_column(row.source, &raw.column);
             let found = match mode {
                 Mode::Construct => self.rows.iter().rev().find(|r| has(r)),
-                _ => Some(first).filter(|r| has(r)).or_else(|| self.rows.iter().rev().find(|r| has(r))),
+                _ => Some(first)
+                    .filter(|r| has(r))
+                    .or_else(|| self.rows.iter().rev().find(|r| has(r))),
             };
             return Some(found.unwrap_or(if mode == Mode::Driving { first } else { last }));
         }
-        let aliased = |r: &&ScopeRow| r.alias.as_deref().is_some_and(|a| a.eq_ignore_ascii_case(&raw.qualifier));
+        let aliased = |r: &&ScopeRow| {
+            r.alias
+                .as_deref()
+                .is_some_and(|a| a.eq_ignore_ascii_case(&raw.qualifier))
+        };
         if let Some(row) = self.rows.iter().rev().find(aliased) {
             return Some(row);
         }
         let named = |r: &&ScopeRow| cx.sources.is_named(r.source, &raw.qualifier);
-        let mut candidates: Vec<_> = self.rows.iter().filter(|r| r.alias.is_none()).filter(named).collect();
+        let mut candidates: Vec<_> = self
+            .rows
+            .iter()
+            .filter(|r| r.alias.is_none())
+            .filter(named)
+            .collect();
         if candidates.is_empty() {
             candidates = self.rows.iter().filter(named).collect();
         }
@@ -150,7 +223,8 @@ impl Scope {
             l if l == *b => Some((*a, false)),
             _ => None,
         });
-        let other = other.and_then(|(at, is_left)| Some((all.iter().find(|r| r.location == at)?, is_left)));
+        let other =
+            other.and_then(|(at, is_left)| Some((all.iter().find(|r| r.location == at)?, is_left)));
         let Some((other, is_left)) = other else {
             self.ambiguous(raw, cx);
             return None;
@@ -170,7 +244,11 @@ impl Scope {
             return Some(if is_left { earlier } else { later });
         }
         let table = cx.sources.table(later.source);
-        let in_key = |name: &str| table.column_index(name).is_some_and(|c| cx.sources.get(later.source).key.contains(&c));
+        let in_key = |name: &str| {
+            table
+                .column_index(name)
+                .is_some_and(|c| cx.sources.get(later.source).key.contains(&c))
+        };
         match (in_key(&raw.column), in_key(&other.column)) {
             (true, false) => Some(later),
             (false, true) => Some(earlier),
@@ -194,13 +272,25 @@ impl Scope {
         let known: Vec<String> = self
             .rows
             .iter()
-            .map(|r| r.alias.clone().unwrap_or_else(|| cx.sources.name(r.source).table.clone()))
+            .map(|r| {
+                r.alias
+                    .clone()
+                    .unwrap_or_else(|| cx.sources.name(r.source).table.clone())
+            })
             .collect();
         let help = match suggest::closest(&raw.qualifier, known.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}.{}`?", raw.column),
-            None => format!("known here: {}", suggest::list(known.iter().map(String::as_str))),
+            None => format!(
+                "known here: {}",
+                suggest::list(known.iter().map(String::as_str))
+            ),
         };
-        cx.d.error_help("unknown-reference", &raw.place, format!("nothing here is called `{}`", raw.qualifier), help);
+        cx.d.error_help(
+            "unknown-reference",
+            &raw.place,
+            format!("nothing here is called `{}`", raw.qualifier),
+            help,
+        );
     }
 }
 
@@ -211,8 +301,16 @@ fn equalities(expr: &Expr) -> Vec<(Location, Location)> {
     while let Some(expr) = open.pop() {
         match expr {
             Expr::Nested(inner) => open.push(inner),
-            Expr::BinaryOp { left, op: BinaryOperator::And, right } => open.extend([&**left, right]),
-            Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => {
+            Expr::BinaryOp {
+                left,
+                op: BinaryOperator::And,
+                right,
+            } => open.extend([&**left, right]),
+            Expr::BinaryOp {
+                left,
+                op: BinaryOperator::Eq,
+                right,
+            } => {
                 if let (Some(left), Some(right)) = (location(left), location(right)) {
                     found.push((left, right));
                 }
@@ -241,8 +339,16 @@ pub(super) fn fixed_columns(conditions: &[Sql], row: RowRef) -> Vec<usize> {
         while let Some(expr) = open.pop() {
             match expr {
                 Expr::Nested(inner) => open.push(inner),
-                Expr::BinaryOp { left, op: BinaryOperator::And, right } => open.extend([&**left, right]),
-                Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => fixed.extend(fixed_side(sql, left, right, row)),
+                Expr::BinaryOp {
+                    left,
+                    op: BinaryOperator::And,
+                    right,
+                } => open.extend([&**left, right]),
+                Expr::BinaryOp {
+                    left,
+                    op: BinaryOperator::Eq,
+                    right,
+                } => fixed.extend(fixed_side(sql, left, right, row)),
                 _ => {}
             }
         }
@@ -253,7 +359,9 @@ pub(super) fn fixed_columns(conditions: &[Sql], row: RowRef) -> Vec<usize> {
 fn fixed_side(sql: &Sql, left: &Expr, right: &Expr, row: RowRef) -> Option<usize> {
     let side = |expr: &Expr| match expr {
         Expr::Value(_) => Some(None),
-        _ => location(expr).and_then(|at| reference_at(sql, at)).map(Some),
+        _ => location(expr)
+            .and_then(|at| reference_at(sql, at))
+            .map(Some),
     };
     match (side(left)?, side(right)?) {
         (Some(a), b) if a.row == row && b.is_none_or(|b| b.row != row) => Some(a.slot),

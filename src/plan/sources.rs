@@ -41,7 +41,12 @@ pub(super) struct Sources<'a> {
 
 impl<'a> Sources<'a> {
     pub fn new(catalog: Option<&'a Catalog>, default_database: &'a str) -> Self {
-        Self { catalog, default_database, all: Vec::new(), by_name: HashMap::new() }
+        Self {
+            catalog,
+            default_database,
+            all: Vec::new(),
+            by_name: HashMap::new(),
+        }
     }
 
     pub fn offline(&self) -> bool {
@@ -100,7 +105,11 @@ impl<'a> Sources<'a> {
             return Some(*id);
         }
         let Ok(index) = u16::try_from(self.all.len()) else {
-            d.error("too-many-tables", place, "the contract names more than 65,536 MySQL tables");
+            d.error(
+                "too-many-tables",
+                place,
+                "the contract names more than 65,536 MySQL tables",
+            );
             return None;
         };
         let id = SourceId(index);
@@ -108,8 +117,12 @@ impl<'a> Sources<'a> {
             Some(catalog) => TableRef::Known(catalog.tables.get(&name)?),
             None => TableRef::Inferred(Box::new(inferred(name.clone()))),
         };
-        let mut source =
-            Source { table, used: BTreeSet::new(), key: Vec::new(), charset_reported: BTreeSet::new() };
+        let mut source = Source {
+            table,
+            used: BTreeSet::new(),
+            key: Vec::new(),
+            charset_reported: BTreeSet::new(),
+        };
         if let TableRef::Known(table) = &source.table {
             check_engine(table, place, d);
             source.key = row_key(table, place, d);
@@ -152,7 +165,13 @@ impl<'a> Sources<'a> {
     }
 
     /// Resolves a column that something needs; unknown ones are reported.
-    pub fn need(&mut self, id: SourceId, name: &str, place: &Place, d: &mut Diagnostics) -> Option<usize> {
+    pub fn need(
+        &mut self,
+        id: SourceId,
+        name: &str,
+        place: &Place,
+        d: &mut Diagnostics,
+    ) -> Option<usize> {
         let Some(ordinal) = self.column_index(id, name) else {
             let table = self.table(id);
             let message = format!("table `{}` has no column `{name}`", table.name);
@@ -185,8 +204,15 @@ impl<'a> Sources<'a> {
         d.error_help(
             "charset-unsupported",
             place,
-            format!("column `{}`.`{}` is in the character set {charset}, which penstock cannot read", table.name, column.name),
-            format!("convert it: ALTER TABLE {} MODIFY {} … CHARACTER SET utf8mb4", table.name.sql(), crate::schema::quote(&column.name)),
+            format!(
+                "column `{}`.`{}` is in the character set {charset}, which penstock cannot read",
+                table.name, column.name
+            ),
+            format!(
+                "convert it: ALTER TABLE {} MODIFY {} … CHARACTER SET utf8mb4",
+                table.name.sql(),
+                crate::schema::quote(&column.name)
+            ),
         );
         source.charset_reported.insert(ordinal);
     }
@@ -196,8 +222,12 @@ impl<'a> Sources<'a> {
         let mut tables = Vec::with_capacity(self.all.len());
         let mut slots = Vec::with_capacity(self.all.len());
         for (index, source) in self.all.into_iter().enumerate() {
-            let map: HashMap<usize, usize> =
-                source.used.iter().enumerate().map(|(slot, ordinal)| (*ordinal, slot)).collect();
+            let map: HashMap<usize, usize> = source
+                .used
+                .iter()
+                .enumerate()
+                .map(|(slot, ordinal)| (*ordinal, slot))
+                .collect();
             let table = source.table();
             tables.push(SourceTable {
                 id: SourceId(index as u16),
@@ -205,9 +235,16 @@ impl<'a> Sources<'a> {
                 columns: source
                     .used
                     .iter()
-                    .map(|&ordinal| SourceColumn { ordinal, column: table.columns[ordinal].clone() })
+                    .map(|&ordinal| SourceColumn {
+                        ordinal,
+                        column: table.columns[ordinal].clone(),
+                    })
                     .collect(),
-                key: source.key.iter().filter_map(|ordinal| map.get(ordinal).copied()).collect(),
+                key: source
+                    .key
+                    .iter()
+                    .filter_map(|ordinal| map.get(ordinal).copied())
+                    .collect(),
             });
             slots.push(map);
         }
@@ -215,15 +252,25 @@ impl<'a> Sources<'a> {
     }
 
     /// The full name that the text means, and whether it was written as MySQL has it.
-    fn find(&self, text: &str) -> Result<(TableName, bool), (&'static str, String, Option<String>)> {
+    fn find(
+        &self,
+        text: &str,
+    ) -> Result<(TableName, bool), (&'static str, String, Option<String>)> {
         let candidates = candidates(text.trim(), self.default_database);
         if candidates.is_empty() {
-            return Err(("table-name", format!("`{text}` is no table name"), Some("write `table` or `database.table`".into())));
+            return Err((
+                "table-name",
+                format!("`{text}` is no table name"),
+                Some("write `table` or `database.table`".into()),
+            ));
         }
         let Some(catalog) = self.catalog else {
             return Ok((candidates[0].clone(), true));
         };
-        let exact: Vec<_> = candidates.iter().filter(|c| catalog.tables.contains_key(*c)).collect();
+        let exact: Vec<_> = candidates
+            .iter()
+            .filter(|c| catalog.tables.contains_key(*c))
+            .collect();
         match exact.as_slice() {
             [one] => return Ok(((*one).clone(), true)),
             [] => {}
@@ -237,7 +284,8 @@ impl<'a> Sources<'a> {
         }
         let mut loose = catalog.tables.keys().filter(|k| {
             candidates.iter().any(|c| {
-                k.database.eq_ignore_ascii_case(&c.database) && k.table.eq_ignore_ascii_case(&c.table)
+                k.database.eq_ignore_ascii_case(&c.database)
+                    && k.table.eq_ignore_ascii_case(&c.table)
             })
         });
         if let (Some(one), None) = (loose.next(), loose.next()) {
@@ -246,18 +294,33 @@ impl<'a> Sources<'a> {
         Err(self.unknown(text, &candidates[candidates.len() - 1], catalog))
     }
 
-    fn unknown(&self, text: &str, wanted: &TableName, catalog: &Catalog) -> (&'static str, String, Option<String>) {
-        let here = catalog.tables.keys().filter(|k| k.database == wanted.database);
+    fn unknown(
+        &self,
+        text: &str,
+        wanted: &TableName,
+        catalog: &Catalog,
+    ) -> (&'static str, String, Option<String>) {
+        let here = catalog
+            .tables
+            .keys()
+            .filter(|k| k.database == wanted.database);
         let message = if here.clone().next().is_some() || wanted.database == self.default_database {
-            format!("there is no table `{}` in database `{}`", wanted.table, wanted.database)
+            format!(
+                "there is no table `{}` in database `{}`",
+                wanted.table, wanted.database
+            )
         } else {
             format!("there is no table `{text}`, or the user may not see it")
         };
         let elsewhere = catalog.tables.keys().find(|k| k.table == wanted.table);
-        let help = match (suggest::closest(&wanted.table, here.clone().map(|k| k.table.as_str())), elsewhere) {
+        let help = match (
+            suggest::closest(&wanted.table, here.clone().map(|k| k.table.as_str())),
+            elsewhere,
+        ) {
             (Some(near), _) => Some(format!("did you mean `{near}`?")),
             (None, Some(other)) => Some(format!("did you mean `{other}`?")),
-            (None, None) => suggest::short_list(here.map(|k| k.table.as_str())).map(|l| format!("its tables are: {l}")),
+            (None, None) => suggest::short_list(here.map(|k| k.table.as_str()))
+                .map(|l| format!("its tables are: {l}")),
         };
         ("unknown-table", message, help)
     }
@@ -331,7 +394,12 @@ fn check_engine(table: &Table, place: &Place, d: &mut Diagnostics) {
 fn row_key(table: &Table, place: &Place, d: &mut Diagnostics) -> Vec<usize> {
     let inexact = |key: &[usize]| {
         key.iter()
-            .find(|&&c| matches!(table.columns[c].ty, ColumnType::Float { .. } | ColumnType::Double { .. }))
+            .find(|&&c| {
+                matches!(
+                    table.columns[c].ty,
+                    ColumnType::Float { .. } | ColumnType::Double { .. }
+                )
+            })
             .copied()
     };
     if !table.primary_key.is_empty() {

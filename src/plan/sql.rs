@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, DateTimeField, Expr, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, Interval, OrderBySort, UnaryOperator, Value, ValueWithSpan,
+    BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DataType, DateTimeField, Expr, FunctionArg,
+    FunctionArgExpr, FunctionArguments, Ident, Interval, OrderBySort, UnaryOperator, Value,
+    ValueWithSpan,
 };
 use sqlparser::dialect::MySqlDialect;
 use sqlparser::parser::{Parser, ParserError};
@@ -43,11 +44,21 @@ pub(super) fn parse(text: &Text, d: &mut Diagnostics) -> Option<Parsed> {
 /// Parses `order_by`: the terms, and whether each is descending.
 pub(super) fn parse_order(text: &Text, d: &mut Diagnostics) -> Option<Vec<(Parsed, bool)>> {
     let mut parser = parser(text, d)?;
-    let terms = run(&mut parser, text, d, |p| p.parse_comma_separated(Parser::parse_order_by_expr))?;
+    let terms = run(&mut parser, text, d, |p| {
+        p.parse_comma_separated(Parser::parse_order_by_expr)
+    })?;
     let mut parsed = Vec::new();
     for term in terms {
-        if term.options.nulls_first.is_some() || term.with_fill.is_some() || matches!(term.options.sort, Some(OrderBySort::Using(_))) {
-            d.error_help("sql-unsupported", &text.place, "NULLS FIRST and NULLS LAST are not MySQL's", "leave them out: NULL sorts first");
+        if term.options.nulls_first.is_some()
+            || term.with_fill.is_some()
+            || matches!(term.options.sort, Some(OrderBySort::Using(_)))
+        {
+            d.error_help(
+                "sql-unsupported",
+                &text.place,
+                "NULLS FIRST and NULLS LAST are not MySQL's",
+                "leave them out: NULL sorts first",
+            );
             return None;
         }
         let descending = matches!(term.options.sort, Some(OrderBySort::Desc));
@@ -59,7 +70,10 @@ pub(super) fn parse_order(text: &Text, d: &mut Diagnostics) -> Option<Vec<(Parse
 /// A literal as an expression, for values that stand beside expressions.
 pub(super) fn literal(value: Value, text: &str, place: &Place) -> Parsed {
     Parsed {
-        expr: Expr::Value(ValueWithSpan { value, span: sqlparser::tokenizer::Span::empty() }),
+        expr: Expr::Value(ValueWithSpan {
+            value,
+            span: sqlparser::tokenizer::Span::empty(),
+        }),
         refs: Vec::new(),
         place: place.clone(),
         text: text.to_string(),
@@ -68,11 +82,54 @@ pub(super) fn literal(value: Value, text: &str, place: &Place) -> Parsed {
 
 /// The functions that penstock evaluates as MySQL does.
 const FUNCTIONS: [&str; 48] = [
-    "ABS", "CAST", "CEIL", "CEILING", "CHARACTER_LENGTH", "CHAR_LENGTH", "COALESCE", "CONCAT", "CONCAT_WS", "DATE",
-    "DATEDIFF", "DATE_ADD", "DATE_FORMAT", "DATE_SUB", "DAY", "DAYOFMONTH", "FLOOR", "FROM_UNIXTIME", "GREATEST", "HEX",
-    "IF", "IFNULL", "JSON_EXTRACT", "JSON_UNQUOTE", "LCASE", "LEAST", "LEFT", "LENGTH", "LOWER", "LPAD", "LTRIM", "MD5",
-    "MOD", "MONTH", "NULLIF", "REPLACE", "RIGHT", "ROUND", "RPAD", "RTRIM", "SHA2", "SUBSTR", "SUBSTRING", "TRIM",
-    "UCASE", "UNIX_TIMESTAMP", "UPPER", "YEAR",
+    "ABS",
+    "CAST",
+    "CEIL",
+    "CEILING",
+    "CHARACTER_LENGTH",
+    "CHAR_LENGTH",
+    "COALESCE",
+    "CONCAT",
+    "CONCAT_WS",
+    "DATE",
+    "DATEDIFF",
+    "DATE_ADD",
+    "DATE_FORMAT",
+    "DATE_SUB",
+    "DAY",
+    "DAYOFMONTH",
+    "FLOOR",
+    "FROM_UNIXTIME",
+    "GREATEST",
+    "HEX",
+    "IF",
+    "IFNULL",
+    "JSON_EXTRACT",
+    "JSON_UNQUOTE",
+    "LCASE",
+    "LEAST",
+    "LEFT",
+    "LENGTH",
+    "LOWER",
+    "LPAD",
+    "LTRIM",
+    "MD5",
+    "MOD",
+    "MONTH",
+    "NULLIF",
+    "REPLACE",
+    "RIGHT",
+    "ROUND",
+    "RPAD",
+    "RTRIM",
+    "SHA2",
+    "SUBSTR",
+    "SUBSTRING",
+    "TRIM",
+    "UCASE",
+    "UNIX_TIMESTAMP",
+    "UPPER",
+    "YEAR",
 ];
 
 /// Longer text is no expression that a person maintains; the limits also bound the depth of the tree.
@@ -86,18 +143,37 @@ fn parser(text: &Text, d: &mut Diagnostics) -> Option<Parser<'static>> {
         return None;
     }
     if text.value.len() > MOST_BYTES {
-        d.error("sql-too-long", &text.place, "an expression may have at most 32 KiB");
+        d.error(
+            "sql-too-long",
+            &text.place,
+            "an expression may have at most 32 KiB",
+        );
         return None;
     }
     let mut tokens: Vec<TokenWithSpan> = Vec::new();
-    if let Err(error) = Tokenizer::new(&DIALECT, &text.value).tokenize_with_location_into_buf(&mut tokens) {
+    if let Err(error) =
+        Tokenizer::new(&DIALECT, &text.value).tokenize_with_location_into_buf(&mut tokens)
+    {
         let place = at(text, error.location, 1);
-        d.error("sql-syntax", &place, format!("this is not MySQL's syntax: {}", error.message));
+        d.error(
+            "sql-syntax",
+            &place,
+            format!("this is not MySQL's syntax: {}", error.message),
+        );
         return None;
     }
-    let words = tokens.iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).count();
+    let words = tokens
+        .iter()
+        .filter(|t| !matches!(t.token, Token::Whitespace(_)))
+        .count();
     if words > MOST_TOKENS {
-        d.error("sql-too-long", &text.place, format!("an expression may have at most {MOST_TOKENS} words and signs, this one has {words}"));
+        d.error(
+            "sql-too-long",
+            &text.place,
+            format!(
+                "an expression may have at most {MOST_TOKENS} words and signs, this one has {words}"
+            ),
+        );
         return None;
     }
     Some(Parser::new(&DIALECT).with_tokens_with_locations(tokens))
@@ -115,16 +191,34 @@ fn run<T>(
     match result {
         Ok(parsed) if next.token == Token::EOF => Some(parsed),
         Ok(_) => {
-            let place = at(text, next.span.start, next.token.to_string().chars().count());
-            d.error("sql-syntax", &place, format!("the expression ends before `{}`", super::types::shortened(&next.token.to_string())));
+            let place = at(
+                text,
+                next.span.start,
+                next.token.to_string().chars().count(),
+            );
+            d.error(
+                "sql-syntax",
+                &place,
+                format!(
+                    "the expression ends before `{}`",
+                    super::types::shortened(&next.token.to_string())
+                ),
+            );
             None
         }
         Err(error) => {
             let (message, place) = match error {
-                ParserError::RecursionLimitExceeded => ("the expression is nested too deeply".to_string(), text.place.clone()),
+                ParserError::RecursionLimitExceeded => (
+                    "the expression is nested too deeply".to_string(),
+                    text.place.clone(),
+                ),
                 ParserError::TokenizerError(m) | ParserError::ParserError(m) => located(&m, text),
             };
-            d.error("sql-syntax", &place, format!("this is not MySQL's syntax: {message}"));
+            d.error(
+                "sql-syntax",
+                &place,
+                format!("this is not MySQL's syntax: {message}"),
+            );
             None
         }
     }
@@ -144,18 +238,36 @@ fn located(message: &str, text: &Text) -> (String, Place) {
 }
 
 fn finish(expr: Expr, text: &Text, d: &mut Diagnostics) -> Option<Parsed> {
-    let mut walk = Walk { text, refs: Vec::new(), d, failed: false };
+    let mut walk = Walk {
+        text,
+        refs: Vec::new(),
+        d,
+        failed: false,
+    };
     let _ = walk.expr(&expr);
     let (refs, failed) = (walk.refs, walk.failed);
-    (!failed).then(|| Parsed { expr, refs, place: text.place.clone(), text: text.value.clone() })
+    (!failed).then(|| Parsed {
+        expr,
+        refs,
+        place: text.place.clone(),
+        text: text.value.clone(),
+    })
 }
 
 /// The place of `length` characters at a location of the text. Where the text has escapes in JSON, its whole token.
 fn at(text: &Text, location: Location, length: usize) -> Place {
     let lines = text.value.split_inclusive('\n');
-    let before: usize = lines.clone().take(location.line.saturating_sub(1) as usize).map(str::len).sum();
+    let before: usize = lines
+        .clone()
+        .take(location.line.saturating_sub(1) as usize)
+        .map(str::len)
+        .sum();
     let line = &text.value[before.min(text.value.len())..];
-    let skip = |from: &str, chars: usize| from.char_indices().nth(chars).map_or(from.len(), |(i, _)| i);
+    let skip = |from: &str, chars: usize| {
+        from.char_indices()
+            .nth(chars)
+            .map_or(from.len(), |(i, _)| i)
+    };
     let offset = skip(line, location.column.saturating_sub(1) as usize);
     let width = skip(&line[offset..], length).max(1);
     subplace(text, before + offset, width)
@@ -168,7 +280,10 @@ pub(super) fn subplace(text: &Text, offset: usize, length: usize) -> Place {
         return text.place.clone();
     }
     let start = span.start + 1 + offset;
-    Place { span: start..(start + length).min(span.end), pointer: text.place.pointer.clone() }
+    Place {
+        span: start..(start + length).min(span.end),
+        pointer: text.place.pointer.clone(),
+    }
 }
 
 struct Walk<'t, 'd> {
@@ -213,40 +328,88 @@ impl Walk<'_, '_> {
                 self.expr(expr)?;
                 self.all(list)
             }
-            Expr::Between { expr, low, high, .. } => self.all([&**expr, low, high]),
-            Expr::Like { any: false, expr, pattern, escape_char, .. } => {
+            Expr::Between {
+                expr, low, high, ..
+            } => self.all([&**expr, low, high]),
+            Expr::Like {
+                any: false,
+                expr,
+                pattern,
+                escape_char,
+                ..
+            } => {
                 self.all([&**expr, pattern])?;
                 self.all(escape_char.as_deref())
             }
-            Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus | UnaryOperator::Not | UnaryOperator::BangNot, expr } => self.expr(expr),
+            Expr::UnaryOp {
+                op:
+                    UnaryOperator::Minus
+                    | UnaryOperator::Plus
+                    | UnaryOperator::Not
+                    | UnaryOperator::BangNot,
+                expr,
+            } => self.expr(expr),
             Expr::BinaryOp { left, op, right } => {
                 self.operator(op)?;
                 self.all([&**left, right])
             }
-            Expr::Case { operand, conditions, else_result, .. } => {
+            Expr::Case {
+                operand,
+                conditions,
+                else_result,
+                ..
+            } => {
                 self.all(operand.as_deref())?;
                 for CaseWhen { condition, result } in conditions {
                     self.all([condition, result])?;
                 }
                 self.all(else_result.as_deref())
             }
-            Expr::Cast { kind: CastKind::Cast, expr, data_type, format: None } => {
+            Expr::Cast {
+                kind: CastKind::Cast,
+                expr,
+                data_type,
+                format: None,
+            } => {
                 self.cast_type(data_type)?;
                 self.expr(expr)
             }
-            Expr::Ceil { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) }
-            | Expr::Floor { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => self.expr(expr),
-            Expr::Substring { expr, substring_from, substring_for, .. } => {
+            Expr::Ceil {
+                expr,
+                field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime),
+            }
+            | Expr::Floor {
+                expr,
+                field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime),
+            } => self.expr(expr),
+            Expr::Substring {
+                expr,
+                substring_from,
+                substring_for,
+                ..
+            } => {
                 self.expr(expr)?;
                 self.all(substring_from.as_deref())?;
                 self.all(substring_for.as_deref())
             }
-            Expr::Trim { trim_what, expr, trim_characters: None, .. } => {
+            Expr::Trim {
+                trim_what,
+                expr,
+                trim_characters: None,
+                ..
+            } => {
                 self.all(trim_what.as_deref())?;
                 self.expr(expr)
             }
             Expr::Interval(Interval { value, .. }) => self.expr(value),
-            Expr::TypedString(typed) if matches!(typed.data_type, DataType::Date | DataType::Timestamp(..) | DataType::Datetime(_)) => ControlFlow::Continue(()),
+            Expr::TypedString(typed)
+                if matches!(
+                    typed.data_type,
+                    DataType::Date | DataType::Timestamp(..) | DataType::Datetime(_)
+                ) =>
+            {
+                ControlFlow::Continue(())
+            }
             Expr::Function(function) => self.function(function),
             Expr::Subquery(_) | Expr::InSubquery { .. } | Expr::Exists { .. } => self.refuse(
                 &self.text.place.clone(),
@@ -255,7 +418,11 @@ impl Walk<'_, '_> {
             ),
             other => {
                 let shown = super::types::shortened(&other.to_string());
-                self.refuse(&self.text.place.clone(), format!("`{shown}` is not supported in expressions"), None)
+                self.refuse(
+                    &self.text.place.clone(),
+                    format!("`{shown}` is not supported in expressions"),
+                    None,
+                )
             }
         }
     }
@@ -265,15 +432,28 @@ impl Walk<'_, '_> {
             return ControlFlow::Continue(());
         };
         let (Some(first), true) = (parts.first(), parts.len() <= 3) else {
-            return self.refuse(&self.text.place.clone(), "a column reference has at most three parts".into(), None);
+            return self.refuse(
+                &self.text.place.clone(),
+                "a column reference has at most three parts".into(),
+                None,
+            );
         };
         if column.quote_style == Some('"') {
             return ControlFlow::Continue(());
         }
         let quotes = |i: &Ident| if i.quote_style.is_some() { 2 } else { 0 };
-        let length = parts.iter().map(|i| i.value.chars().count() + quotes(i)).sum::<usize>() + parts.len() - 1;
+        let length = parts
+            .iter()
+            .map(|i| i.value.chars().count() + quotes(i))
+            .sum::<usize>()
+            + parts.len()
+            - 1;
         self.refs.push(RawRef {
-            qualifier: qualifier.iter().map(|i| i.value.as_str()).collect::<Vec<_>>().join("."),
+            qualifier: qualifier
+                .iter()
+                .map(|i| i.value.as_str())
+                .collect::<Vec<_>>()
+                .join("."),
             column: column.value.clone(),
             location: first.span.start,
             place: at(self.text, first.span.start, length),
@@ -290,32 +470,65 @@ impl Walk<'_, '_> {
             | Value::HexStringLiteral(_)
             | Value::Boolean(_)
             | Value::Null => ControlFlow::Continue(()),
-            other => self.refuse(&at(self.text, value.span.start, 1), format!("`{other}` is not supported in expressions"), None),
+            other => self.refuse(
+                &at(self.text, value.span.start, 1),
+                format!("`{other}` is not supported in expressions"),
+                None,
+            ),
         }
     }
 
     fn operator(&mut self, op: &BinaryOperator) -> Flow {
         use BinaryOperator as B;
         match op {
-            B::Plus | B::Minus | B::Multiply | B::Divide | B::Modulo | B::MyIntegerDivide | B::Gt | B::Lt | B::GtEq
-            | B::LtEq | B::Spaceship | B::Eq | B::NotEq | B::And | B::Or | B::Arrow | B::LongArrow => ControlFlow::Continue(()),
+            B::Plus
+            | B::Minus
+            | B::Multiply
+            | B::Divide
+            | B::Modulo
+            | B::MyIntegerDivide
+            | B::Gt
+            | B::Lt
+            | B::GtEq
+            | B::LtEq
+            | B::Spaceship
+            | B::Eq
+            | B::NotEq
+            | B::And
+            | B::Or
+            | B::Arrow
+            | B::LongArrow => ControlFlow::Continue(()),
             B::StringConcat => self.refuse(
                 &self.text.place.clone(),
                 "`||` is OR in MySQL unless sql_mode says otherwise".into(),
                 Some("write OR, or CONCAT(…)".into()),
             ),
-            other => self.refuse(&self.text.place.clone(), format!("the operator `{other}` is not supported in expressions"), None),
+            other => self.refuse(
+                &self.text.place.clone(),
+                format!("the operator `{other}` is not supported in expressions"),
+                None,
+            ),
         }
     }
 
     fn cast_type(&mut self, ty: &DataType) -> Flow {
         let shown = ty.to_string().to_ascii_uppercase();
-        let word: String = shown.chars().take_while(|c| c.is_ascii_alphabetic()).collect();
-        let known = ["CHAR", "SIGNED", "UNSIGNED", "DECIMAL", "DATE", "DATETIME", "TIME", "BINARY", "JSON", "DOUBLE", "FLOAT", "YEAR"];
+        let word: String = shown
+            .chars()
+            .take_while(|c| c.is_ascii_alphabetic())
+            .collect();
+        let known = [
+            "CHAR", "SIGNED", "UNSIGNED", "DECIMAL", "DATE", "DATETIME", "TIME", "BINARY", "JSON",
+            "DOUBLE", "FLOAT", "YEAR",
+        ];
         if known.contains(&word.as_str()) {
             return ControlFlow::Continue(());
         }
-        self.refuse(&self.text.place.clone(), format!("CAST to {shown} is not supported"), Some(format!("cast to {}", known.join(", "))))
+        self.refuse(
+            &self.text.place.clone(),
+            format!("CAST to {shown} is not supported"),
+            Some(format!("cast to {}", known.join(", "))),
+        )
     }
 
     fn function(&mut self, function: &sqlparser::ast::Function) -> Flow {
@@ -326,18 +539,31 @@ impl Walk<'_, '_> {
             None => self.text.place.clone(),
         };
         if !FUNCTIONS.contains(&upper.as_str()) {
-            return self.refuse(&place, format!("the function {upper} is not supported"), Some(function_help(&upper)));
+            return self.refuse(
+                &place,
+                format!("the function {upper} is not supported"),
+                Some(function_help(&upper)),
+            );
         }
-        if function.over.is_some() || function.filter.is_some() || !function.within_group.is_empty() {
-            return self.refuse(&place, format!("{upper} is supported as a plain function only"), None);
+        if function.over.is_some() || function.filter.is_some() || !function.within_group.is_empty()
+        {
+            return self.refuse(
+                &place,
+                format!("{upper} is supported as a plain function only"),
+                None,
+            );
         }
         match &function.args {
             FunctionArguments::None => ControlFlow::Continue(()),
-            FunctionArguments::List(list) if list.duplicate_treatment.is_none() && list.clauses.is_empty() => {
+            FunctionArguments::List(list)
+                if list.duplicate_treatment.is_none() && list.clauses.is_empty() =>
+            {
                 for arg in &list.args {
                     match arg {
                         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => self.expr(expr)?,
-                        _ => self.refuse(&place, format!("{upper} takes expressions only"), None)?,
+                        _ => {
+                            self.refuse(&place, format!("{upper} takes expressions only"), None)?
+                        }
                     }
                 }
                 ControlFlow::Continue(())
@@ -349,10 +575,13 @@ impl Walk<'_, '_> {
 
 fn function_help(upper: &str) -> String {
     match upper {
-        "NOW" | "CURRENT_TIMESTAMP" | "CURDATE" | "CURRENT_DATE" | "SYSDATE" | "UTC_TIMESTAMP" | "RAND" | "UUID" | "USER" => {
+        "NOW" | "CURRENT_TIMESTAMP" | "CURDATE" | "CURRENT_DATE" | "SYSDATE" | "UTC_TIMESTAMP"
+        | "RAND" | "UUID" | "USER" => {
             "an item must follow from its rows alone; use a column".into()
         }
-        "SUM" | "COUNT" | "AVG" | "MIN" | "MAX" | "GROUP_CONCAT" => "use \"calculation\": {\"type\": \"aggregate\", …}".into(),
+        "SUM" | "COUNT" | "AVG" | "MIN" | "MAX" | "GROUP_CONCAT" => {
+            "use \"calculation\": {\"type\": \"aggregate\", …}".into()
+        }
         _ => match suggest::closest(upper, FUNCTIONS) {
             Some(near) => format!("did you mean {near}?"),
             None => "use a generated column in MySQL for it".into(),

@@ -26,11 +26,19 @@ pub(super) fn short_list<'n>(names: impl IntoIterator<Item = &'n str>) -> Option
 
 /// Names in backticks with commas between them.
 pub(super) fn list<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
-    names.into_iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
+    names
+        .into_iter()
+        .map(|n| format!("`{n}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// "did you mean `x`?", else "known are …", else nothing.
-pub(super) fn help<'n>(name: &str, what: &str, known: impl IntoIterator<Item = &'n str> + Clone) -> Option<String> {
+pub(super) fn help<'n>(
+    name: &str,
+    what: &str,
+    known: impl IntoIterator<Item = &'n str> + Clone,
+) -> Option<String> {
     match closest(name, known.clone()) {
         Some(near) => Some(format!("did you mean `{near}`?")),
         None => short_list(known).map(|names| format!("{what}: {names}")),

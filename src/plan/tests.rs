@@ -3,6 +3,7 @@
 //! `PENSTOCK_BLESS=1` writes what came out as what is expected.
 
 mod fixture;
+mod proofs;
 mod properties;
 
 use std::fs;
@@ -14,7 +15,9 @@ use crate::contract::model::Contract;
 use crate::schema::Catalog;
 
 fn golden(part: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/plan").join(part)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden/plan")
+        .join(part)
 }
 
 fn tables() -> Catalog {
@@ -28,7 +31,13 @@ fn parsed(text: &str) -> (Option<Contract>, Diagnostics) {
 /// Compiles a text that must have no errors.
 fn compiled(text: &str, catalog: Option<&Catalog>) -> (Plan, Diagnostics) {
     let (contract, mut diagnostics) = parsed(text);
-    let plan = compile(&contract.expect("a contract"), catalog, "shop", &Mapping::default(), &mut diagnostics);
+    let plan = compile(
+        &contract.expect("a contract"),
+        catalog,
+        "shop",
+        &Mapping::default(),
+        &mut diagnostics,
+    );
     match plan {
         Some(plan) => (plan, diagnostics),
         None => panic!("{}", shown(text, &diagnostics)),
@@ -39,10 +48,21 @@ fn compiled(text: &str, catalog: Option<&Catalog>) -> (Plan, Diagnostics) {
 fn shown(text: &str, diagnostics: &Diagnostics) -> String {
     let mut out = String::new();
     for d in &diagnostics.all {
-        let severity = if d.severity == Severity::Error { "error" } else { "warning" };
+        let severity = if d.severity == Severity::Error {
+            "error"
+        } else {
+            "warning"
+        };
         let token = text.get(d.place.span.clone()).unwrap_or("?");
-        let token: String = token.chars().take(60).collect::<String>().replace('\n', " ");
-        out += &format!("{severity}[{}] at {}\n  token: {token}\n  {}\n", d.code, d.place.pointer, d.message);
+        let token: String = token
+            .chars()
+            .take(60)
+            .collect::<String>()
+            .replace('\n', " ");
+        out += &format!(
+            "{severity}[{}] at {}\n  token: {token}\n  {}\n",
+            d.code, d.place.pointer, d.message
+        );
         if let Some(help) = &d.help {
             out += &format!("  help: {help}\n");
         }
@@ -67,7 +87,12 @@ fn compare(path: &Path, extension: &str, found: &str) -> Option<String> {
         fs::write(&expected, found).unwrap();
     }
     let wanted = fs::read_to_string(&expected).unwrap_or_default();
-    (wanted != found).then(|| format!("{} differs\n--- expected\n{wanted}\n--- found\n{found}\n", expected.display()))
+    (wanted != found).then(|| {
+        format!(
+            "{} differs\n--- expected\n{wanted}\n--- found\n{found}\n",
+            expected.display()
+        )
+    })
 }
 
 #[test]
@@ -80,10 +105,20 @@ fn bad_contracts_are_refused_at_their_place() {
         let text = fs::read_to_string(&path).unwrap();
         let (contract, mut diagnostics) = parsed(&text);
         let Some(contract) = contract.filter(|_| !diagnostics.has_errors()) else {
-            wrong.push(format!("{}: a wrong shape, not a wrong meaning\n{}", path.display(), shown(&text, &diagnostics)));
+            wrong.push(format!(
+                "{}: a wrong shape, not a wrong meaning\n{}",
+                path.display(),
+                shown(&text, &diagnostics)
+            ));
             continue;
         };
-        let plan = compile(&contract, Some(&catalog), "shop", &Mapping::default(), &mut diagnostics);
+        let plan = compile(
+            &contract,
+            Some(&catalog),
+            "shop",
+            &Mapping::default(),
+            &mut diagnostics,
+        );
         if plan.is_some() || !diagnostics.has_errors() {
             wrong.push(format!("{} compiles\n", path.display()));
         }
@@ -99,8 +134,15 @@ fn good_contracts_are_explained() {
     for path in cases("good") {
         let text = fs::read_to_string(&path).unwrap();
         let (plan, diagnostics) = compiled(&text, Some(&catalog));
-        let gate = unsupported(&plan).iter().map(|u| format!("refused by run: {}: {}\n", u.what, u.why)).collect::<String>();
-        let out = format!("{}\n{}{gate}", explain::text(&plan), shown(&text, &diagnostics));
+        let gate = unsupported(&plan)
+            .iter()
+            .map(|u| format!("refused by run: {}: {}\n", u.what, u.why))
+            .collect::<String>();
+        let out = format!(
+            "{}\n{}{gate}",
+            explain::text(&plan),
+            shown(&text, &diagnostics)
+        );
         wrong.extend(compare(&path, "txt", &out));
         wrong.extend(compare(&path, "plan.json.txt", &explain::json(&plan)));
         wrong.extend(compare(&path, "mmd", &explain::mermaid(&plan)));

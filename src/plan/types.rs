@@ -11,10 +11,14 @@ pub(super) enum Shape<'a> {
     Column(&'a ColumnType),
     Constant(&'a Scalar),
     /// Text put together from parts; `digits` when it can be a number.
-    Text { digits: bool },
+    Text {
+        digits: bool,
+    },
     Number,
     /// A native map or list.
-    Json { array: Option<bool> },
+    Json {
+        array: Option<bool>,
+    },
     /// SQL, a join, or a column that nobody has looked at (offline).
     Unknown,
 }
@@ -28,12 +32,30 @@ pub(super) struct Finding {
     pub help: String,
 }
 
-fn refuse(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Option<Finding> {
-    Some(Finding { refuse: true, code, message: message.into(), help: help.into() })
+fn refuse(
+    code: &'static str,
+    message: impl Into<String>,
+    help: impl Into<String>,
+) -> Option<Finding> {
+    Some(Finding {
+        refuse: true,
+        code,
+        message: message.into(),
+        help: help.into(),
+    })
 }
 
-fn warn(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Option<Finding> {
-    Some(Finding { refuse: false, code, message: message.into(), help: help.into() })
+fn warn(
+    code: &'static str,
+    message: impl Into<String>,
+    help: impl Into<String>,
+) -> Option<Finding> {
+    Some(Finding {
+        refuse: false,
+        code,
+        message: message.into(),
+        help: help.into(),
+    })
 }
 
 /// The type's name in the contract.
@@ -73,11 +95,19 @@ pub(super) fn column_type_name(ty: &ColumnType) -> String {
         }
         ColumnType::Float { unsigned } => format!("FLOAT{}", sign(*unsigned)),
         ColumnType::Double { unsigned } => format!("DOUBLE{}", sign(*unsigned)),
-        ColumnType::Decimal { precision, scale, unsigned } => {
+        ColumnType::Decimal {
+            precision,
+            scale,
+            unsigned,
+        } => {
             format!("DECIMAL({precision},{scale}){}", sign(*unsigned))
         }
         ColumnType::Bit { bits } => format!("BIT({bits})"),
-        ColumnType::Text { max_chars, fixed: true, .. } => format!("CHAR({max_chars})"),
+        ColumnType::Text {
+            max_chars,
+            fixed: true,
+            ..
+        } => format!("CHAR({max_chars})"),
         ColumnType::Text { max_chars, .. } => match max_chars {
             0..=16_383 => format!("VARCHAR({max_chars})"),
             _ => "TEXT".into(),
@@ -131,7 +161,10 @@ pub(super) fn fits(ty: AttributeType, shape: Shape<'_>) -> Option<Finding> {
 fn mismatch(ty: AttributeType, what: &str, instead: &str) -> Option<Finding> {
     refuse(
         "type-mismatch",
-        format!("{what} cannot become an attribute of type {}", type_name(ty)),
+        format!(
+            "{what} cannot become an attribute of type {}",
+            type_name(ty)
+        ),
         format!("write {instead}"),
     )
 }
@@ -140,7 +173,7 @@ fn column_fits(ty: AttributeType, column: &ColumnType) -> Option<Finding> {
     use AttributeType as A;
     use ColumnType as C;
     let name = column_type_name(column);
-    let wrong = |instead: &str| mismatch(ty, &format!("a {name} column"), instead);
+    let wrong = |instead: &str| mismatch(ty, &a_column(column), instead);
     match (ty, column) {
         (A::B, C::Geometry | C::Vector { .. }) => None,
         (_, C::Geometry | C::Vector { .. }) => wrong("B: its bytes as stored"),
@@ -153,7 +186,15 @@ fn column_fits(ty: AttributeType, column: &ColumnType) -> Option<Finding> {
         (_, C::Binary { .. } | C::Bytes { .. }) => wrong("B, or S with a binary-format"),
         (A::S, _) => None,
         (A::N, _) => into_number(column, &name),
-        (A::Bool, C::Int { .. } | C::Decimal { .. } | C::Float { .. } | C::Double { .. } | C::Bit { .. } | C::Year) => None,
+        (
+            A::Bool,
+            C::Int { .. }
+            | C::Decimal { .. }
+            | C::Float { .. }
+            | C::Double { .. }
+            | C::Bit { .. }
+            | C::Year,
+        ) => None,
         (A::Bool, C::Text { .. }) => warn(
             "text-into-bool",
             format!("only `true`, `false`, `1` and `0` of this {name} column become a BOOL"),
@@ -166,7 +207,10 @@ fn column_fits(ty: AttributeType, column: &ColumnType) -> Option<Finding> {
         (A::M | A::L, C::Json) => None,
         (A::M | A::L, C::Text { .. }) => refuse(
             "text-into-document",
-            format!("a {name} column holds text, which is no {} by itself", type_name(ty)),
+            format!(
+                "a {name} column holds text, which is no {} by itself",
+                type_name(ty)
+            ),
             "add \"transformation\": {\"type\": \"json-parse\"} if the text is JSON, or write S",
         ),
         (A::M | A::L, _) => wrong("S or N"),
@@ -176,6 +220,17 @@ fn column_fits(ty: AttributeType, column: &ColumnType) -> Option<Finding> {
         (A::SS | A::NS | A::BS, _) => wrong("S or N: only SET, JSON and text hold several values"),
         (A::Null, _) => None,
     }
+}
+
+/// `a BIGINT column`, `an ENUM column`.
+fn a_column(ty: &ColumnType) -> String {
+    let name = column_type_name(ty);
+    let article = if name.starts_with(['E', 'I']) {
+        "an"
+    } else {
+        "a"
+    };
+    format!("{article} {name} column")
 }
 
 fn into_number(column: &ColumnType, name: &str) -> Option<Finding> {
@@ -190,7 +245,9 @@ fn into_number(column: &ColumnType, name: &str) -> Option<Finding> {
         C::Decimal { .. } => None,
         C::Float { .. } | C::Double { .. } => warn(
             "float-into-number",
-            format!("a {name} column becomes the decimal number that MySQL prints; beyond 1E+126 or below 1E-130 DynamoDB has no number"),
+            format!(
+                "a {name} column becomes the decimal number that MySQL prints; beyond 1E+126 or below 1E-130 DynamoDB has no number"
+            ),
             "use a DECIMAL column where exact values matter",
         ),
         C::Text { .. } => warn(
@@ -204,7 +261,7 @@ fn into_number(column: &ColumnType, name: &str) -> Option<Finding> {
             format!("a {name} column cannot become an attribute of type N"),
             "write S, or add \"transformation\": {\"type\": \"date-format\", \"format\": \"epoch\"}",
         ),
-        _ => mismatch(AttributeType::N, &format!("a {name} column"), "S"),
+        _ => mismatch(AttributeType::N, &a_column(column), "S"),
     }
 }
 
@@ -242,7 +299,10 @@ pub(super) fn applies(transform: &Transform, input: Shape<'_>) -> Option<Finding
         return None;
     }
     match transform {
-        Transform::Date { format, source_format } => date_applies(format, source_format.as_deref(), input),
+        Transform::Date {
+            format,
+            source_format,
+        } => date_applies(format, source_format.as_deref(), input),
         Transform::Number(format) => number_applies(format, input),
         Transform::JsonParse => match input {
             Shape::Column(ColumnType::Text { .. } | ColumnType::Json) | Shape::Text { .. } => None,
@@ -254,17 +314,25 @@ pub(super) fn applies(transform: &Transform, input: Shape<'_>) -> Option<Finding
 
 fn unsuitable(transformation: &str, input: Shape<'_>, help: &str) -> Option<Finding> {
     let what = match input {
-        Shape::Column(column) => format!("a {} column", column_type_name(column)),
+        Shape::Column(column) => a_column(column),
         Shape::Constant(_) => "a static value".into(),
         Shape::Text { .. } => "text put together from parts".into(),
         Shape::Number => "a number".into(),
         Shape::Json { .. } => "a JSON document".into(),
         Shape::Unknown => "this value".into(),
     };
-    refuse("transformation-unsuitable", format!("{transformation} cannot be applied to {what}"), help)
+    refuse(
+        "transformation-unsuitable",
+        format!("{transformation} cannot be applied to {what}"),
+        help,
+    )
 }
 
-fn date_applies(format: &DateFormat, source_format: Option<&str>, input: Shape<'_>) -> Option<Finding> {
+fn date_applies(
+    format: &DateFormat,
+    source_format: Option<&str>,
+    input: Shape<'_>,
+) -> Option<Finding> {
     use ColumnType as C;
     let source = source_format.and_then(|text| parse_date_format(text).ok());
     let numbers_only = matches!(source, Some(DateFormat::Epoch | DateFormat::EpochMillis));
@@ -287,7 +355,11 @@ fn date_applies(format: &DateFormat, source_format: Option<&str>, input: Shape<'
             "the column is no date, and nothing says how its values are to be read",
             "add \"source_format\", for example \"YYYY-MM-DD\" for text or \"epoch\" for seconds since 1970",
         ),
-        _ => unsuitable("date-format", input, "date-format needs a DATE, DATETIME or TIMESTAMP column, or text with a source_format"),
+        _ => unsuitable(
+            "date-format",
+            input,
+            "date-format needs a DATE, DATETIME or TIMESTAMP column, or text with a source_format",
+        ),
     }
 }
 
@@ -306,11 +378,16 @@ fn number_applies(format: &NumberFormat, input: Shape<'_>) -> Option<Finding> {
             NumberFormat::Padded { .. } if *scale == 0 => None,
             _ => warn(
                 "number-rounded",
-                format!("the format keeps fewer decimals than the column's {scale}: values are rounded"),
+                format!(
+                    "the format keeps fewer decimals than the column's {scale}: values are rounded"
+                ),
                 "give the format as many decimals as the column has",
             ),
         },
-        Shape::Column(C::Int { .. } | C::Float { .. } | C::Double { .. } | C::Year | C::Bit { .. }) | Shape::Number => None,
+        Shape::Column(
+            C::Int { .. } | C::Float { .. } | C::Double { .. } | C::Year | C::Bit { .. },
+        )
+        | Shape::Number => None,
         Shape::Column(C::Text { .. }) => warn(
             "text-into-number",
             "the column can hold text that is no number",
@@ -329,21 +406,35 @@ fn binary_applies(format: BinaryFormat, input: Shape<'_>) -> Option<Finding> {
             "a UUID has 16 bytes, and this column may hold fewer or more",
             "rows with another length become dead letters; use BINARY(16), or hex",
         ),
-        (BinaryFormat::Uuid, Shape::Column(C::Binary { .. } | C::Bytes { .. })) => {
-            unsuitable("binary-format uuid", input, "a UUID has 16 bytes: use hex or base64")
-        }
+        (BinaryFormat::Uuid, Shape::Column(C::Binary { .. } | C::Bytes { .. })) => unsuitable(
+            "binary-format uuid",
+            input,
+            "a UUID has 16 bytes: use hex or base64",
+        ),
         (_, Shape::Column(C::Binary { .. } | C::Bytes { .. })) => None,
-        _ => unsuitable("binary-format", input, "binary-format needs a BINARY, VARBINARY or BLOB column"),
+        _ => unsuitable(
+            "binary-format",
+            input,
+            "binary-format needs a BINARY, VARBINARY or BLOB column",
+        ),
     }
 }
 
 /// What a transformation gives.
 pub(super) fn shape_after(transform: &Transform) -> Shape<'static> {
     match transform {
-        Transform::Date { format: DateFormat::Epoch | DateFormat::EpochMillis, .. } => Shape::Number,
-        Transform::Date { format: DateFormat::Pattern(tokens), .. } => {
-            Shape::Text { digits: !tokens.iter().any(|t| matches!(t, DateToken::Literal(l) if !is_number(l))) }
-        }
+        Transform::Date {
+            format: DateFormat::Epoch | DateFormat::EpochMillis,
+            ..
+        } => Shape::Number,
+        Transform::Date {
+            format: DateFormat::Pattern(tokens),
+            ..
+        } => Shape::Text {
+            digits: !tokens
+                .iter()
+                .any(|t| matches!(t, DateToken::Literal(l) if !is_number(l))),
+        },
         Transform::Date { .. } => Shape::Text { digits: false },
         Transform::Number(_) => Shape::Number,
         Transform::JsonParse => Shape::Json { array: None },
@@ -355,12 +446,17 @@ pub(super) fn shape_after(transform: &Transform) -> Shape<'static> {
 pub(super) fn is_number(text: &str) -> bool {
     let plain = text.strip_prefix(['-', '+']).unwrap_or(text);
     plain.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-        && plain.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'))
+        && plain
+            .bytes()
+            .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'))
         && text.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
 fn is_bool(text: &str) -> bool {
-    matches!(text.to_ascii_lowercase().as_str(), "true" | "false" | "1" | "0")
+    matches!(
+        text.to_ascii_lowercase().as_str(),
+        "true" | "false" | "1" | "0"
+    )
 }
 
 /// The beginning of a text from the contract, for a message.

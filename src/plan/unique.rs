@@ -16,13 +16,19 @@ use crate::schema::Table;
 pub(super) fn prove(sources: &Sources<'_>, projections: &mut [Projection]) {
     if sources.offline() {
         for projection in projections {
-            projection.uniqueness = Uniqueness::Unproved("the tables are not known offline: their keys cannot be looked at".into());
+            projection.uniqueness = Uniqueness::Unproved(
+                "it cannot be told offline, where the tables' keys are not known".into(),
+            );
         }
         return;
     }
     let mut decided: Vec<Uniqueness> = projections.iter().map(|p| alone(sources, p)).collect();
-    let languages: Vec<_> = projections.iter().map(|p| key_languages(sources, p)).collect();
-    let mut of_target: std::collections::BTreeMap<TargetId, Vec<usize>> = std::collections::BTreeMap::new();
+    let languages: Vec<_> = projections
+        .iter()
+        .map(|p| key_languages(sources, p))
+        .collect();
+    let mut of_target: std::collections::BTreeMap<TargetId, Vec<usize>> =
+        std::collections::BTreeMap::new();
     for (index, projection) in projections.iter().enumerate() {
         of_target.entry(projection.target).or_default().push(index);
     }
@@ -43,7 +49,9 @@ pub(super) fn prove(sources: &Sources<'_>, projections: &mut [Projection]) {
 
 fn collide(uniqueness: &mut Uniqueness, other: &str, example: &str) {
     if matches!(uniqueness, Uniqueness::Proved(_)) {
-        *uniqueness = Uniqueness::Unproved(format!("`{other}` can have the same key, for example {example}"));
+        *uniqueness = Uniqueness::Unproved(format!(
+            "`{other}` can have the same key, for example {example}"
+        ));
     }
 }
 
@@ -67,12 +75,23 @@ fn alone(sources: &Sources<'_>, projection: &Projection) -> Uniqueness {
             candidates.push((format!("the unique key `{}`", key.name), &key.columns));
         }
     }
-    let covered = candidates.iter().find(|(_, columns)| columns.iter().all(|c| known.contains(c)));
+    let covered = candidates
+        .iter()
+        .find(|(_, columns)| columns.iter().all(|c| known.contains(c)));
     if let Some((what, columns)) = covered {
         let columns = suggest::list(columns.iter().map(|&c| name(c)));
-        return Uniqueness::Proved(format!("its text gives back {columns}, {what} of {}", table.name));
+        return Uniqueness::Proved(format!(
+            "its text gives back {columns}, {what} of {}",
+            table.name
+        ));
     }
-    if let Some(doubt) = doubts.into_iter().next() {
+    // A doubt matters where it concerns a column that a unique key needs.
+    let matters = |columns: &[usize]| {
+        candidates
+            .iter()
+            .any(|(_, key)| columns.is_empty() || columns.iter().any(|c| key.contains(c)))
+    };
+    if let Some((_, doubt)) = doubts.into_iter().find(|(columns, _)| matters(columns)) {
         return Uniqueness::Unproved(doubt);
     }
     known.sort_unstable();
@@ -81,47 +100,89 @@ fn alone(sources: &Sources<'_>, projection: &Projection) -> Uniqueness {
         true => "no column".to_string(),
         false => format!("only {}", suggest::list(known.iter().map(|&c| name(c)))),
     };
-    let wanted: Vec<_> =
-        candidates.iter().map(|(what, columns)| format!("{what} ({})", suggest::list(columns.iter().map(|&c| name(c))))).collect();
-    Uniqueness::Unproved(format!("it holds {held}, which does not cover {} of {}", wanted.join(" or "), table.name))
+    let wanted: Vec<_> = candidates
+        .iter()
+        .map(|(what, columns)| {
+            format!(
+                "{what} ({})",
+                suggest::list(columns.iter().map(|&c| name(c)))
+            )
+        })
+        .collect();
+    Uniqueness::Unproved(format!(
+        "it holds {held}, which does not cover {} of {}",
+        wanted.join(" or "),
+        table.name
+    ))
 }
 
 fn keys(projection: &Projection) -> impl Iterator<Item = &AttributePlan> {
-    projection.attributes.iter().filter(|a| matches!(a.role, Role::PartitionKey | Role::SortKey))
+    projection
+        .attributes
+        .iter()
+        .filter(|a| matches!(a.role, Role::PartitionKey | Role::SortKey))
 }
 
 /// What a key attribute's value tells about its row.
 struct ReadBack {
     /// Columns whose values follow from the text.
     columns: Vec<usize>,
-    /// Why others do not.
-    doubts: Vec<String>,
+    /// Why others do not: the columns, and the reason.
+    doubts: Vec<(Vec<usize>, String)>,
 }
 
 /// One piece of a key's text.
 enum Part<'p> {
     Literal(&'p str),
-    Value { alphabet: Alphabet, width: Option<usize>, filled: bool, column: Option<usize>, lossy: Option<String>, value: &'p ValueSource },
+    Value {
+        alphabet: Alphabet,
+        width: Option<usize>,
+        filled: bool,
+        column: Option<usize>,
+        lossy: Option<String>,
+        value: &'p ValueSource,
+    },
 }
 
 fn read_back(table: &Table, key: &AttributePlan) -> ReadBack {
     let numeric = key.ty == AttributeType::N;
     let parts = parts(table, &key.value, numeric);
-    let values: Vec<usize> = (0..parts.len()).filter(|&i| matches!(parts[i], Part::Value { .. })).collect();
-    let from_left = values.iter().take_while(|&&i| ends(&parts, i, i + 1, true)).count();
-    let from_right = values.iter().rev().take_while(|&&i| ends(&parts, i, i.wrapping_sub(1), false)).count();
+    let values: Vec<usize> = (0..parts.len())
+        .filter(|&i| matches!(parts[i], Part::Value { .. }))
+        .collect();
+    let from_left = values
+        .iter()
+        .take_while(|&&i| ends(&parts, i, i + 1, true))
+        .count();
+    let from_right = values
+        .iter()
+        .rev()
+        .take_while(|&&i| ends(&parts, i, i.wrapping_sub(1), false))
+        .count();
     let open = values.len().saturating_sub(from_left + from_right);
-    let mut read = ReadBack { columns: Vec::new(), doubts: Vec::new() };
+    let mut read = ReadBack {
+        columns: Vec::new(),
+        doubts: Vec::new(),
+    };
     if open > 1 {
         let confused = &values[from_left..values.len() - from_right];
-        read.doubts.push(confusion(table, &parts, confused, &key.name));
+        let columns = confused.iter().filter_map(|&i| match &parts[i] {
+            Part::Value { column, .. } => *column,
+            Part::Literal(_) => None,
+        });
+        read.doubts.push((
+            columns.collect(),
+            confusion(table, &parts, confused, &key.name),
+        ));
     }
     for (nth, &index) in values.iter().enumerate() {
         let read_exactly = open <= 1 || nth < from_left || nth >= values.len() - from_right;
         if let Part::Value { column, lossy, .. } = &parts[index] {
             match (column, lossy) {
                 (Some(column), None) if read_exactly => read.columns.push(*column),
-                (_, Some(why)) => read.doubts.push(why.clone()),
+                (column, Some(why)) => read
+                    .doubts
+                    .push((column.iter().copied().collect(), why.clone())),
                 _ => {}
             }
         }
@@ -132,7 +193,10 @@ fn read_back(table: &Table, key: &AttributePlan) -> ReadBack {
 /// Whether the part at `index` has a certain end towards its neighbour: a fixed width, the end of the text, or literal
 /// text that begins with a character which the part cannot hold.
 fn ends(parts: &[Part<'_>], index: usize, neighbour: usize, rightwards: bool) -> bool {
-    let Some(Part::Value { alphabet, width, .. }) = parts.get(index) else {
+    let Some(Part::Value {
+        alphabet, width, ..
+    }) = parts.get(index)
+    else {
         return false;
     };
     if width.is_some() {
@@ -141,7 +205,11 @@ fn ends(parts: &[Part<'_>], index: usize, neighbour: usize, rightwards: bool) ->
     match parts.get(neighbour) {
         None => true,
         Some(Part::Literal(text)) => {
-            let nearest = if rightwards { text.chars().next() } else { text.chars().next_back() };
+            let nearest = if rightwards {
+                text.chars().next()
+            } else {
+                text.chars().next_back()
+            };
             nearest.is_some_and(|c| !alphabet.contains(c))
         }
         Some(Part::Value { .. }) => false,
@@ -153,7 +221,10 @@ fn confusion(table: &Table, parts: &[Part<'_>], confused: &[usize], key: &str) -
         Part::Value { value, .. } => column_name(table, value),
         Part::Literal(_) => None,
     };
-    let names: Vec<String> = confused.iter().map(|i| name(i).unwrap_or_else(|| "a value".into())).collect();
+    let names: Vec<String> = confused
+        .iter()
+        .map(|i| name(i).unwrap_or_else(|| "a value".into()))
+        .collect();
     let between = confused.first().and_then(|&i| match parts.get(i + 1) {
         Some(Part::Literal(text)) => Some(*text),
         _ => None,
@@ -164,7 +235,9 @@ fn confusion(table: &Table, parts: &[Part<'_>], confused: &[usize], key: &str) -
             "in `{key}`, {names} can hold the text between them: ('a{0}b','c') and ('a','b{0}c') share a key",
             shortened(text)
         ),
-        None => format!("in `{key}`, nothing separates {names}: ('ab','c') and ('a','bc') share a key"),
+        None => {
+            format!("in `{key}`, nothing separates {names}: ('ab','c') and ('a','bc') share a key")
+        }
     }
 }
 
@@ -219,12 +292,20 @@ fn key_languages(sources: &Sources<'_>, projection: &Projection) -> Vec<(String,
     keys(projection)
         .map(|key| {
             let mut language = Language::default();
-            let numeric = key.ty == AttributeType::N;
-            for part in parts(table, &key.value, numeric) {
+            if key.ty == AttributeType::N {
+                // 1, 01 and 1.0 are one number: the digits of the text tell nothing.
+                language.any();
+                return (key.name.clone(), language);
+            }
+            for part in parts(table, &key.value, false) {
                 match part {
-                    Part::Literal(_) if numeric => language.any(),
                     Part::Literal(text) => language.literal(text),
-                    Part::Value { alphabet, width, filled, .. } => language.part(alphabet, width, filled),
+                    Part::Value {
+                        alphabet,
+                        width,
+                        filled,
+                        ..
+                    } => language.part(alphabet, width, filled),
                 }
             }
             (key.name.clone(), language)

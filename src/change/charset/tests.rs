@@ -86,6 +86,18 @@ fn what_is_utf8_is_borrowed() {
 }
 
 #[test]
+fn sets_with_codes_for_nothing_are_not_one_to_one() {
+    let all = [("utf8mb3", 0, 0, 0), ("utf8mb4", 0, 0, 0)];
+    let names = all.iter().chain(SUMS).map(|&(name, ..)| name);
+    let faithful: Vec<_> = names
+        .filter(|name| Charset::by_mysql_name(name).unwrap().is_one_to_one())
+        .collect();
+    let expected = "utf8mb3 utf8mb4 ascii cp850 cp852 cp866 keybcs2 koi8r koi8u latin1 latin2 latin5 latin7 macce \
+                    macroman ucs2 utf16 utf16le utf32";
+    assert_eq!(faithful, expected.split_whitespace().collect::<Vec<_>>());
+}
+
+#[test]
 fn malformed_text_is_an_error() {
     for (name, bytes) in [
         ("utf8mb4", &[0xff][..]),

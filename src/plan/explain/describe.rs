@@ -12,15 +12,24 @@ pub(super) fn value(plan: &Plan, driving: &SourceTable, source: &ValueSource) ->
             .iter()
             .map(|piece| match piece {
                 Piece::Literal(text) => format!("{text:?}"),
-                Piece::Value(ValueSource::Column(slot)) => driving.columns[*slot].column.name.clone(),
+                Piece::Value(ValueSource::Column(slot)) => {
+                    driving.columns[*slot].column.name.clone()
+                }
                 Piece::Value(inner) => value(plan, driving, inner),
             })
             .collect::<Vec<_>>()
             .join(" + "),
         ValueSource::Static(scalar) => format!("always {}", constant(scalar)),
-        ValueSource::Transformed { input, by } => format!("{} as {}", value(plan, driving, input), transform(by)),
+        ValueSource::Transformed { input, by } => {
+            format!("{} as {}", value(plan, driving, input), transform(by))
+        }
         ValueSource::Join(join) => join_words(plan, join),
-        ValueSource::Aggregate { operation, source, condition, select } => {
+        ValueSource::Aggregate {
+            operation,
+            source,
+            condition,
+            select,
+        } => {
             let operation = match operation {
                 AggregateOperation::Sum => "SUM",
                 AggregateOperation::Count => "COUNT",
@@ -29,16 +38,27 @@ pub(super) fn value(plan: &Plan, driving: &SourceTable, source: &ValueSource) ->
                 AggregateOperation::Max => "MAX",
             };
             let what = select.as_ref().map_or("*", |s| s.text.as_str());
-            format!("{operation}({what}) of {} where {}", plan.source(*source).name, condition.text)
+            format!(
+                "{operation}({what}) of {} where {}",
+                plan.source(*source).name,
+                condition.text
+            )
         }
         ValueSource::Case { cases, otherwise } => {
-            let cases: Vec<_> = cases.iter().map(|(when, then)| format!("{} if {}", then.text, when.text)).collect();
+            let cases: Vec<_> = cases
+                .iter()
+                .map(|(when, then)| format!("{} if {}", then.text, when.text))
+                .collect();
             let otherwise = otherwise.as_ref().map_or("NULL", |s| s.text.as_str());
             format!("{}, else {otherwise}", cases.join(", "))
         }
         ValueSource::Concat { parts, separator } => {
             let parts: Vec<_> = parts.iter().map(|s| s.text.as_str()).collect();
-            parts.join(&separator.as_ref().map_or(" + ".into(), |s| format!(" + {s:?} + ")))
+            parts.join(
+                &separator
+                    .as_ref()
+                    .map_or(" + ".into(), |s| format!(" + {s:?} + ")),
+            )
         }
         ValueSource::Expression(sql) => sql.text.clone(),
     }
@@ -63,15 +83,26 @@ fn constant(scalar: &Scalar) -> String {
 
 fn transform(by: &Transform) -> String {
     match by {
-        Transform::Date { format, source_format } => {
-            let read = source_format.as_ref().map_or(String::new(), |s| format!(", read as {s}"));
+        Transform::Date {
+            format,
+            source_format,
+        } => {
+            let read = source_format
+                .as_ref()
+                .map_or(String::new(), |s| format!(", read as {s}"));
             format!("date {}{read}", date_format(format))
         }
-        Transform::Number(NumberFormat::Decimals { integer_digits, decimals }) => {
+        Transform::Number(NumberFormat::Decimals {
+            integer_digits,
+            decimals,
+        }) => {
             format!("number with {decimals} decimals (at least {integer_digits} before the point)")
         }
         Transform::Number(NumberFormat::Padded { width, zero }) => {
-            format!("integer padded with {} to {width}", if *zero { "zeros" } else { "spaces" })
+            format!(
+                "integer padded with {} to {width}",
+                if *zero { "zeros" } else { "spaces" }
+            )
         }
         Transform::JsonParse => "parsed JSON".into(),
         Transform::Binary(BinaryFormat::Base64) => "base64".into(),
@@ -104,13 +135,26 @@ fn date_format(format: &DateFormat) -> String {
 fn join_words(plan: &Plan, join: &JoinPlan) -> String {
     let mut out = String::new();
     if let Some(construction) = &join.construction {
-        let keys: Vec<_> = construction.select.iter().map(|(key, _)| key.as_str()).collect();
-        let (open, close) = if construction.array { ("list of {", "}") } else { ("{", "}") };
+        let keys: Vec<_> = construction
+            .select
+            .iter()
+            .map(|(key, _)| key.as_str())
+            .collect();
+        let (open, close) = if construction.array {
+            ("list of {", "}")
+        } else {
+            ("{", "}")
+        };
         out += &format!("{open}{}{close}", keys.join(", "));
         out.extend(construction.order_by.as_ref().map(|o| format!(" by {o}")));
         out.extend(construction.limit.map(|l| format!(", at most {l}")));
     } else {
-        let selected: Vec<_> = join.hops.iter().filter_map(|h| h.select.as_ref()).map(|s| s.text.as_str()).collect();
+        let selected: Vec<_> = join
+            .hops
+            .iter()
+            .filter_map(|h| h.select.as_ref())
+            .map(|s| s.text.as_str())
+            .collect();
         out += &match &join.separator {
             Some(separator) => selected.join(&format!(" + {separator:?} + ")),
             None => selected.last().map_or("?", |s| *s).to_string(),
@@ -119,9 +163,17 @@ fn join_words(plan: &Plan, join: &JoinPlan) -> String {
     let tables: Vec<_> = join.hops.iter().map(|h| hop_name(plan, h)).collect();
     out += &format!(" from {}", tables.join(" → "));
     out.extend(join.condition.as_ref().map(|c| format!(" if {}", c.text)));
-    let otherwise = join.else_sql.as_ref().map(|s| s.text.clone()).or_else(|| join.else_value.as_ref().map(constant));
+    let otherwise = join
+        .else_sql
+        .as_ref()
+        .map(|s| s.text.clone())
+        .or_else(|| join.else_value.as_ref().map(constant));
     out.extend(otherwise.map(|o| format!(", else {o}")));
-    out.extend(join.null_value.as_ref().map(|n| format!(", NULL becomes {}", constant(n))));
+    out.extend(
+        join.null_value
+            .as_ref()
+            .map(|n| format!(", NULL becomes {}", constant(n))),
+    );
     out
 }
 
@@ -152,16 +204,26 @@ pub(super) fn joins(plan: &Plan, value: &ValueSource) -> Vec<JoinLine> {
                 kind: join.kind,
                 source: hop.source,
                 table: hop_name(plan, hop),
-                cardinality: match (hop.to_one, join.construction.as_ref().is_some_and(|c| c.array)) {
+                cardinality: match (
+                    hop.to_one,
+                    join.construction.as_ref().is_some_and(|c| c.array),
+                ) {
                     (true, _) => "one row",
                     (false, true) => "many rows",
                     (false, false) if plan.offline => "unknown",
                     (false, false) => "many rows, the lowest key wins",
                 },
-                condition: hop.conditions.iter().map(|c| c.text.as_str()).collect::<Vec<_>>().join(" AND "),
+                condition: hop
+                    .conditions
+                    .iter()
+                    .map(|c| c.text.as_str())
+                    .collect::<Vec<_>>()
+                    .join(" AND "),
             })
             .collect(),
-        ValueSource::Aggregate { source, condition, .. } => vec![JoinLine {
+        ValueSource::Aggregate {
+            source, condition, ..
+        } => vec![JoinLine {
             kind: "aggregate",
             source: *source,
             table: plan.source(*source).name.to_string(),

@@ -94,7 +94,11 @@ pub fn json(plan: &Plan) -> String {
     let root = Root {
         fingerprint: &plan.fingerprint,
         offline: plan.offline,
-        nulls: if plan.settings.write_nulls { "null" } else { "omit" },
+        nulls: if plan.settings.write_nulls {
+            "null"
+        } else {
+            "omit"
+        },
         targets: plan.targets.iter().map(|t| target(plan, t)).collect(),
         sources: plan.sources.iter().map(|s| source(plan, s)).collect(),
     };
@@ -103,7 +107,10 @@ pub fn json(plan: &Plan) -> String {
 }
 
 fn key(key: &KeyAttribute) -> Key<'_> {
-    Key { name: &key.name, r#type: type_name(key.ty) }
+    Key {
+        name: &key.name,
+        r#type: type_name(key.ty),
+    }
 }
 
 fn target<'p>(plan: &'p Plan, target: &'p TargetTable) -> Target<'p> {
@@ -121,7 +128,12 @@ fn target<'p>(plan: &'p Plan, target: &'p TargetTable) -> Target<'p> {
                 projection: describe::index_projection(&gsi.projection),
             })
             .collect(),
-        projections: plan.projections.iter().filter(|p| p.target == target.id).map(|p| item(plan, p)).collect(),
+        projections: plan
+            .projections
+            .iter()
+            .filter(|p| p.target == target.id)
+            .map(|p| item(plan, p))
+            .collect(),
     }
 }
 
@@ -148,7 +160,12 @@ fn item<'p>(plan: &'p Plan, projection: &'p Projection) -> Item<'p> {
                 source: describe::value(plan, driving, &a.value),
                 joins: describe::joins(plan, &a.value)
                     .into_iter()
-                    .map(|j| Join { kind: j.kind, table: j.table, rows: j.cardinality, condition: j.condition })
+                    .map(|j| Join {
+                        kind: j.kind,
+                        table: j.table,
+                        rows: j.cardinality,
+                        condition: j.condition,
+                    })
                     .collect(),
                 pointer: &a.place.pointer,
             })
@@ -159,15 +176,26 @@ fn item<'p>(plan: &'p Plan, projection: &'p Projection) -> Item<'p> {
 fn source<'p>(plan: &'p Plan, source: &'p SourceTable) -> Source<'p> {
     Source {
         table: source.name.to_string(),
-        key: source.key.iter().map(|s| source.columns[*s].column.name.as_str()).collect(),
+        key: source
+            .key
+            .iter()
+            .map(|s| source.columns[*s].column.name.as_str())
+            .collect(),
         columns: source
             .columns
             .iter()
-            .map(|c| Column { name: &c.column.name, r#type: (!plan.offline).then(|| column_type_name(&c.column.ty)) })
+            .map(|c| Column {
+                name: &c.column.name,
+                r#type: (!plan.offline).then(|| column_type_name(&c.column.ty)),
+            })
             .collect(),
         touches: describe::touched(plan, source.id)
             .into_iter()
-            .map(|(id, drives, joined_for)| Touch { projection: &plan.projection(id).label, drives, joined_for })
+            .map(|(id, drives, joined_for)| Touch {
+                projection: &plan.projection(id).label,
+                drives,
+                joined_for,
+            })
             .collect(),
     }
 }

@@ -9,14 +9,25 @@ use super::describe;
 pub fn mermaid(plan: &Plan) -> String {
     let mut out = String::from("flowchart LR\n");
     for source in &plan.sources {
-        let _ = writeln!(out, "  s{}[(\"{}\")]", source.id.0, escaped(&source.name.to_string()));
+        let _ = writeln!(
+            out,
+            "  s{}[(\"{}\")]",
+            source.id.0,
+            escaped(&source.name.to_string())
+        );
     }
     for projection in &plan.projections {
         let key = match projection.uniqueness {
             Uniqueness::Proved(_) => "",
+            Uniqueness::Unproved(_) if plan.offline => "",
             Uniqueness::Unproved(_) => "<br/>key not proved unique",
         };
-        let _ = writeln!(out, "  p{}[\"{}{key}\"]", projection.id.0, escaped(&projection.label));
+        let _ = writeln!(
+            out,
+            "  p{}[\"{}{key}\"]",
+            projection.id.0,
+            escaped(&projection.label)
+        );
     }
     for target in &plan.targets {
         let _ = writeln!(out, "  t{}[[\"{}\"]]", target.id.0, escaped(&target.name));
@@ -27,7 +38,13 @@ pub fn mermaid(plan: &Plan) -> String {
                 let _ = writeln!(out, "  s{} ==> p{}", source.id.0, id.0);
             }
             if !by.is_empty() {
-                let _ = writeln!(out, "  s{} -. \"{}\" .-> p{}", source.id.0, escaped(&by.join(", ")), id.0);
+                let _ = writeln!(
+                    out,
+                    "  s{} -. \"{}\" .-> p{}",
+                    source.id.0,
+                    escaped(&by.join(", ")),
+                    id.0
+                );
             }
         }
     }

@@ -14,14 +14,23 @@ pub fn text(plan: &Plan) -> String {
         out,
         "{}, {}, {}",
         count(plan.targets.len(), "DynamoDB table"),
-        count(plan.projections.len(), "kind") + " of item" + if plan.projections.len() == 1 { "" } else { "s" },
+        count(plan.projections.len(), "kind")
+            + " of item"
+            + if plan.projections.len() == 1 { "" } else { "s" },
         count(plan.sources.len(), "MySQL table")
     );
     let _ = writeln!(out, "fingerprint {}", plan.fingerprint);
     if plan.offline {
-        let _ = writeln!(out, "compiled offline: no table was looked at, columns and types are taken from the contract");
+        let _ = writeln!(
+            out,
+            "compiled offline: no table was looked at, columns and types are taken from the contract"
+        );
     }
-    let nulls = if plan.settings.write_nulls { "written as NULL" } else { "left out" };
+    let nulls = if plan.settings.write_nulls {
+        "written as NULL"
+    } else {
+        "left out"
+    };
     let _ = writeln!(out, "attributes that are NULL are {nulls}");
     for target in &plan.targets {
         target_block(plan, target, &mut out);
@@ -34,10 +43,23 @@ pub fn text(plan: &Plan) -> String {
 
 fn target_block(plan: &Plan, target: &TargetTable, out: &mut String) {
     let _ = writeln!(out, "\nDynamoDB table {}", target.name);
-    let mut keys = vec![row(["partition key", &target.pk.name, type_name(target.pk.ty), ""])];
-    keys.extend(target.sk.as_ref().map(|sk| row(["sort key", &sk.name, type_name(sk.ty), ""])));
+    let mut keys = vec![row([
+        "partition key",
+        &target.pk.name,
+        type_name(target.pk.ty),
+        "",
+    ])];
+    keys.extend(
+        target
+            .sk
+            .as_ref()
+            .map(|sk| row(["sort key", &sk.name, type_name(sk.ty), ""])),
+    );
     for gsi in &target.gsis {
-        let sk = gsi.sk.as_ref().map(|sk| (format!(", {}", sk.name), format!(", {}", type_name(sk.ty))));
+        let sk = gsi
+            .sk
+            .as_ref()
+            .map(|sk| (format!(", {}", sk.name), format!(", {}", type_name(sk.ty))));
         let (sk_name, sk_type) = sk.unwrap_or_default();
         keys.push(vec![
             format!("index {}", gsi.name),
@@ -60,6 +82,7 @@ fn projection_block(plan: &Plan, projection: &Projection, out: &mut String) {
     }
     let (verdict, why) = match &projection.uniqueness {
         Uniqueness::Proved(why) => ("the key is unique:", why),
+        Uniqueness::Unproved(why) if plan.offline => ("whether the key is unique:", why),
         Uniqueness::Unproved(why) => ("the key is NOT proved unique:", why),
     };
     let _ = writeln!(out, "    {verdict} {why}");
@@ -75,7 +98,11 @@ fn projection_block(plan: &Plan, projection: &Projection, out: &mut String) {
     let joins: Vec<Vec<String>> = projection
         .attributes
         .iter()
-        .flat_map(|a| describe::joins(plan, &a.value).into_iter().map(move |j| (a, j)))
+        .flat_map(|a| {
+            describe::joins(plan, &a.value)
+                .into_iter()
+                .map(move |j| (a, j))
+        })
         .map(|(a, j)| row([&a.name, j.kind, &j.table, j.cardinality, &j.condition]))
         .collect();
     if !joins.is_empty() {
@@ -87,18 +114,27 @@ fn projection_block(plan: &Plan, projection: &Projection, out: &mut String) {
 fn source_block(plan: &Plan, source: &SourceTable, out: &mut String) {
     let _ = writeln!(out, "\nMySQL table {}", source.name);
     let names = |slots: &mut dyn Iterator<Item = usize>| {
-        slots.map(|s| source.columns[s].column.name.as_str()).collect::<Vec<_>>().join(", ")
+        slots
+            .map(|s| source.columns[s].column.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let key = match source.key.is_empty() {
         true => "unknown".to_string(),
         false => names(&mut source.key.iter().copied()),
     };
-    let mut rows = vec![row(["key", &key]), row(["reads", &names(&mut (0..source.columns.len()))])];
+    let mut rows = vec![
+        row(["key", &key]),
+        row(["reads", &names(&mut (0..source.columns.len()))]),
+    ];
     for (index, (id, drives, by)) in describe::touched(plan, source.id).into_iter().enumerate() {
         let label = &plan.projection(id).label;
         let how = match (drives, by.is_empty()) {
             (true, true) => format!("{label}, the row's own item"),
-            (true, false) => format!("{label}, the row's own item and those that join it for {}", by.join(", ")),
+            (true, false) => format!(
+                "{label}, the row's own item and those that join it for {}",
+                by.join(", ")
+            ),
             (false, _) => format!("{label}, the items that join it for {}", by.join(", ")),
         };
         rows.push(row([if index == 0 { "touches" } else { "" }, &how]));
@@ -114,7 +150,9 @@ fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
 fn table(indent: &str, rows: &[Vec<String>], out: &mut String) {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let cell = |row: &[String], c: usize| row.get(c).map_or(0, |t| t.chars().count());
-    let widths: Vec<usize> = (0..columns).map(|c| rows.iter().map(|r| cell(r, c)).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..columns)
+        .map(|c| rows.iter().map(|r| cell(r, c)).max().unwrap_or(0))
+        .collect();
     for row in rows {
         let mut line = indent.to_string();
         for (text, width) in row.iter().zip(&widths).filter(|(_, width)| **width > 0) {

@@ -14,7 +14,10 @@ use crate::schema::*;
 pub(super) fn catalog(text: &str) -> Catalog {
     let mut catalog = Catalog::default();
     let mut table: Option<Table> = None;
-    for line in text.lines().filter(|l| !l.trim().is_empty() && !l.starts_with('#')) {
+    for line in text
+        .lines()
+        .filter(|l| !l.trim().is_empty() && !l.starts_with('#'))
+    {
         let words: Vec<&str> = line.split_whitespace().collect();
         if words[0] == "table" {
             finish(&mut catalog, table.take());
@@ -36,7 +39,10 @@ pub(super) fn catalog(text: &str) -> Catalog {
             "pk" => table.primary_key = columns(table, words[1]),
             "unique" => {
                 let columns = columns(table, words[2]);
-                table.unique_keys.push(UniqueKey { name: words[1].into(), columns });
+                table.unique_keys.push(UniqueKey {
+                    name: words[1].into(),
+                    columns,
+                });
             }
             "fk" => {
                 let (database, name) = words[4].split_once('.').unwrap();
@@ -62,11 +68,16 @@ fn finish(catalog: &mut Catalog, table: Option<Table>) {
 }
 
 fn columns(table: &Table, names: &str) -> Vec<usize> {
-    names.split(',').map(|n| table.column_index(n).unwrap_or_else(|| panic!("{n}"))).collect()
+    names
+        .split(',')
+        .map(|n| table.column_index(n).unwrap_or_else(|| panic!("{n}")))
+        .collect()
 }
 
 fn option<'w>(words: &[&'w str], name: &str) -> Option<&'w str> {
-    words.iter().find_map(|w| w.strip_prefix(name)?.strip_prefix('='))
+    words
+        .iter()
+        .find_map(|w| w.strip_prefix(name)?.strip_prefix('='))
 }
 
 fn action(word: Option<&str>) -> ReferentialAction {
@@ -80,11 +91,23 @@ fn action(word: Option<&str>) -> ReferentialAction {
 fn column(words: &[&str]) -> Column {
     let (kind, arguments) = words[1].split_once('(').unwrap_or((words[1], ""));
     let arguments: Vec<&str> = arguments.trim_end_matches(')').split(',').collect();
-    let number = |i: usize| arguments.get(i).and_then(|a| a.parse::<u32>().ok()).unwrap_or(0);
+    let number = |i: usize| {
+        arguments
+            .get(i)
+            .and_then(|a| a.parse::<u32>().ok())
+            .unwrap_or(0)
+    };
     let unsigned = words.contains(&"unsigned");
-    let collation = option(words, "collate").unwrap_or("utf8mb4_0900_ai_ci").to_string();
+    let collation = option(words, "collate")
+        .unwrap_or("utf8mb4_0900_ai_ci")
+        .to_string();
     let charset = collation.split('_').next().unwrap_or_default().to_string();
-    let labels = || arguments.iter().map(|l| l.trim_matches('\'').to_string()).collect();
+    let labels = || {
+        arguments
+            .iter()
+            .map(|l| l.trim_matches('\'').to_string())
+            .collect()
+    };
     let text = |max_chars: u64, fixed: bool| ColumnType::Text {
         max_chars,
         charset: charset.clone(),
@@ -97,24 +120,48 @@ fn column(words: &[&str]) -> Column {
         "bigint" => ColumnType::Int { bytes: 8, unsigned },
         "float" => ColumnType::Float { unsigned },
         "double" => ColumnType::Double { unsigned },
-        "decimal" => ColumnType::Decimal { precision: number(0) as u8, scale: number(1) as u8, unsigned },
-        "bit" => ColumnType::Bit { bits: number(0) as u8 },
+        "decimal" => ColumnType::Decimal {
+            precision: number(0) as u8,
+            scale: number(1) as u8,
+            unsigned,
+        },
+        "bit" => ColumnType::Bit {
+            bits: number(0) as u8,
+        },
         "char" => text(number(0).into(), true),
         "varchar" => text(number(0).into(), false),
         "text" => text(65_535, false),
         "binary" => ColumnType::Binary { length: number(0) },
-        "varbinary" => ColumnType::Bytes { max_length: number(0).into() },
+        "varbinary" => ColumnType::Bytes {
+            max_length: number(0).into(),
+        },
         "blob" => ColumnType::Bytes { max_length: 65_535 },
-        "enum" => ColumnType::Enum { labels: labels(), charset, collation },
-        "set" => ColumnType::Set { labels: labels(), charset, collation },
+        "enum" => ColumnType::Enum {
+            labels: labels(),
+            charset,
+            collation,
+        },
+        "set" => ColumnType::Set {
+            labels: labels(),
+            charset,
+            collation,
+        },
         "date" => ColumnType::Date,
-        "datetime" => ColumnType::DateTime { fsp: number(0) as u8 },
-        "timestamp" => ColumnType::Timestamp { fsp: number(0) as u8 },
-        "time" => ColumnType::Time { fsp: number(0) as u8 },
+        "datetime" => ColumnType::DateTime {
+            fsp: number(0) as u8,
+        },
+        "timestamp" => ColumnType::Timestamp {
+            fsp: number(0) as u8,
+        },
+        "time" => ColumnType::Time {
+            fsp: number(0) as u8,
+        },
         "year" => ColumnType::Year,
         "json" => ColumnType::Json,
         "geometry" => ColumnType::Geometry,
-        "vector" => ColumnType::Vector { dimensions: number(0) },
+        "vector" => ColumnType::Vector {
+            dimensions: number(0),
+        },
         other => panic!("{other}"),
     };
     Column {

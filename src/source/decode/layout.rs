@@ -77,7 +77,13 @@ impl Layout {
         Self::bind_with(map, table, |_, ordinal| Some(ordinal))
     }
 
-    /// The table's columns that the plan uses.
+    /// The same table under another id: a server gives a new one when it reopens the table, with an equal map.
+    pub fn with_table_id(mut self, table_id: u64) -> Self {
+        self.table_id = table_id;
+        self
+    }
+
+    /// How many values a row has: the table's columns that the plan uses.
     pub fn slots(&self) -> usize {
         self.slots
     }
@@ -155,60 +161,7 @@ fn meaning(
     position: usize,
     metadata: &Metadata,
 ) -> Result<Option<Meaning>, String> {
-    let differs = || {
-        format!(
-            "the binlog has {wire:?} where the catalog had {:?}",
-            shape(&column.ty)
-        )
-    };
-    let plain = Ok(Some(Meaning::Plain { unsigned: false }));
     match (&column.ty, wire) {
-        (ColumnType::Int { bytes, unsigned }, Wire::Int { bytes: actual }) if *bytes == actual => {
-            fits_sign(*unsigned, position, metadata)?;
-            Ok(Some(Meaning::Plain {
-                unsigned: *unsigned,
-            }))
-        }
-        (ColumnType::Float { unsigned }, Wire::Float)
-        | (ColumnType::Double { unsigned }, Wire::Double) => {
-            fits_sign(*unsigned, position, metadata)?;
-            plain
-        }
-        (
-            ColumnType::Decimal {
-                precision,
-                scale,
-                unsigned,
-            },
-            Wire::Decimal {
-                precision: p,
-                scale: s,
-            },
-        ) if (*precision, *scale) == (p, s) => {
-            fits_sign(*unsigned, position, metadata)?;
-            plain
-        }
-        (ColumnType::Bit { bits }, Wire::Bit { bits: actual }) if *bits == actual => plain,
-        (ColumnType::Date, Wire::Date)
-        | (ColumnType::Year, Wire::Year)
-        | (ColumnType::Json, Wire::Json { .. })
-        | (ColumnType::Geometry, Wire::Geometry { .. })
-        | (ColumnType::DateTime { fsp: 0 }, Wire::OldDateTime)
-        | (ColumnType::Timestamp { fsp: 0 }, Wire::OldTimestamp)
-        | (ColumnType::Time { fsp: 0 }, Wire::OldTime) => plain,
-        (ColumnType::DateTime { fsp }, Wire::DateTime { fsp: actual })
-        | (ColumnType::Timestamp { fsp }, Wire::Timestamp { fsp: actual })
-        | (ColumnType::Time { fsp }, Wire::Time { fsp: actual })
-            if *fsp == actual =>
-        {
-            plain
-        }
-        (ColumnType::Vector { dimensions }, Wire::Vector { .. }) => {
-            match metadata.dimensions.get(position) {
-                Some(Some(actual)) if actual != dimensions => Err(differs()),
-                _ => plain,
-            }
-        }
         (
             ColumnType::Text {
                 max_chars,
@@ -227,9 +180,8 @@ fn meaning(
             if *length == u32::from(actual) =>
         {
             fits_binary(position, metadata)?;
-            Ok(Some(Meaning::Binary {
-                length: usize::from(actual),
-            }))
+            let length = usize::from(actual);
+            Ok(Some(Meaning::Binary { length }))
         }
         (ColumnType::Bytes { .. }, Wire::Variable { .. } | Wire::Blob { .. }) => {
             fits_binary(position, metadata)?;
@@ -254,7 +206,67 @@ fn meaning(
             fits_collation(charset, collation, position, metadata)?;
             fits_labels(labels, charset, position, metadata)
         }
-        _ => Err(differs()),
+        (ty, _) if fits_number(ty, wire) => {
+            let unsigned = is_unsigned(ty);
+            fits_sign(unsigned, position, metadata)?;
+            Ok(Some(Meaning::Plain { unsigned }))
+        }
+        (ty, _) if fits_other(ty, wire, metadata.dimensions.get(position)) => {
+            Ok(Some(Meaning::Plain { unsigned: false }))
+        }
+        (ty, _) => Err(format!(
+            "the binlog has {wire:?} where the catalog had {}",
+            shape(ty)
+        )),
+    }
+}
+
+fn fits_number(ty: &ColumnType, wire: Wire) -> bool {
+    match (ty, wire) {
+        (ColumnType::Int { bytes, .. }, Wire::Int { bytes: actual }) => *bytes == actual,
+        (ColumnType::Float { .. }, Wire::Float) | (ColumnType::Double { .. }, Wire::Double) => true,
+        (
+            ColumnType::Decimal {
+                precision, scale, ..
+            },
+            Wire::Decimal {
+                precision: digits,
+                scale: decimals,
+            },
+        ) => (*precision, *scale) == (digits, decimals),
+        _ => false,
+    }
+}
+
+fn is_unsigned(ty: &ColumnType) -> bool {
+    matches!(
+        ty,
+        ColumnType::Int { unsigned: true, .. }
+            | ColumnType::Float { unsigned: true }
+            | ColumnType::Double { unsigned: true }
+            | ColumnType::Decimal { unsigned: true, .. }
+    )
+}
+
+/// Dates and times, BIT, JSON, GEOMETRY, VECTOR.
+fn fits_other(ty: &ColumnType, wire: Wire, floats: Option<&Option<u32>>) -> bool {
+    match (ty, wire) {
+        (ColumnType::Bit { bits }, Wire::Bit { bits: actual }) => *bits == actual,
+        (ColumnType::Date, Wire::Date)
+        | (ColumnType::Year, Wire::Year)
+        | (ColumnType::Json, Wire::Json { .. })
+        | (ColumnType::Geometry, Wire::Geometry { .. })
+        | (ColumnType::DateTime { fsp: 0 }, Wire::OldDateTime)
+        | (ColumnType::Timestamp { fsp: 0 }, Wire::OldTimestamp)
+        | (ColumnType::Time { fsp: 0 }, Wire::OldTime) => true,
+        (ColumnType::DateTime { fsp }, Wire::DateTime { fsp: actual })
+        | (ColumnType::Timestamp { fsp }, Wire::Timestamp { fsp: actual })
+        | (ColumnType::Time { fsp }, Wire::Time { fsp: actual }) => *fsp == actual,
+        (ColumnType::Vector { dimensions }, Wire::Vector { .. }) => floats
+            .copied()
+            .flatten()
+            .is_none_or(|actual| actual == *dimensions),
+        _ => false,
     }
 }
 
