@@ -18,7 +18,8 @@ pub(super) fn date(bytes: &[u8]) -> Option<Temporal> {
 /// DATETIME: 40 bits, the highest always set, then the fraction.
 pub(super) fn date_time(bytes: &[u8], fsp: u8) -> Option<Temporal> {
     let mut cursor = Cursor::new(bytes, "datetime");
-    let packed = cursor.uint_be(5).ok()?.checked_sub(0x80_0000_0000)?;
+    let [a, b, c, d, e] = cursor.array().ok()?;
+    let packed = u64::from_be_bytes([0, 0, 0, a, b, c, d, e]).checked_sub(0x80_0000_0000)?;
     let micros = fraction(&mut cursor, fsp)?;
     let (days, time) = (packed >> 17, packed & 0x1_ffff);
     let months = days >> 5;
