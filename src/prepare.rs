@@ -198,10 +198,20 @@ pub async fn online(settings: &Settings) -> Result<Prepared> {
     for finding in looked.findings {
         match finding.severity {
             Severity::Note => {
-                tracing::info!(what = finding.what, found = finding.found, "MySQL: {}", finding.why);
+                tracing::info!(
+                    what = finding.what,
+                    found = finding.found,
+                    "MySQL: {}",
+                    finding.why
+                );
             }
             Severity::Warning | Severity::Error => {
-                tracing::warn!(what = finding.what, found = finding.found, "MySQL: {}", finding.why);
+                tracing::warn!(
+                    what = finding.what,
+                    found = finding.found,
+                    "MySQL: {}",
+                    finding.why
+                );
             }
         }
     }
@@ -249,7 +259,13 @@ fn refuse_server(findings: &[Finding]) -> Result<()> {
         .filter(|f| f.severity == Severity::Error)
         .map(|f| {
             let cure = f.cure_sql.as_deref().unwrap_or("");
-            format!("  {} is {}: {}\n    {}", f.what, f.found, f.why, cure.replace('\n', "\n    "))
+            format!(
+                "  {} is {}: {}\n    {}",
+                f.what,
+                f.found,
+                f.why,
+                cure.replace('\n', "\n    ")
+            )
         })
         .collect();
     if errors.is_empty() {

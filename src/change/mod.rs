@@ -2,10 +2,10 @@
 //!
 //! Snapshot and stream speak this one language, so that the same row gives the same item whichever way it came.
 
-mod float;
-mod text;
 pub mod charset;
 pub mod double;
+mod float;
+mod text;
 mod value;
 
 pub use float::write_fixed as write_fixed_float;

@@ -332,7 +332,10 @@ async fn serve(
     let failure = daemon.shared.failure();
     let left = daemon.drain().await?;
     if left.items > 0 {
-        tracing::info!(items = left.items, "not written in time; a restart writes them again");
+        tracing::info!(
+            items = left.items,
+            "not written in time; a restart writes them again"
+        );
     }
     match (ended, failure) {
         (Ended::Stopped, Some(failure)) if options.until_caught_up => {
@@ -360,8 +363,9 @@ impl Signals {
     fn new() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let open = |kind| {
-            signal(kind)
-                .map_err(|e| Error::new(Kind::Internal, "signals cannot be received").with_source(e))
+            signal(kind).map_err(|e| {
+                Error::new(Kind::Internal, "signals cannot be received").with_source(e)
+            })
         };
         Ok(Self {
             terminate: open(SignalKind::terminate())?,

@@ -67,7 +67,13 @@ pub fn spawn(flow: Flow) -> Result<Vec<(&'static str, JoinHandle<()>)>> {
     let shared = Arc::clone(&flow.shared);
     let decode_rows = Arc::clone(&rows);
     let decode = thread("decode", move || {
-        let decoded = decode_all(&deliveries, &mut assembler, &items_in, &decode_rows, &shared);
+        let decoded = decode_all(
+            &deliveries,
+            &mut assembler,
+            &items_in,
+            &decode_rows,
+            &shared,
+        );
         fail(decoded, "decode", &reading, &failed);
     })?;
     let (requests, stopped) = (flow.requests, flow.view_stopped);
@@ -147,4 +153,3 @@ async fn watch_connection(mut state: watch::Receiver<StreamState>, shared: Arc<S
         }
     }
 }
-

@@ -146,7 +146,11 @@ impl Shared {
                 at_unix_ms: now_unix_ms(),
             });
         }
-        tracing::error!(kind = error.kind().name(), remedy = error.remedy(), "stopped: {error}");
+        tracing::error!(
+            kind = error.kind().name(),
+            remedy = error.remedy(),
+            "stopped: {error}"
+        );
         self.enter(match error.directive() {
             Directive::Resnapshot => Phase::ResnapshotRequired,
             Directive::Stop | Directive::Retry => Phase::Stopped,
@@ -282,7 +286,10 @@ impl Shared {
         let before = self.letters.swap(count, Ordering::Relaxed);
         metrics::DEAD_LETTERS.with([]).set(count as f64);
         if count > before {
-            tracing::warn!(count, "rows without a valid item: see `penstock dead-letters list`");
+            tracing::warn!(
+                count,
+                "rows without a valid item: see `penstock dead-letters list`"
+            );
         }
     }
 
@@ -290,7 +297,9 @@ impl Shared {
     fn settle(&self, applied: bool) {
         match (self.phase(), applied) {
             (Phase::Streaming, true) => self.enter(Phase::Ready),
-            (Phase::Ready, false) if self.lag().apply.is_none_or(|lag| lag > READY_LAG_SECONDS) => self.enter(Phase::Streaming),
+            (Phase::Ready, false) if self.lag().apply.is_none_or(|lag| lag > READY_LAG_SECONDS) => {
+                self.enter(Phase::Streaming)
+            }
             _ => {}
         }
     }

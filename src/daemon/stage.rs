@@ -14,7 +14,9 @@ use crate::pipeline::{Action, Feed, Sequence};
 use crate::plan::{Plan, SourceId, SourceTable};
 use crate::position::{Gtid, GtidSet};
 use crate::source::decode::{DecodeError, Event, Layout, RowsEvent, RowsKind, TableMap, text};
-use crate::source::snapshot::{Assignment, Emitted, Opened, Progress, RawRow, Request, Window, encode_key};
+use crate::source::snapshot::{
+    Assignment, Emitted, Opened, Progress, RawRow, Request, Window, encode_key,
+};
 use crate::source::transaction::StreamItem;
 use crate::view::{Outcome, Projector};
 
@@ -153,7 +155,11 @@ impl Stage {
         }
     }
 
-    fn run_without_snapshot(mut self, stream: &Receiver<Queued>, stop: &Receiver<()>) -> Result<()> {
+    fn run_without_snapshot(
+        mut self,
+        stream: &Receiver<Queued>,
+        stop: &Receiver<()>,
+    ) -> Result<()> {
         self.windows.clear();
         loop {
             select! {
@@ -253,9 +259,7 @@ impl Stage {
         let layout = self.layout(source, table)?;
         let plan = Arc::clone(&self.plan);
         let source_table = plan.source(source);
-        let unreadable = |e: DecodeError| {
-            unreadable(source_table, &e)
-        };
+        let unreadable = |e: DecodeError| unreadable(source_table, &e);
         let rows = RowsEvent::parse(event).map_err(unreadable)?;
         let watched = self.windows.iter().any(|w| w.source == source);
         let suppress = self.progress.is_complete(source);
@@ -289,13 +293,15 @@ impl Stage {
             return Ok(Arc::clone(layout));
         }
         let source_table = self.plan.source(source);
-        let layout = Layout::bind(table, source_table)
-            .map_err(|e| {
-                Error::new(
-                    Kind::TableChanged,
-                    format!("the row events of {} do not fit the table as the plan knows it: {e}", source_table.name),
-                )
-            })?;
+        let layout = Layout::bind(table, source_table).map_err(|e| {
+            Error::new(
+                Kind::TableChanged,
+                format!(
+                    "the row events of {} do not fit the table as the plan knows it: {e}",
+                    source_table.name
+                ),
+            )
+        })?;
         let layout = Arc::new(layout);
         *slot = Some((Arc::clone(table), Arc::clone(&layout)));
         Ok(layout)
@@ -445,7 +451,9 @@ fn key_values<'r, 'v>(
 
 fn chunk_row<'a>(table: &SourceTable, raw: &'a RawRow) -> Result<Row<'a>> {
     if raw.len() != table.columns.len() {
-        return Err(out_of_order("a snapshot row with another number of columns"));
+        return Err(out_of_order(
+            "a snapshot row with another number of columns",
+        ));
     }
     let mut values = Vec::with_capacity(raw.len());
     for (slot, bytes) in table.columns.iter().zip(raw) {

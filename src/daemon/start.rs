@@ -17,7 +17,9 @@ use super::stage::Stage;
 use super::status::Answers;
 use super::{Daemon, Running, decode};
 use crate::admin::{Servers, StatusSource};
-use crate::checkpoint::{Checkpoint, DeadLetter, Lineage, Loaded, Store, TableProgress, compatible};
+use crate::checkpoint::{
+    Checkpoint, DeadLetter, Lineage, Loaded, Store, TableProgress, compatible,
+};
 use crate::config::{Endpoint, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::metrics::Exposition;
@@ -28,12 +30,12 @@ use crate::prepare;
 use crate::schema::Catalog;
 use crate::sink::provision::{self, Condition};
 use crate::sink::{self, DynamoWriter, Table, embedded::Embedded};
+use crate::source;
 use crate::source::connect::{classify, connect};
 use crate::source::preflight::ServerFacts;
 use crate::source::snapshot::{Progress, Worker, executed};
 use crate::source::statement::Tables;
 use crate::source::transaction::Assembler;
-use crate::source;
 
 /// What a daemon is started with.
 pub struct Start {
@@ -304,16 +306,15 @@ async fn ready_target(embedded: bool, client: &Client, plan: &Plan) -> Result<()
     }
     Err(Error::new(
         Kind::TargetTable,
-        format!("DynamoDB is not as the contract wants it: {}", wrong.join("; ")),
+        format!(
+            "DynamoDB is not as the contract wants it: {}",
+            wrong.join("; ")
+        ),
     ))
 }
 
 /// The checkpoint to go on from, or a new one at the source's present end.
-async fn checkpoint(
-    store: &Store,
-    options: &source::Options,
-    start: &Start,
-) -> Result<Checkpoint> {
+async fn checkpoint(store: &Store, options: &source::Options, start: &Start) -> Result<Checkpoint> {
     match store.load() {
         Loaded::Found(checkpoint) => {
             compatible(&checkpoint, &start.plan.fingerprint)?;
@@ -333,8 +334,7 @@ async fn checkpoint(
                 ..Position::default()
             };
             tracing::info!(position = %position.gtids, "a new snapshot begins");
-            let mut checkpoint =
-                Checkpoint::new(position, lineage, start.plan.fingerprint.clone());
+            let mut checkpoint = Checkpoint::new(position, lineage, start.plan.fingerprint.clone());
             checkpoint.snapshot = driving_tables(&start.plan)
                 .map(|id| pending(&start.plan, id, &start.catalog))
                 .collect();
@@ -359,9 +359,10 @@ fn pending(plan: &Plan, id: SourceId, catalog: &Catalog) -> TableProgress {
 fn snapshot_progress(plan: &Plan, checkpoint: &Checkpoint) -> Result<Progress> {
     let mut tables = Vec::new();
     for progress in &checkpoint.snapshot {
-        let source = plan.sources.iter().find(|s| {
-            s.name.database == progress.database && s.name.table == progress.table
-        });
+        let source = plan
+            .sources
+            .iter()
+            .find(|s| s.name.database == progress.database && s.name.table == progress.table);
         let Some(source) = source else {
             return Err(Error::new(
                 Kind::PlanDiffers,

@@ -90,7 +90,9 @@ impl StatusSource for Answers {
         Box::pin(async move {
             tokio::task::spawn_blocking(move || store.dead_letters(from.as_deref(), limit))
                 .await
-                .map_err(|e| Error::new(Kind::Internal, "reading the dead letters failed").with_source(e))?
+                .map_err(|e| {
+                    Error::new(Kind::Internal, "reading the dead letters failed").with_source(e)
+                })?
         })
     }
 

@@ -30,7 +30,7 @@ const ENTITIES: [Entity; 4] = [
                 price `price:N`, price `price_label:S`, NULLIF(tags, '') `tags:SS`, weight_g `weight_g:N`,
                 REPLACE(TO_BASE64(image), '\n', '') `image:S`,
                 DATE_FORMAT(updated_at, '%Y-%m-%dT%H:%i:%s.') `updated_at:part`,
-                LPAD(MICROSECOND(updated_at) DIV 1000, 3, '0') `updated_at:rest`
+                CONCAT(LPAD(MICROSECOND(updated_at) DIV 1000, 3, '0'), 'Z') `updated_at:rest`
               FROM products",
     },
     Entity {
@@ -50,7 +50,7 @@ const ENTITIES: [Entity; 4] = [
         keys: &["PK", "SK"],
         sql: "SELECT CONCAT('ORDER#', id) `PK:S`, 'ORDER' `SK:S`, 'ORDER' `entity_type:S`, id `order_id:N`,
                 CONCAT('USER#', user_id) `customer:S`, status `order_status:S`, total `total:N`,
-                DATE_FORMAT(placed_at, '%Y-%m-%dT%H:%i:%s.%f') `placed_at:part`, '' `placed_at:rest`,
+                DATE_FORMAT(placed_at, '%Y-%m-%dT%H:%i:%s.%f') `placed_at:part`, 'Z' `placed_at:rest`,
                 DATE(placed_at) `placed_on:S`, note `note:S`
               FROM orders",
     },
@@ -166,9 +166,14 @@ async fn scanned(dynamo: &Client, entity: &Entity) -> Result<BTreeMap<String, It
                 .iter()
                 .map(|(name, value)| (name.clone(), text(value)))
                 .collect();
-            let belongs = entity.keys.iter().zip(entity.prefixes).all(|(key, prefix)| {
-                item.get(*key).is_some_and(|value| value.starts_with(prefix))
-            });
+            let belongs = entity
+                .keys
+                .iter()
+                .zip(entity.prefixes)
+                .all(|(key, prefix)| {
+                    item.get(*key)
+                        .is_some_and(|value| value.starts_with(prefix))
+                });
             if belongs {
                 let (key, item) = keyed(item, entity);
                 items.insert(key, item);

@@ -105,7 +105,8 @@ async fn fill_shop(opts: &OptsBuilder, scale: u32) -> Result<u64> {
         orders: sizes.orders * scale,
     };
     let mut conn = Conn::new(opts.clone()).await.map_err(failed)?;
-    let bar = ProgressBar::new_spinner().with_style(style("{spinner} filling the shop in MySQL: {pos} rows"));
+    let bar = ProgressBar::new_spinner()
+        .with_style(style("{spinner} filling the shop in MySQL: {pos} rows"));
     sample::create(&mut conn, sample::DATABASE)
         .await
         .map_err(failed)?;
@@ -122,9 +123,14 @@ fn write_settings(options: &Options) -> Result<Settings> {
     let write = |name: &str, text: &str| {
         std::fs::create_dir_all(&options.state)
             .and_then(|()| std::fs::write(options.state.join(name), text))
-            .map_err(|e| Error::new(Kind::Store, "the demo's files cannot be written").with_source(e))
+            .map_err(|e| {
+                Error::new(Kind::Store, "the demo's files cannot be written").with_source(e)
+            })
     };
-    let (host, port) = options.mysql.rsplit_once(':').unwrap_or(("127.0.0.1", "3306"));
+    let (host, port) = options
+        .mysql
+        .rsplit_once(':')
+        .unwrap_or(("127.0.0.1", "3306"));
     let text = format!(
         "[source]\nhost = \"{host}\"\nport = {port}\nuser = \"root\"\ndatabase = \"{}\"\n\n\
          [target]\nendpoint = \"embedded\"\n\n[contract]\npath = \"shop.json\"\n\n\
@@ -165,7 +171,9 @@ async fn start(
         daemon.embedded_url.as_deref().unwrap_or("(not served)")
     );
     println!("  status     http://{}/status", daemon.address);
-    println!("  load       {RATE} transactions a second are being written to MySQL all the while\n");
+    println!(
+        "  load       {RATE} transactions a second are being written to MySQL all the while\n"
+    );
     Ok(daemon)
 }
 
@@ -193,9 +201,10 @@ async fn show_snapshot(daemon: &Daemon, bars: &MultiProgress, rows: u64) -> Dura
 
 /// One line that tells lag and throughput while the load runs.
 async fn show_stream(daemon: &Daemon, bars: &MultiProgress, time: Duration) {
-    let bar = bars.add(ProgressBar::new(time.as_secs()).with_style(style(
-        "  stream     {bar:32} {pos:>3}/{len} s  {msg}",
-    )));
+    let bar = bars.add(
+        ProgressBar::new(time.as_secs())
+            .with_style(style("  stream     {bar:32} {pos:>3}/{len} s  {msg}")),
+    );
     let started = Instant::now();
     let mut told = Instant::now();
     while started.elapsed() < time && daemon.shared.failure().is_none() {
@@ -240,7 +249,10 @@ struct Summary<'a> {
 fn summary(summary: &Summary<'_>) {
     let Summary { load, .. } = summary;
     println!("\nBoth sides, row by row (what MySQL's own SQL says, and a scan of DynamoDB):\n");
-    println!("  {:<20} {:>8} {:>8} {:>8} {:>6} {:>10}", "", "rows", "items", "missing", "extra", "different");
+    println!(
+        "  {:<20} {:>8} {:>8} {:>8} {:>6} {:>10}",
+        "", "rows", "items", "missing", "extra", "different"
+    );
     for r in summary.results {
         println!(
             "  {:<20} {:>8} {:>8} {:>8} {:>6} {:>10}",
@@ -262,7 +274,14 @@ fn summary(summary: &Summary<'_>) {
         summary.took.as_secs_f64()
     );
     let equal = summary.results.iter().all(Compared::is_equal);
-    println!("\n  {}", if equal { "Both sides are equal." } else { "THE SIDES DIFFER." });
+    println!(
+        "\n  {}",
+        if equal {
+            "Both sides are equal."
+        } else {
+            "THE SIDES DIFFER."
+        }
+    );
 }
 
 async fn keep(options: &Options, daemon: &Daemon) {
@@ -270,8 +289,13 @@ async fn keep(options: &Options, daemon: &Daemon) {
     println!("\nEverything stays up; Ctrl-C ends it. To look around:\n");
     println!("  curl http://{}/status", daemon.address);
     println!("  curl http://{}/metrics", daemon.address);
-    println!("  aws dynamodb scan --table-name Shop --max-items 5 --region us-east-1 --endpoint-url {url}");
-    println!("  mysql -h127.0.0.1 -uroot -P{} shop", options.mysql.rsplit(':').next().unwrap_or_default());
+    println!(
+        "  aws dynamodb scan --table-name Shop --max-items 5 --region us-east-1 --endpoint-url {url}"
+    );
+    println!(
+        "  mysql -h127.0.0.1 -uroot -P{} shop",
+        options.mysql.rsplit(':').next().unwrap_or_default()
+    );
     println!("  settings and contract: {}", options.state.display());
     // An error here is as good as a Ctrl-C.
     let _ = tokio::signal::ctrl_c().await;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossbeam_channel::Sender;
 use futures_util::StreamExt as _;
 use mysql_async::prelude::Queryable as _;
-use crossbeam_channel::Sender;
 use tokio::sync::oneshot;
 
 use super::bound::ChunkKey;
@@ -116,8 +116,10 @@ impl Worker {
             key.order(),
             self.chunk_rows.max(1) - 1,
         );
-        let row: Option<mysql_async::Row> =
-            conn.query_first(sql).await.map_err(|e| self.failed(table, e))?;
+        let row: Option<mysql_async::Row> = conn
+            .query_first(sql)
+            .await
+            .map_err(|e| self.failed(table, e))?;
         row.map(|row| key.bound(&raw(row))).transpose()
     }
 
@@ -132,7 +134,9 @@ impl Worker {
         let (rows, high) = match read {
             Ok(read) => read,
             Err(error) => {
-                let _ = self.view.send(Request::Abandon { window: opened.window });
+                let _ = self.view.send(Request::Abandon {
+                    window: opened.window,
+                });
                 return Err(error);
             }
         };
@@ -223,7 +227,10 @@ impl Worker {
     }
 
     fn failed(&self, table: &SourceTable, error: mysql_async::Error) -> Error {
-        { let error = classify(&self.options, error); Error::new(error.kind(), format!("while {} was copied", table.name)).with_source(error) }
+        {
+            let error = classify(&self.options, error);
+            Error::new(error.kind(), format!("while {} was copied", table.name)).with_source(error)
+        }
     }
 }
 
@@ -285,4 +292,3 @@ fn weight(row: &RawRow) -> usize {
 fn gone() -> Error {
     Error::new(Kind::Internal, "the view has stopped")
 }
-
