@@ -87,7 +87,9 @@ impl Kind {
             Kind::SourceDenied => {
                 "run `penstock check`: it prints the grants that are missing, as SQL"
             }
-            Kind::SourceSettings => "run `penstock check`: it prints the SQL that cures the setting",
+            Kind::SourceSettings => {
+                "run `penstock check`: it prints the SQL that cures the setting"
+            }
             Kind::SourcePurged => {
                 "run `penstock run --resnapshot`, and keep binlogs longer (`binlog_expire_logs_seconds`)"
             }
@@ -207,10 +209,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        let mut cause = self
-            .source
-            .as_ref()
-            .map(|e| &**e as &dyn std::error::Error);
+        let mut cause = self.source.as_ref().map(|e| &**e as &dyn std::error::Error);
         while let Some(error) = cause {
             write!(f, ": {error}")?;
             cause = error.source();

@@ -109,28 +109,66 @@ pub enum Generated {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ColumnType {
     /// TINYINT to BIGINT; `bytes` is 1, 2, 3, 4 or 8.
-    Int { bytes: u8, unsigned: bool },
-    Float { unsigned: bool },
-    Double { unsigned: bool },
-    Decimal { precision: u8, scale: u8, unsigned: bool },
+    Int {
+        bytes: u8,
+        unsigned: bool,
+    },
+    Float {
+        unsigned: bool,
+    },
+    Double {
+        unsigned: bool,
+    },
+    Decimal {
+        precision: u8,
+        scale: u8,
+        unsigned: bool,
+    },
     /// BIT(n), n of 1 to 64.
-    Bit { bits: u8 },
+    Bit {
+        bits: u8,
+    },
     /// CHAR, VARCHAR, TINYTEXT to LONGTEXT. `max_chars` is the declared length in characters.
-    Text { max_chars: u64, charset: String, collation: String, fixed: bool },
+    Text {
+        max_chars: u64,
+        charset: String,
+        collation: String,
+        fixed: bool,
+    },
     /// BINARY(n): padded with zero bytes to `length`.
-    Binary { length: u32 },
+    Binary {
+        length: u32,
+    },
     /// VARBINARY, TINYBLOB to LONGBLOB.
-    Bytes { max_length: u64 },
-    Enum { labels: Vec<String>, charset: String, collation: String },
-    Set { labels: Vec<String>, charset: String, collation: String },
+    Bytes {
+        max_length: u64,
+    },
+    Enum {
+        labels: Vec<String>,
+        charset: String,
+        collation: String,
+    },
+    Set {
+        labels: Vec<String>,
+        charset: String,
+        collation: String,
+    },
     Date,
-    DateTime { fsp: u8 },
-    Timestamp { fsp: u8 },
-    Time { fsp: u8 },
+    DateTime {
+        fsp: u8,
+    },
+    Timestamp {
+        fsp: u8,
+    },
+    Time {
+        fsp: u8,
+    },
     Year,
     Json,
     Geometry,
-    Vector { dimensions: u32 },
+    Vector {
+        dimensions: u32,
+    },
 }
 
 impl Table {

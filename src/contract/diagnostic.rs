@@ -55,7 +55,13 @@ impl Diagnostics {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.push(Severity::Error, code, place, message.into(), Some(help.into()));
+        self.push(
+            Severity::Error,
+            code,
+            place,
+            message.into(),
+            Some(help.into()),
+        );
     }
 
     /// A warning with what to write instead.
@@ -66,7 +72,13 @@ impl Diagnostics {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.push(Severity::Warning, code, place, message.into(), Some(help.into()));
+        self.push(
+            Severity::Warning,
+            code,
+            place,
+            message.into(),
+            Some(help.into()),
+        );
     }
 
     pub fn has_errors(&self) -> bool {

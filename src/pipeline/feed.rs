@@ -55,7 +55,7 @@ impl<C> Feed<C> {
         lanes: Vec<UnboundedSender<Vec<Fed>>>,
         budget: Arc<Budget>,
         tracker: Arc<Tracker<C>>,
-        ) -> Self {
+    ) -> Self {
         Self {
             local: lanes.iter().map(|_| Vec::new()).collect(),
             lanes,

@@ -248,8 +248,10 @@ impl<W> Drop for Lane<W> {
         self.depth.fetch_sub(self.counted, Relaxed);
         if std::thread::panicking() {
             // Or the others would wait for this lane for ever.
-            self.tracker
-                .fail(Error::new(Kind::Internal, "a lane of the pipeline broke down"));
+            self.tracker.fail(Error::new(
+                Kind::Internal,
+                "a lane of the pipeline broke down",
+            ));
         }
     }
 }

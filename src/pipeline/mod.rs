@@ -67,7 +67,10 @@ pub struct Mutation {
 pub enum Action {
     /// The whole item, as the JSON object that DynamoDB's wire has under `Item`; key attributes included.
     /// `size` is the item's size as DynamoDB counts it, in bytes.
-    Put { item: Bytes, size: usize },
+    Put {
+        item: Bytes,
+        size: usize,
+    },
     Delete,
 }
 

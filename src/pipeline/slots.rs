@@ -262,7 +262,9 @@ impl Pending {
             .copied()
             .filter(|sequence| self.debt.owed.last() == Some(sequence));
         let skip = usize::from(twice.is_some());
-        self.debt.owed.extend(newer.debt.owed.into_iter().skip(skip));
+        self.debt
+            .owed
+            .extend(newer.debt.owed.into_iter().skip(skip));
         Superseded {
             settled: twice,
             bytes,

@@ -346,7 +346,10 @@ impl Control {
             if left.items == 0 || self.tracker.is_over() {
                 return left;
             }
-            if tokio::time::timeout_at(deadline.into(), idle).await.is_err() {
+            if tokio::time::timeout_at(deadline.into(), idle)
+                .await
+                .is_err()
+            {
                 return self.tracker.left();
             }
         }

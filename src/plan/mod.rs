@@ -210,10 +210,7 @@ pub enum NumberFormat {
         decimals: usize,
     },
     /// `%08d`: an integer, padded with zeros (or spaces) to `width`.
-    Padded {
-        width: usize,
-        zero: bool,
-    },
+    Padded { width: usize, zero: bool },
 }
 
 /// A SQL expression: as written, and parsed.

@@ -54,22 +54,43 @@ const CODES: &[(&str, Meaning)] = &[
     ("ValidationException", Meaning::Invalid),
     ("SerializationException", Meaning::Invalid),
     ("ItemCollectionSizeLimitExceededException", Meaning::Invalid),
-    ("ResourceNotFoundException", Meaning::Fatal(Kind::TargetTable)),
+    (
+        "ResourceNotFoundException",
+        Meaning::Fatal(Kind::TargetTable),
+    ),
     ("AccessDeniedException", Meaning::Fatal(Kind::TargetDenied)),
     ("AccessDenied", Meaning::Fatal(Kind::TargetDenied)),
-    ("UnrecognizedClientException", Meaning::Fatal(Kind::TargetDenied)),
+    (
+        "UnrecognizedClientException",
+        Meaning::Fatal(Kind::TargetDenied),
+    ),
     ("InvalidClientTokenId", Meaning::Fatal(Kind::TargetDenied)),
     ("ExpiredToken", Meaning::Fatal(Kind::TargetDenied)),
     ("ExpiredTokenException", Meaning::Fatal(Kind::TargetDenied)),
-    ("InvalidSignatureException", Meaning::Fatal(Kind::TargetDenied)),
+    (
+        "InvalidSignatureException",
+        Meaning::Fatal(Kind::TargetDenied),
+    ),
     ("SignatureDoesNotMatch", Meaning::Fatal(Kind::TargetDenied)),
-    ("IncompleteSignatureException", Meaning::Fatal(Kind::TargetDenied)),
+    (
+        "IncompleteSignatureException",
+        Meaning::Fatal(Kind::TargetDenied),
+    ),
     ("IncompleteSignature", Meaning::Fatal(Kind::TargetDenied)),
-    ("MissingAuthenticationToken", Meaning::Fatal(Kind::TargetDenied)),
-    ("MissingAuthenticationTokenException", Meaning::Fatal(Kind::TargetDenied)),
+    (
+        "MissingAuthenticationToken",
+        Meaning::Fatal(Kind::TargetDenied),
+    ),
+    (
+        "MissingAuthenticationTokenException",
+        Meaning::Fatal(Kind::TargetDenied),
+    ),
     ("RequestTimeTooSkewed", Meaning::Fatal(Kind::TargetDenied)),
     ("OptInRequired", Meaning::Fatal(Kind::TargetDenied)),
-    ("UnknownOperationException", Meaning::Fatal(Kind::TargetProtocol)),
+    (
+        "UnknownOperationException",
+        Meaning::Fatal(Kind::TargetProtocol),
+    ),
 ];
 
 /// Longest text that is taken from an answer, in characters.
@@ -86,12 +107,18 @@ where
             Meaning::NotWritten,
             Error::new(
                 Kind::TargetDenied,
-                format!("{what}: the request could not be made or signed: {}", causes(&error)),
+                format!(
+                    "{what}: the request could not be made or signed: {}",
+                    causes(&error)
+                ),
             ),
         ),
         SdkError::TimeoutError(_) => Failure::new(
             Meaning::Unknown,
-            Error::new(Kind::TargetUnavailable, format!("{what}: no answer in time")),
+            Error::new(
+                Kind::TargetUnavailable,
+                format!("{what}: no answer in time"),
+            ),
         ),
         SdkError::DispatchFailure(failure) => {
             let meaning = if never_connected(&error) {
@@ -128,7 +155,9 @@ where
         .iter()
         .find(|(known, _)| *known == code)
         .map_or_else(|| by_status(status), |(_, meaning)| *meaning);
-    let words = service.and_then(ProvideErrorMetadata::message).unwrap_or_default();
+    let words = service
+        .and_then(ProvideErrorMetadata::message)
+        .unwrap_or_default();
     let kind = match meaning {
         Meaning::Fatal(kind) => kind,
         _ => Kind::TargetUnavailable,
@@ -223,7 +252,13 @@ fn shorten(text: &str) -> &str {
 /// DynamoDB quotes what it could not read as a number, and some keys; cut there.
 fn without_values(words: &str) -> &str {
     let mut words = shorten(words);
-    for before in ["numeric value", "is not a valid", "Actual value", "Key: {", "item: {"] {
+    for before in [
+        "numeric value",
+        "is not a valid",
+        "Actual value",
+        "Key: {",
+        "item: {",
+    ] {
         if let Some(at) = words.find(before) {
             words = words.get(..at + before.len()).unwrap_or(words);
         }
@@ -245,7 +280,10 @@ mod tests {
     #[test]
     fn each_code_is_listed_once() {
         for (index, (code, _)) in CODES.iter().enumerate() {
-            assert!(CODES.iter().skip(index + 1).all(|(other, _)| other != code), "{code}");
+            assert!(
+                CODES.iter().skip(index + 1).all(|(other, _)| other != code),
+                "{code}"
+            );
         }
     }
 

@@ -104,7 +104,9 @@ fn is_local(url: &str) -> bool {
 }
 
 fn region_in_environment() -> bool {
-    ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().any(|name| is_set(name))
+    ["AWS_REGION", "AWS_DEFAULT_REGION"]
+        .iter()
+        .any(|name| is_set(name))
 }
 
 /// Whether the AWS credential chain has something to find before it would ask the network.
@@ -134,6 +136,8 @@ mod tests {
         assert!(is_local("http://127.0.0.1:8000"));
         assert!(is_local("http://dynamodb.example.com/x.amazonaws.com"));
         assert!(!is_local("https://dynamodb.eu-west-1.amazonaws.com"));
-        assert!(!is_local("https://vpce-1.dynamodb.eu-west-1.vpce.amazonaws.com:443/"));
+        assert!(!is_local(
+            "https://vpce-1.dynamodb.eu-west-1.vpce.amazonaws.com:443/"
+        ));
     }
 }

@@ -27,14 +27,23 @@ pub struct Embedded {
 pub fn start(dir: &Path, port: u16) -> Result<Embedded> {
     let path = dir.join(FILE);
     let text = path.to_str().ok_or_else(|| {
-        store(format!("the path of the embedded server, {}, is not UTF-8", path.display()))
+        store(format!(
+            "the path of the embedded server, {}, is not UTF-8",
+            path.display()
+        ))
     })?;
-    let database = Database::new(text)
-        .map_err(|e| store(format!("cannot open the embedded server's database {text}: {e}")))?;
+    let database = Database::new(text).map_err(|e| {
+        store(format!(
+            "cannot open the embedded server's database {text}: {e}"
+        ))
+    })?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|e| {
-        Error::new(Kind::Usage, format!("the embedded server cannot listen on 127.0.0.1:{port}"))
-            .with_source(e)
-            .with_remedy("choose a free port for the embedded server, or 0 for any")
+        Error::new(
+            Kind::Usage,
+            format!("the embedded server cannot listen on 127.0.0.1:{port}"),
+        )
+        .with_source(e)
+        .with_remedy("choose a free port for the embedded server, or 0 for any")
     })?;
     let prepare = |e: std::io::Error| store("cannot start the embedded server").with_source(e);
     listener.set_nonblocking(true).map_err(prepare)?;

@@ -11,7 +11,8 @@ pub type KeyValues = BTreeMap<String, (String, String)>;
 
 /// A key as a mutation carries it.
 pub fn of_json(key: &[u8]) -> Option<KeyValues> {
-    let attributes: BTreeMap<String, BTreeMap<String, String>> = serde_json::from_slice(key).ok()?;
+    let attributes: BTreeMap<String, BTreeMap<String, String>> =
+        serde_json::from_slice(key).ok()?;
     attributes
         .into_iter()
         .map(|(name, value)| {
@@ -29,7 +30,10 @@ pub fn of_request(request: &WriteRequest, names: &[String]) -> Option<KeyValues>
         (None, Some(delete)) => &delete.key,
         _ => return None,
     };
-    names.iter().map(|name| of_attribute(attributes, name)).collect()
+    names
+        .iter()
+        .map(|name| of_attribute(attributes, name))
+        .collect()
 }
 
 fn of_attribute(
@@ -65,8 +69,7 @@ fn number(text: &str) -> Option<String> {
         return Some("0".into());
     }
     let dropped = digits.len() - digits.trim_end_matches('0').len();
-    let exponent =
-        exponent + i64::try_from(dropped).ok()? - i64::try_from(fraction.len()).ok()?;
+    let exponent = exponent + i64::try_from(dropped).ok()? - i64::try_from(fraction.len()).ok()?;
     let sign = if negative { "-" } else { "" };
     Some(format!("{sign}{significant}e{exponent}"))
 }

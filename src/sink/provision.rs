@@ -8,8 +8,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndex,
-    GlobalSecondaryIndexUpdate, IndexStatus, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType, TableDescription, TableStatus,
+    GlobalSecondaryIndexUpdate, IndexStatus, KeySchemaElement, KeyType, Projection, ProjectionType,
+    ScalarAttributeType, TableDescription, TableStatus,
 };
 
 use super::classify::{Meaning, classify};
@@ -96,7 +96,10 @@ pub async fn create(
                 for gsi in target.gsis.iter().filter(|gsi| names.contains(&gsi.name)) {
                     // DynamoDB builds one index of a table at a time.
                     wait_until_active(&client, target, deadline).await?;
-                    tell(&format!("adding index {} to table {}", gsi.name, target.name));
+                    tell(&format!(
+                        "adding index {} to table {}",
+                        gsi.name, target.name
+                    ));
                     add_index(&client, target, gsi).await?;
                 }
             }
@@ -333,10 +336,7 @@ where
 {
     let failure = classify(what, error);
     match failure.meaning {
-        Meaning::Invalid => Error::new(
-            Kind::TargetTable,
-            format!("{what}: {}", failure.reason),
-        ),
+        Meaning::Invalid => Error::new(Kind::TargetTable, format!("{what}: {}", failure.reason)),
         _ => failure.error,
     }
 }

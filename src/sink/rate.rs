@@ -85,7 +85,10 @@ impl Rate {
 
     /// Write units a second; `None` while there is no limit.
     pub fn limit(&self) -> Option<f64> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).limit
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .limit
     }
 }
 
@@ -133,7 +136,10 @@ mod tests {
                 taken_late += taken;
             }
         }
-        (taken_late / (seconds as f64 / 2.0) / capacity, refused / sent)
+        (
+            taken_late / (seconds as f64 / 2.0) / capacity,
+            refused / sent,
+        )
     }
 
     #[test]

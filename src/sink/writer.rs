@@ -170,7 +170,10 @@ impl DynamoWriter {
                     .get(usize::from(target.0))
                     .filter(|table| table.name == *name)
             };
-            let names = writes.iter().find_map(|w| is_table(w.target)).map(|t| &t.keys);
+            let names = writes
+                .iter()
+                .find_map(|w| is_table(w.target))
+                .map(|t| &t.keys);
             for request in requests {
                 let key = names.and_then(|names| keys::of_request(request, names));
                 let index = writes.iter().zip(&sent).position(|(write, sent)| {
@@ -238,11 +241,17 @@ impl DynamoWriter {
     }
 
     fn count_written(&self, batch: &Batch, fates: &[Fate]) {
-        let written = batch.writes.iter().zip(fates).filter(|(_, fate)| **fate == Fate::Written);
+        let written = batch
+            .writes
+            .iter()
+            .zip(fates)
+            .filter(|(_, fate)| **fate == Fate::Written);
         let (puts, deletes): (Vec<_>, Vec<_>) =
             written.partition(|(write, _)| matches!(write.action, Action::Put { .. }));
         self.counters.puts.fetch_add(puts.len() as u64, Relaxed);
-        self.counters.deletes.fetch_add(deletes.len() as u64, Relaxed);
+        self.counters
+            .deletes
+            .fetch_add(deletes.len() as u64, Relaxed);
     }
 
     /// Something in the batch is not acceptable: each item by itself, so that the others go on.
