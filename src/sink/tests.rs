@@ -478,6 +478,14 @@ async fn the_embedded_server_takes_what_we_send_and_keeps_it() {
 #[ignore = "needs a server in PENSTOCK_DYNAMODB_URL"]
 async fn another_server_takes_what_we_send() {
     let url = std::env::var("PENSTOCK_DYNAMODB_URL").unwrap();
-    provisions(&url).await;
+    let target = Target {
+        endpoint_url: Some(url.clone()),
+        ..Target::default()
+    };
+    let client = connect(&target).await;
+    let plan = plan(vec![index("by_text", AttributeType::S)]);
+    provision::create(&client, &plan, Duration::from_secs(20), |_| {})
+        .await
+        .unwrap();
     takes_what_we_send(&url, 3000).await;
 }
