@@ -172,8 +172,9 @@ fn ours(url: &str, items: usize) {
         lanes: LANES,
         ..pipeline::Options::default()
     };
+    let writer = Arc::new(writer);
     let (mut feed, mut progress) =
-        pipeline::start::<()>(options, Arc::new(writer), runtime.handle());
+        pipeline::start::<()>(options, Arc::clone(&writer), runtime.handle());
     let feeding = std::thread::spawn(move || {
         let text = "x".repeat(220);
         for chunk in 0..items.div_ceil(1000) {
@@ -204,6 +205,9 @@ fn ours(url: &str, items: usize) {
     });
     runtime.block_on(async { while progress.next().await.expect("no error").is_some() {} });
     feeding.join().expect("the feeding thread");
+    let stats = writer.stats();
+    let batch = (stats.puts + stats.unprocessed) as f64 / stats.requests as f64;
+    println!("  {} requests, {batch:.1} items each", stats.requests);
 }
 
 /// What one writes with the SDK: typed items, its default retries, unprocessed items sent again.
