@@ -1,7 +1,6 @@
 //! Which rows have a dead letter, as far as the view must know: who has one is cleared by its next valid change.
 
 use std::collections::HashSet;
-use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -140,7 +140,7 @@ impl Daemon {
         reading.cancel();
         // The view ends after the change that it is at; it may be waiting for room in the pipeline, which drains.
         let _ = view_stop.send(());
-        let left = control.drain(deadline.into()).await;
+        let left = control.drain(deadline).await;
         committing.cancel();
         let committed = tokio::time::timeout(Duration::from_secs(2), committer).await;
         control.abort();

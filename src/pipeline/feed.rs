@@ -11,8 +11,8 @@ use super::tracker::{Control, Tracker};
 use super::{Key, Mutation, Sequence};
 use crate::plan::TargetId;
 
-/// Mutations that wait for the hand-over, over all lanes.
-const HAND_OVER: usize = 64;
+/// Mutations of one lane that are handed over together: more than a request takes, so that requests are full.
+const HAND_OVER: usize = 32;
 
 /// A mutation on its way to its lane.
 pub(super) struct Fed {
@@ -98,13 +98,13 @@ impl<C> Feed<C> {
             }
         }
         let lane = self.lane(mutation.target, &mutation.key);
-        if let Some(local) = self.local.get_mut(lane) {
-            local.push(Fed { sequence, mutation });
-        }
         self.waiting += 1;
         self.untold += 1;
-        if self.waiting >= HAND_OVER {
-            self.flush();
+        if let Some(local) = self.local.get_mut(lane) {
+            local.push(Fed { sequence, mutation });
+            if local.len() >= HAND_OVER {
+                self.hand_over(lane);
+            }
         }
         if self.budget.is_closed() {
             return Err(Closed);
@@ -140,22 +140,32 @@ impl<C> Feed<C> {
     }
 
     fn flush(&mut self) {
+        self.tell();
+        if self.waiting > 0 {
+            for lane in 0..self.lanes.len() {
+                self.hand_over(lane);
+            }
+        }
+    }
+
+    fn hand_over(&mut self, lane: usize) {
+        self.tell();
+        if let (Some(local), Some(lane)) = (self.local.get_mut(lane), self.lanes.get(lane))
+            && !local.is_empty()
+        {
+            self.waiting -= local.len();
+            // A lane that is gone has been stopped: the budget is closed then, and the next push says so.
+            let _ = lane.send(std::mem::take(local));
+        }
+    }
+
+    /// Tells the tracker, before a lane can acknowledge.
+    fn tell(&mut self) {
         if self.untold > 0
             && let Some(open) = self.open
         {
-            // Told before the lanes can acknowledge.
             self.tracker.add(open, self.untold);
             self.untold = 0;
-        }
-        if self.waiting == 0 {
-            return;
-        }
-        self.waiting = 0;
-        for (local, lane) in self.local.iter_mut().zip(&self.lanes) {
-            if !local.is_empty() {
-                // A lane that is gone has been stopped: the budget is closed then, and the next push says so.
-                let _ = lane.send(std::mem::take(local));
-            }
         }
     }
 }

@@ -19,6 +19,9 @@ use crate::error::{Error, Kind, Result};
 /// A lane that cannot write says so this often.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
 
+/// How long a request that is not full waits for more: far less than the target takes to answer.
+const LINGER: Duration = Duration::from_millis(1);
+
 pub(super) struct Lane<W> {
     inbox: UnboundedReceiver<Vec<Fed>>,
     /// The feed is gone and the inbox empty.
@@ -81,6 +84,9 @@ impl<W: Writer> Lane<W> {
     async fn work(&mut self) -> Result<()> {
         loop {
             self.receive_what_is_there();
+            if self.slots.has_some_but_not_enough() && !self.inbox_ended {
+                self.linger().await;
+            }
             self.slots.release(Instant::now());
             let batch = self.slots.take_batch();
             if !batch.is_empty() {
@@ -105,6 +111,12 @@ impl<W: Writer> Lane<W> {
             }
         }
         self.count();
+    }
+
+    /// Waits a moment for mutations, once.
+    async fn linger(&mut self) {
+        tokio::time::sleep(LINGER).await;
+        self.receive_what_is_there();
     }
 
     /// Waits for mutations, or until a blocked key may go on.

@@ -77,6 +77,11 @@ impl Slots {
         self.slots.len()
     }
 
+    /// Whether a request now would go out, and not be full.
+    pub fn has_some_but_not_enough(&self) -> bool {
+        (1..MAX_REQUEST_ITEMS).contains(&self.queue.len())
+    }
+
     /// Takes a mutation in; the last one for a key wins.
     pub fn insert(&mut self, sequence: Sequence, mutation: Mutation) -> Superseded {
         let id = (mutation.target, mutation.key.clone());

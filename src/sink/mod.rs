@@ -12,5 +12,8 @@ pub mod provision;
 mod rate;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use client::{Target, connect};
 pub use writer::{DynamoWriter, Stats, Table};

@@ -60,6 +60,7 @@ fn plan() -> Plan {
         Piece::Value(ValueSource::Column(0)),
     ]);
     Plan {
+        offline: false,
         sources: vec![SourceTable {
             id: SourceId(0),
             name: TableName::new("shop", "users"),
@@ -478,6 +479,7 @@ fn what_it_cannot_run_is_refused_at_the_start() {
         expr: Arc::new(sqlparser::ast::Expr::Wildcard(
             sqlparser::ast::helpers::attached_token::AttachedToken::empty(),
         )),
+        refs: vec![],
         place: place(),
     };
     let kind = |plan: Plan| {
