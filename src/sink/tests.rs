@@ -333,6 +333,7 @@ fn attribute(name: &str, ty: AttributeType) -> KeyAttribute {
 
 fn plan(gsis: Vec<GsiPlan>) -> Plan {
     Plan {
+        offline: false,
         sources: Vec::new(),
         targets: vec![TargetTable {
             id: TargetId(0),

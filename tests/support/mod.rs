@@ -7,6 +7,7 @@ pub mod http;
 pub mod items;
 pub mod mysql;
 pub mod oracle;
+pub mod stub;
 pub mod shop;
 pub mod target;
 
@@ -55,4 +56,12 @@ pub fn seed() -> u64 {
     };
     println!("PENSTOCK_SEED={seed}");
     seed
+}
+
+/// How long a test under load runs, in seconds: PENSTOCK_SECONDS, or what suits everyday runs.
+pub fn seconds(usual: u64) -> u64 {
+    match std::env::var("PENSTOCK_SECONDS") {
+        Ok(text) => text.parse().expect("PENSTOCK_SECONDS is a number"),
+        Err(_) => usual,
+    }
 }
