@@ -187,12 +187,11 @@ pub async fn online(settings: &Settings) -> Result<Prepared> {
     let Some(plan) = plan else {
         return Err(Error::new(Kind::Internal, "a plan without a reason"));
     };
-    for warning in &read.diagnostics.all {
-        tracing::warn!(
-            place = %warning.place.pointer,
-            code = warning.code,
-            "the contract: {}",
-            warning.message
+    let warnings = read.diagnostics.all.len();
+    if warnings > 0 {
+        tracing::info!(
+            warnings,
+            "the contract has warnings: `penstock check` shows them"
         );
     }
     for finding in looked.findings {

@@ -46,7 +46,15 @@ fn the_command_line_is_sound() {
         })
     ));
     assert!(matches!(
-        parse(&["demo", "--keep", "--rows", "9"]).command,
+        parse(&[
+            "demo",
+            "--mysql",
+            "127.0.0.1:3306",
+            "--state",
+            "d",
+            "--keep"
+        ])
+        .command,
         Command::Demo(_)
     ));
 }

@@ -157,13 +157,21 @@ impl<'a> Database<'a> {
     pub async fn create(server: &'a Server) -> Database<'a> {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        Self::named(server, &name).await
+    }
+
+    /// An empty database of this name.
+    pub async fn named(server: &'a Server, name: &str) -> Database<'a> {
         server
             .conn(None)
             .await
             .query_drop(format!("CREATE DATABASE `{name}` CHARACTER SET utf8mb4"))
             .await
             .expect("a new database");
-        Database { server, name }
+        Database {
+            server,
+            name: name.to_owned(),
+        }
     }
 
     pub fn opts(&self) -> Opts {

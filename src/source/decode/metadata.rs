@@ -46,7 +46,8 @@ impl Metadata {
     }
 
     fn field(&mut self, kind: u8, field: Cursor<'_>, wires: &[Wire]) -> Result<(), DecodeError> {
-        let character = |class| class == Class::Character;
+        // A VECTOR is a blob to the server when it lists collations: it has an entry too (binary).
+        let character = |class| matches!(class, Class::Character | Class::Vector);
         let labelled = |class| matches!(class, Class::Enum | Class::Set);
         match kind {
             1 => self.unsigned = signedness(field, wires)?,
