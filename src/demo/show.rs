@@ -134,7 +134,8 @@ fn write_settings(options: &Options) -> Result<Settings> {
     let text = format!(
         "[source]\nhost = \"{host}\"\nport = {port}\nuser = \"root\"\ndatabase = \"{}\"\n\n\
          [target]\nendpoint = \"embedded\"\n\n[contract]\npath = \"shop.json\"\n\n\
-         [state]\npath = \"state\"\n\n[metrics]\nlisten = \"127.0.0.1:0\"\n",
+         [state]\npath = \"state\"\n\n[metrics]\nlisten = \"127.0.0.1:0\"\n\n\
+         # Small chunks, so that the bar moves.\n[snapshot]\nchunk_rows = 1000\n",
         sample::DATABASE
     );
     write("shop.json", include_str!("../../contracts/shop.json"))?;
@@ -181,13 +182,14 @@ async fn start(
 async fn show_snapshot(daemon: &Daemon, bars: &MultiProgress, rows: u64) -> Duration {
     let started = Instant::now();
     let bar = bars.add(ProgressBar::new(rows).with_style(style(
-        "  snapshot   {bar:32} {pos:>7}/{len} rows  {per_sec}  {eta} left",
+        "  snapshot   {bar:32} {pos:>7}/{len} rows  {msg}",
     )));
     loop {
         let tables = daemon.shared.progress.tables();
         let done: u64 = tables.iter().map(|t| t.rows).sum();
         bar.set_length(rows.max(done));
         bar.set_position(done);
+        bar.set_message(rate(done, rows, started.elapsed()));
         if daemon.shared.progress.all_complete() || daemon.shared.failure().is_some() {
             bar.finish();
             if !is_terminal() {
@@ -197,6 +199,13 @@ async fn show_snapshot(daemon: &Daemon, bars: &MultiProgress, rows: u64) -> Dura
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// `12000 rows/s, 3 s left`
+fn rate(done: u64, of: u64, elapsed: Duration) -> String {
+    let rate = done as f64 / elapsed.as_secs_f64().max(0.1);
+    let left = of.saturating_sub(done) as f64 / rate.max(1.0);
+    format!("{rate:.0} rows/s, {left:.0} s left")
 }
 
 /// One line that tells lag and throughput while the load runs.
