@@ -314,7 +314,14 @@ async fn ready_target(embedded: bool, client: &Client, plan: &Plan) -> Result<()
 }
 
 /// The checkpoint to go on from, or a new one at the source's present end.
-async fn checkpoint(store: &Store, options: &source::Options, start: &Start) -> Result<Checkpoint> {
+///
+/// A new one is committed here, before anything is written: a restart that found none would begin at a later
+/// position, and rows that were copied and deleted in between would keep their items.
+async fn checkpoint(
+    store: &Arc<Store>,
+    options: &source::Options,
+    start: &Start,
+) -> Result<Checkpoint> {
     match store.load() {
         Loaded::Found(checkpoint) => {
             compatible(&checkpoint, &start.plan.fingerprint)?;
@@ -339,6 +346,8 @@ async fn checkpoint(store: &Store, options: &source::Options, start: &Start) -> 
                 .map(|id| pending(&start.plan, id, &start.catalog))
                 .collect();
             checkpoint.snapshot_done = checkpoint.snapshot.is_empty();
+            let (store, first) = (Arc::clone(store), checkpoint.clone());
+            blocking(move || store.commit(&first, &[])).await?;
             Ok(checkpoint)
         }
     }
