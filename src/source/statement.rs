@@ -56,6 +56,10 @@ pub enum Statement {
         action: String,
         table: TableName,
     },
+    /// Rows were changed and logged as a statement: through a view, a trigger or a routine it may reach any table.
+    ChangesRows {
+        action: String,
+    },
 }
 
 /// What `query` is, to a contract over `tables`.
@@ -81,13 +85,47 @@ pub fn classify(query: &Query<'_>, tables: &Tables) -> Statement {
         ["XA", "COMMIT", ..] => Statement::XaCommit(xid(&text)),
         ["XA", "ROLLBACK", ..] => Statement::XaRollback(xid(&text)),
         words if is_harmless(words) => Statement::Harmless,
-        words => named(query, &text, &tokens, tables).map_or(Statement::Harmless, |table| {
-            Statement::Touches {
+        words => match named(query, &text, &tokens, tables) {
+            Some(table) => Statement::Touches {
                 action: action(words),
                 table,
-            }
-        }),
+            },
+            None if changes_rows(words, &tokens) => Statement::ChangesRows {
+                action: action(words),
+            },
+            None => Statement::Harmless,
+        },
     }
+}
+
+/// Whether rows are changed by the statement itself. The server's own schema has no triggers and is left out.
+fn changes_rows(words: &[&str], tokens: &[Token<'_>]) -> bool {
+    let changes = matches!(
+        words.first(),
+        Some(
+            &("INSERT"
+                | "UPDATE"
+                | "DELETE"
+                | "REPLACE"
+                | "LOAD"
+                | "CALL"
+                | "DO"
+                | "SELECT"
+                | "WITH")
+        )
+    );
+    let of_the_server = || {
+        let is_clause = |t: &Token<'_>| {
+            [
+                "INSERT", "INTO", "IGNORE", "REPLACE", "UPDATE", "DELETE", "FROM",
+            ]
+            .contains(&t.word().as_str())
+        };
+        let mut rest = tokens.iter().skip_while(|t| is_clause(t));
+        let schema = rest.next().is_some_and(|t| t.is_name("mysql"));
+        schema && rest.next() == Some(&Token::Other('.')) && !words.contains(&"SELECT")
+    };
+    changes && !of_the_server()
 }
 
 /// The xid of an XA statement: what follows its two words (`X'7831',X'',1`), `ONE PHASE` left out.
@@ -175,7 +213,9 @@ fn named(
     );
     let hit = tables.tables.iter().find(|(name, _)| {
         if drops_database {
-            return tokens.iter().any(|t| t.is_name(&name.database));
+            // What is not ASCII may be in any character set.
+            return tokens.iter().any(|t| t.is_name(&name.database))
+                || !name.database.is_ascii() && std::str::from_utf8(query.text).is_err();
         }
         mentions(tokens, name, &default)
     });

@@ -163,3 +163,44 @@ fn names_are_found_as_the_server_compares_them() {
     };
     assert_eq!(folded.find("other", "items"), Some(SourceId(2)));
 }
+
+#[test]
+fn rows_changed_by_a_statement_may_reach_any_table() {
+    for text in [
+        "UPDATE a_view SET n = 1",
+        "INSERT INTO log SELECT changes_orders()",
+        "/* app */ delete from audited where id = 1",
+        "REPLACE INTO t VALUES (1)",
+        "CALL p()",
+        "WITH c AS (SELECT 1) DELETE FROM v",
+        "LOAD DATA INFILE 'f' INTO TABLE v",
+        "INSERT INTO mysql.t SELECT changes_orders()",
+    ] {
+        let found = class("elsewhere", text);
+        assert!(
+            matches!(found, Statement::ChangesRows { .. }),
+            "{text}: {found:?}"
+        );
+    }
+    // A managed server's own heartbeat.
+    for text in [
+        "INSERT INTO mysql.rds_heartbeat2(id, value) values (1,1) ON DUPLICATE KEY UPDATE value = 1",
+        "DELETE FROM `mysql`.`general_log_backup`",
+        "CREATE TABLE other (a INT)",
+    ] {
+        assert_eq!(class("elsewhere", text), Statement::Harmless, "{text}");
+    }
+}
+
+#[test]
+fn a_dropped_database_whose_name_is_not_utf8_counts() {
+    let tables = Tables::new(vec![(TableName::new("données", "t"), SourceId(0))], false);
+    let query = Query {
+        database: b"",
+        text: b"DROP DATABASE donn\xe9es",
+    };
+    assert!(matches!(
+        classify(&query, &tables),
+        Statement::Touches { .. }
+    ));
+}

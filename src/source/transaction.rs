@@ -322,6 +322,14 @@ impl Assembler {
                     open.gtid
                 ),
             )),
+            Statement::ChangesRows { action } => Err(Error::new(
+                Kind::SourceSettings,
+                format!(
+                    "transaction {} holds {action} as a statement, not as rows: by a view, a trigger or a routine it may have changed a table of the contract",
+                    open.gtid
+                ),
+            )
+            .with_remedy("keep every session at binlog_format = ROW, then start over with `penstock run --resnapshot`")),
             Statement::Begin => {
                 open.begun = true;
                 Ok(())
