@@ -81,7 +81,7 @@ async fn insert(database: &Database<'_>, rows: u64) -> u64 {
         "INSERT INTO big
          WITH RECURSIVE n AS (SELECT 0 i UNION ALL SELECT i + 1 FROM n WHERE i + 1 < 1000),
                         m AS (SELECT 0 j UNION ALL SELECT j + 1 FROM m WHERE j + 1 < {})
-         SELECT j * 1000 + i + 1, CONCAT('value ', MD5(j * 1000 + i)), FROM_UNIXTIME(1700000000 + j * 1000 + i)
+         SELECT j * 1000 + i + 1, CONCAT('value ', LEFT(SHA2(j * 1000 + i, 256), 32)), FROM_UNIXTIME(1700000000 + j * 1000 + i)
          FROM m CROSS JOIN n",
         rows / 1000
     );
@@ -100,7 +100,11 @@ async fn watch(daemon: &mut Daemon, stub: &Stub, rows: u64) -> (f64, u64) {
     let begun = Instant::now();
     let mut most = 0;
     while stub.distinct_ids() < rows {
-        assert!(begun.elapsed() < PATIENCE, "{} rows of {rows} arrived", stub.distinct_ids());
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{} rows of {rows} arrived",
+            stub.distinct_ids()
+        );
         most = most.max(daemon.resident_bytes());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

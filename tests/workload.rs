@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Error, Opts};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::items::{self, Tables};
 use crate::support::mysql::Database;
 use crate::support::oracle::Oracle;
+use crate::support::stub::Stub;
 
 pub const TABLES: [&str; 3] = [
     "CREATE TABLE accounts (
@@ -92,22 +94,67 @@ pub async fn fill(database: &Database<'_>, rows: u32) {
     database.run(&statements).await;
 }
 
-/// Writes until told to stop; returns the number of committed transactions.
+/// What a writer has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Written {
+    pub committed: u64,
+    /// Rolled back on purpose, after at least one change.
+    pub rolled_back: u64,
+    /// Committed exchanges of two keys.
+    pub swapped: u64,
+    /// Times the connection was lost.
+    pub lost: u64,
+}
+
+impl Written {
+    pub fn and(self, other: Written) -> Written {
+        Written {
+            committed: self.committed + other.committed,
+            rolled_back: self.rolled_back + other.rolled_back,
+            swapped: self.swapped + other.swapped,
+            lost: self.lost + other.lost,
+        }
+    }
+}
+
+/// Writes until told to stop, on a new connection whenever the old one is lost.
 pub async fn write(
-    mut conn: Conn,
+    opts: Opts,
     rows: u32,
     seed: u64,
     pause: Duration,
     until: CancellationToken,
-) -> u64 {
+) -> Written {
     let mut writer = Writer {
         rng: Rng::with_seed(seed),
         rows,
     };
-    let mut committed = 0;
-    conn.query_drop("SET innodb_lock_wait_timeout = 2")
-        .await
-        .expect("a session");
+    let mut written = Written::default();
+    while !until.is_cancelled() {
+        let session = session(&opts, &mut writer, pause, &until, &mut written).await;
+        match session {
+            Ok(()) => {}
+            Err(Error::Server(error)) => panic!("the load: {error}"),
+            Err(_) => {
+                written.lost += 1;
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+    written
+}
+
+async fn session(
+    opts: &Opts,
+    writer: &mut Writer,
+    pause: Duration,
+    until: &CancellationToken,
+    written: &mut Written,
+) -> Result<(), Error> {
+    let conn = Conn::new(opts.clone()).await;
+    // A server that starts refuses in words of its own.
+    let mut conn = conn.map_err(|e| Error::Other(e.into()))?;
+    conn.query_drop("SET innodb_lock_wait_timeout = 2").await?;
     while !until.is_cancelled() {
         let steps = if writer.rng.u8(..) < 8 {
             30
@@ -115,30 +162,72 @@ pub async fn write(
             writer.rng.u32(1..6)
         };
         let keep = writer.rng.u8(..) >= 25;
-        if transaction(&mut conn, &mut writer, steps, keep).await {
-            committed += u64::from(keep);
+        if let Some(did) = transaction(&mut conn, writer, steps, keep).await? {
+            *written = written.and(did);
         }
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
     }
-    committed
+    Ok(())
 }
 
-/// False where the transaction met a conflict (a deadlock, a key that is taken) and was rolled back.
-async fn transaction(conn: &mut Conn, writer: &mut Writer, steps: u32, keep: bool) -> bool {
-    conn.query_drop("START TRANSACTION").await.expect("a transaction");
+/// Several changes in one transaction; `None` when it failed (a duplicate, a deadlock) and was rolled back.
+async fn transaction(
+    conn: &mut Conn,
+    writer: &mut Writer,
+    steps: u32,
+    keep: bool,
+) -> Result<Option<Written>, Error> {
+    conn.query_drop("START TRANSACTION").await?;
+    let (mut changed, mut swapped) = (0, 0);
     for _ in 0..steps {
-        for statement in writer.statements() {
-            if conn.query_drop(statement).await.is_err() {
-                conn.query_drop("ROLLBACK").await.expect("a rollback");
-                return false;
+        let statements = writer.statements();
+        let is_swap = statements.len() > 1;
+        let mut each = Vec::new();
+        for statement in statements {
+            match conn.query_drop(statement).await {
+                Ok(()) => each.push(conn.affected_rows()),
+                Err(Error::Server(error)) if !goes_down(error.code) => {
+                    conn.query_drop("ROLLBACK").await?;
+                    return Ok(None);
+                }
+                Err(error) => return Err(Error::Other(error.into())),
             }
         }
+        changed += each.iter().sum::<u64>();
+        // Each of the last three statements of a swap moved a row.
+        swapped += u64::from(is_swap && each.iter().rev().take(3).all(|&rows| rows == 1));
     }
-    let end = if keep { "COMMIT" } else { "ROLLBACK" };
-    conn.query_drop(end).await.expect("the end");
-    true
+    conn.query_drop(if keep { "COMMIT" } else { "ROLLBACK" })
+        .await?;
+    Ok(Some(Written {
+        committed: u64::from(keep),
+        rolled_back: u64::from(!keep && changed > 0),
+        swapped: if keep { swapped } else { 0 },
+        lost: 0,
+    }))
+}
+
+/// The server is shutting down, or has cut the connection.
+fn goes_down(code: u16) -> bool {
+    matches!(code, 1053 | 1077 | 1079 | 1152 | 3169 | 4031)
+}
+
+/// What the stub holds, as the oracle has it.
+pub fn scan(stub: &Stub) -> Tables {
+    let keys = [("Accounts", &["email"][..]), ("Main", &["PK", "SK"][..])];
+    keys.iter()
+        .map(|(table, keys)| {
+            let keys: Vec<String> = keys.iter().map(|&k| k.to_owned()).collect();
+            let items = stub
+                .items(table)
+                .values()
+                .map(|item| items::canonical(item.as_object().expect("an item"), &keys))
+                .collect();
+            ((*table).to_owned(), items)
+        })
+        .collect()
 }
 
 struct Writer {
@@ -161,29 +250,61 @@ impl Writer {
                 "UPDATE accounts SET balance = balance + 1, note = IF({n} % 3, CONCAT('n', {n}), NULL) WHERE id = {id}"
             )],
             // The item's key changes.
-            2 => vec![format!("UPDATE accounts SET email = 'moved{n}@example.com' WHERE id = {id}")],
+            2 => vec![format!(
+                "UPDATE accounts SET email = 'moved{n}@example.com' WHERE id = {id}"
+            )],
             // Two items swap their keys.
-            3 => swap("accounts", "email", &format!("'swap{n}@example.com'"), id, other),
+            3 => swap(
+                "accounts",
+                "email",
+                &format!("'swap{n}@example.com'"),
+                id,
+                other,
+            ),
             4 => vec![format!("DELETE FROM accounts WHERE id = {id}")],
             // Nothing that is mapped changes.
-            5 => vec![format!("UPDATE accounts SET unmapped = {n} % 1000 WHERE id = {id}")],
+            5 => vec![format!(
+                "UPDATE accounts SET unmapped = {n} % 1000 WHERE id = {id}"
+            )],
             6 => vec![format!(
                 "REPLACE INTO entries VALUES ({}, {}, 'r{n}', FROM_UNIXTIME(1700000000 + {n} % 1000000))",
                 id / 10,
                 n % 12
             )],
-            7 => vec![format!("UPDATE entries SET v = 'u{n}' WHERE a = {}", id / 10)],
+            7 => vec![format!(
+                "UPDATE entries SET v = 'u{n}' WHERE a = {}",
+                id / 10
+            )],
             // A part of the primary key changes, for several rows.
-            8 => vec![format!("UPDATE IGNORE entries SET b = b + 20 WHERE a = {} ORDER BY b DESC", id / 10)],
-            9 => vec![format!("DELETE FROM entries WHERE a = {} AND b > {}", id / 10, n % 10)],
+            8 => vec![format!(
+                "UPDATE IGNORE entries SET b = b + 20 WHERE a = {} ORDER BY b DESC",
+                id / 10
+            )],
+            9 => vec![format!(
+                "DELETE FROM entries WHERE a = {} AND b > {}",
+                id / 10,
+                n % 10
+            )],
             10 => vec![format!(
                 "INSERT INTO people VALUES ({id}, 'p{n}', {} % 8, JSON_OBJECT('n', {n})) ON DUPLICATE KEY UPDATE name = 'd{n}', doc = JSON_SET(COALESCE(doc, '{{}}'), '$.n', {n})",
                 n
             )],
             // The primary key itself swaps.
-            11 => swap("people", "id", &format!("-1 - {}", n % 1_000_000_000), id, other),
-            12 => vec![format!("DELETE FROM people WHERE id BETWEEN {id} AND {id} + {}", n % 5)],
-            _ => vec![format!("UPDATE people SET tags = {} % 8, doc = NULL WHERE id BETWEEN {id} AND {id} + 3", n)],
+            11 => swap(
+                "people",
+                "id",
+                &format!("-1 - {}", n % 1_000_000_000),
+                id,
+                other,
+            ),
+            12 => vec![format!(
+                "DELETE FROM people WHERE id BETWEEN {id} AND {id} + {}",
+                n % 5
+            )],
+            _ => vec![format!(
+                "UPDATE people SET tags = {} % 8, doc = NULL WHERE id BETWEEN {id} AND {id} + 3",
+                n
+            )],
         }
     }
 }
@@ -201,9 +322,17 @@ fn swap(table: &str, column: &str, between: &str, one: u32, two: u32) -> Vec<Str
         ];
     }
     vec![
-        format!("SET @one = (SELECT {column} FROM {table} WHERE id = {one} FOR UPDATE), @two = (SELECT {column} FROM {table} WHERE id = {two} FOR UPDATE)"),
-        format!("UPDATE {table} SET {column} = {between} WHERE id = {one} AND @one IS NOT NULL AND @two IS NOT NULL"),
-        format!("UPDATE {table} SET {column} = @one WHERE id = {two} AND @one IS NOT NULL AND @two IS NOT NULL"),
-        format!("UPDATE {table} SET {column} = @two WHERE id = {one} AND @one IS NOT NULL AND @two IS NOT NULL"),
+        format!(
+            "SET @one = (SELECT {column} FROM {table} WHERE id = {one} FOR UPDATE), @two = (SELECT {column} FROM {table} WHERE id = {two} FOR UPDATE)"
+        ),
+        format!(
+            "UPDATE {table} SET {column} = {between} WHERE id = {one} AND @one IS NOT NULL AND @two IS NOT NULL"
+        ),
+        format!(
+            "UPDATE {table} SET {column} = @one WHERE id = {two} AND @one IS NOT NULL AND @two IS NOT NULL"
+        ),
+        format!(
+            "UPDATE {table} SET {column} = @two WHERE id = {one} AND @one IS NOT NULL AND @two IS NOT NULL"
+        ),
     ]
 }

@@ -202,6 +202,13 @@ impl Daemon {
             .await;
     }
 
+    /// Waits until the daemon is in any other phase.
+    pub async fn phase_is_not(&mut self, phase: &str, timeout: Duration) {
+        let what = format!("the end of the phase {phase}");
+        self.reach(&what, timeout, |status| status["phase"] != phase)
+            .await;
+    }
+
     /// Waits until `/status` satisfies a condition.
     pub async fn reach(
         &mut self,

@@ -7,6 +7,7 @@ pub mod http;
 pub mod items;
 pub mod mysql;
 pub mod oracle;
+pub mod proxy;
 pub mod stub;
 pub mod shop;
 pub mod target;
