@@ -40,6 +40,8 @@ pub enum Kind {
     PlanDiffers,
     /// Settings, contract or command line.
     Usage,
+    /// Told to end before the work was done.
+    Interrupted,
     /// A bug in penstock.
     Internal,
 }
@@ -74,6 +76,7 @@ impl Kind {
             | Kind::Store
             | Kind::PlanDiffers
             | Kind::Usage
+            | Kind::Interrupted
             | Kind::Internal => Directive::Stop,
         }
     }
@@ -118,6 +121,7 @@ impl Kind {
             Kind::PlanDiffers => {
                 "go back to the contract of the checkpoint, or start over with `penstock run --resnapshot`"
             }
+            Kind::Interrupted => "run it again: it goes on where it was",
             Kind::Usage => "correct the settings or the command",
             Kind::Internal => "this is a bug in penstock: please report it with the log",
         }
@@ -142,6 +146,7 @@ impl Kind {
             Kind::Store => "store",
             Kind::PlanDiffers => "plan_differs",
             Kind::Usage => "usage",
+            Kind::Interrupted => "interrupted",
             Kind::Internal => "internal",
         }
     }

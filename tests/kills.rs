@@ -6,12 +6,12 @@ use fastrand::Rng;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::daemon::Daemon;
-use crate::support::items::{self, Tables};
+use crate::support::items;
 use crate::support::mysql::{self, Database, Server};
 use crate::support::stub::{Faults, Stub};
 use crate::support::target::Target;
 use crate::support::{seconds, seed};
-use crate::workload;
+use crate::workload::{self, Written};
 
 const ROWS: u32 = 20_000;
 const WRITERS: u64 = 3;
@@ -20,43 +20,76 @@ const WRITERS: u64 = 3;
 const TIME: u64 = 60;
 const KILLS: u32 = 20;
 
-/// Runs workload and kills; returns the daemon, running and caught up.
+/// What the kills met.
+#[derive(Debug, Default)]
+struct Met {
+    kills: u32,
+    in_snapshot: u32,
+    in_stream: u32,
+}
+
+/// Runs workload and kills; the daemon is then running and has caught up.
 async fn run(database: &Database<'_>, daemon: &mut Daemon, rng: &mut Rng) {
-    daemon.set("snapshot", "chunk_rows", "500");
+    daemon.set("snapshot", "chunk_rows", "200");
+    daemon.set("snapshot", "workers", "2");
     let provisioned = daemon.command(&["provision", "--yes"]);
     assert!(provisioned.status.success(), "{provisioned:?}");
     let until = CancellationToken::new();
-    let mut writers = Vec::new();
-    for _ in 0..WRITERS {
-        let conn = database.conn().await;
-        let write = workload::write(
-            conn,
-            ROWS,
-            rng.u64(..),
-            Duration::from_millis(2),
-            until.clone(),
-        );
-        writers.push(tokio::spawn(write));
-    }
-    let time = Duration::from_secs(seconds(TIME));
-    let begun = Instant::now();
-    let mut kills = 0;
-    while begun.elapsed() < time {
-        daemon.start();
-        let life = time.mul_f64(rng.f64() * 2.0 / f64::from(KILLS));
-        tokio::time::sleep(life).await;
-        daemon.kill();
-        kills += 1;
-    }
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|_| {
+            let pause = Duration::from_millis(2);
+            let (opts, seed) = (database.opts(), rng.u64(..));
+            tokio::spawn(workload::write(opts, ROWS, seed, pause, until.clone()))
+        })
+        .collect();
+    let met = kill_again_and_again(daemon, rng).await;
     until.cancel();
-    let mut committed = 0;
+    let mut written = Written::default();
     for writer in writers {
-        committed += writer.await.expect("the writer");
+        written = written.and(writer.await.expect("the writer"));
     }
-    println!("{committed} transactions, {kills} kills");
-    assert!(committed > 100, "the load ran: {committed} transactions");
+    println!("{written:?}, {met:?}");
+    assert!(met.in_snapshot >= 3 && met.in_stream >= 3, "{met:?}");
+    assert!(written.committed > 100, "{written:?}");
+    assert!(
+        written.swapped > 10 && written.rolled_back > 10,
+        "{written:?}"
+    );
     daemon.start();
     daemon.caught_up(Duration::from_secs(120)).await;
+}
+
+/// Lives of random length; how many of them ended in the copy and how many in the stream is counted.
+async fn kill_again_and_again(daemon: &mut Daemon, rng: &mut Rng) -> Met {
+    let life = Duration::from_secs(seconds(TIME)) / KILLS;
+    let mut met = Met::default();
+    while met.kills < KILLS {
+        daemon.start();
+        tokio::time::sleep(life.mul_f64(rng.f64() * 2.0)).await;
+        // A life can end before the first answer: then nothing is known of its phase.
+        let status = daemon.status().await;
+        daemon.kill();
+        met.kills += 1;
+        let phase = status
+            .as_ref()
+            .and_then(|s| s["phase"].as_str())
+            .unwrap_or("");
+        match phase {
+            "" => {}
+            "snapshot" => met.in_snapshot += 1,
+            "streaming" | "ready" => met.in_stream += 1,
+            other => panic!("the daemon was {other}: {status:?}"),
+        }
+        if met.kills == KILLS / 2 && met.in_stream < 3 {
+            // The copy takes longer than the lives on this machine: let it finish.
+            daemon.start();
+            daemon
+                .phase_is_not("snapshot", Duration::from_secs(120))
+                .await;
+            daemon.kill();
+        }
+    }
+    met
 }
 
 #[tokio::test]
@@ -89,7 +122,7 @@ async fn killed_under_a_faulty_target_the_items_are_what_sql_says() {
     daemon.set("sink", "request_timeout_ms", "1000");
     run(&database, &mut daemon, &mut rng).await;
     let expected = workload::expected(&mut database.conn().await).await;
-    items::compare(expected.tables(), &scan(&stub));
+    items::compare(expected.tables(), &workload::scan(&stub));
     let seen = stub.seen();
     println!("the stub saw {seen:?}");
 }
@@ -108,19 +141,4 @@ fn faults(seed: u64) -> Faults {
         slow: 0.05,
         ..Faults::default()
     }
-}
-
-fn scan(stub: &Stub) -> Tables {
-    let keys = [("Accounts", &["email"][..]), ("Main", &["PK", "SK"][..])];
-    keys.iter()
-        .map(|(table, keys)| {
-            let keys: Vec<String> = keys.iter().map(|&k| k.to_owned()).collect();
-            let items = stub
-                .items(table)
-                .values()
-                .map(|item| items::canonical(item.as_object().expect("an item"), &keys))
-                .collect();
-            ((*table).to_owned(), items)
-        })
-        .collect()
 }

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Error, Opts};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::items::{self, Tables};
 use crate::support::mysql::Database;
 use crate::support::oracle::Oracle;
+use crate::support::stub::Stub;
 
 pub const TABLES: [&str; 3] = [
     "CREATE TABLE accounts (
@@ -92,22 +94,67 @@ pub async fn fill(database: &Database<'_>, rows: u32) {
     database.run(&statements).await;
 }
 
-/// Writes until told to stop; returns the number of committed transactions.
+/// What a writer has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Written {
+    pub committed: u64,
+    /// Rolled back on purpose, after at least one change.
+    pub rolled_back: u64,
+    /// Committed exchanges of two keys.
+    pub swapped: u64,
+    /// Times the connection was lost.
+    pub lost: u64,
+}
+
+impl Written {
+    pub fn and(self, other: Written) -> Written {
+        Written {
+            committed: self.committed + other.committed,
+            rolled_back: self.rolled_back + other.rolled_back,
+            swapped: self.swapped + other.swapped,
+            lost: self.lost + other.lost,
+        }
+    }
+}
+
+/// Writes until told to stop, on a new connection whenever the old one is lost.
 pub async fn write(
-    mut conn: Conn,
+    opts: Opts,
     rows: u32,
     seed: u64,
     pause: Duration,
     until: CancellationToken,
-) -> u64 {
+) -> Written {
     let mut writer = Writer {
         rng: Rng::with_seed(seed),
         rows,
     };
-    let mut committed = 0;
-    conn.query_drop("SET innodb_lock_wait_timeout = 2")
-        .await
-        .expect("a session");
+    let mut written = Written::default();
+    while !until.is_cancelled() {
+        let session = session(&opts, &mut writer, pause, &until, &mut written).await;
+        match session {
+            Ok(()) => {}
+            Err(Error::Server(error)) => panic!("the load: {error}"),
+            Err(_) => {
+                written.lost += 1;
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+    written
+}
+
+async fn session(
+    opts: &Opts,
+    writer: &mut Writer,
+    pause: Duration,
+    until: &CancellationToken,
+    written: &mut Written,
+) -> Result<(), Error> {
+    let conn = Conn::new(opts.clone()).await;
+    // A server that starts refuses in words of its own.
+    let mut conn = conn.map_err(|e| Error::Other(e.into()))?;
+    conn.query_drop("SET innodb_lock_wait_timeout = 2").await?;
     while !until.is_cancelled() {
         let steps = if writer.rng.u8(..) < 8 {
             30
@@ -115,32 +162,72 @@ pub async fn write(
             writer.rng.u32(1..6)
         };
         let keep = writer.rng.u8(..) >= 25;
-        if transaction(&mut conn, &mut writer, steps, keep).await {
-            committed += u64::from(keep);
+        if let Some(did) = transaction(&mut conn, writer, steps, keep).await? {
+            *written = written.and(did);
         }
         if !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
     }
-    committed
+    Ok(())
 }
 
-/// False where the transaction met a conflict (a deadlock, a key that is taken) and was rolled back.
-async fn transaction(conn: &mut Conn, writer: &mut Writer, steps: u32, keep: bool) -> bool {
-    conn.query_drop("START TRANSACTION")
-        .await
-        .expect("a transaction");
+/// Several changes in one transaction; `None` when it failed (a duplicate, a deadlock) and was rolled back.
+async fn transaction(
+    conn: &mut Conn,
+    writer: &mut Writer,
+    steps: u32,
+    keep: bool,
+) -> Result<Option<Written>, Error> {
+    conn.query_drop("START TRANSACTION").await?;
+    let (mut changed, mut swapped) = (0, 0);
     for _ in 0..steps {
-        for statement in writer.statements() {
-            if conn.query_drop(statement).await.is_err() {
-                conn.query_drop("ROLLBACK").await.expect("a rollback");
-                return false;
+        let statements = writer.statements();
+        let is_swap = statements.len() > 1;
+        let mut each = Vec::new();
+        for statement in statements {
+            match conn.query_drop(statement).await {
+                Ok(()) => each.push(conn.affected_rows()),
+                Err(Error::Server(error)) if !goes_down(error.code) => {
+                    conn.query_drop("ROLLBACK").await?;
+                    return Ok(None);
+                }
+                Err(error) => return Err(Error::Other(error.into())),
             }
         }
+        changed += each.iter().sum::<u64>();
+        // Each of the last three statements of a swap moved a row.
+        swapped += u64::from(is_swap && each.iter().rev().take(3).all(|&rows| rows == 1));
     }
-    let end = if keep { "COMMIT" } else { "ROLLBACK" };
-    conn.query_drop(end).await.expect("the end");
-    true
+    conn.query_drop(if keep { "COMMIT" } else { "ROLLBACK" })
+        .await?;
+    Ok(Some(Written {
+        committed: u64::from(keep),
+        rolled_back: u64::from(!keep && changed > 0),
+        swapped: if keep { swapped } else { 0 },
+        lost: 0,
+    }))
+}
+
+/// The server is shutting down, or has cut the connection.
+fn goes_down(code: u16) -> bool {
+    matches!(code, 1053 | 1077 | 1079 | 1152 | 3169 | 4031)
+}
+
+/// What the stub holds, as the oracle has it.
+pub fn scan(stub: &Stub) -> Tables {
+    let keys = [("Accounts", &["email"][..]), ("Main", &["PK", "SK"][..])];
+    keys.iter()
+        .map(|(table, keys)| {
+            let keys: Vec<String> = keys.iter().map(|&k| k.to_owned()).collect();
+            let items = stub
+                .items(table)
+                .values()
+                .map(|item| items::canonical(item.as_object().expect("an item"), &keys))
+                .collect();
+            ((*table).to_owned(), items)
+        })
+        .collect()
 }
 
 struct Writer {

@@ -29,6 +29,9 @@ pub struct Status {
     pub gates: Vec<Gate>,
     /// Why the stream stopped; null while it runs.
     pub stopped: Option<Stopped>,
+    /// What holds it up at present and passes by itself (MySQL away, DynamoDB refusing); empty while all is well.
+    #[serde(default)]
+    pub trouble: Vec<String>,
     /// What is written to: `embedded http://127.0.0.1:8000`, `aws eu-central-1`.
     pub target: String,
     /// Seconds since the last checkpoint; null before the first.

@@ -77,6 +77,7 @@ fn status(phase: Phase, lag: Option<f64>) -> Status {
         parity: None,
         gates: Vec::new(),
         stopped: None,
+        trouble: Vec::new(),
         target: "embedded".into(),
         checkpoint_age_seconds: None,
     }

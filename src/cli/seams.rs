@@ -2,11 +2,11 @@
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{DemoOptions, Format, RunOptions};
 use crate::config::{Endpoint, Settings, Severity};
-use crate::daemon::{Daemon, Event, Start, open_target};
+use crate::daemon::{Daemon, Event, Shared, Start, open_target};
 use crate::error::{Error, Kind, Result};
 use crate::metrics::Exposition;
 use crate::plan::{Plan, explain as explained};
@@ -288,8 +288,26 @@ fn step(state: &tables::TableState, made: bool) -> TableStep {
     }
 }
 
+/// What a run did.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
+pub struct Summary {
+    /// Both sides were at the same place when it ended.
+    pub caught_up: bool,
+    pub seconds: f64,
+    /// Rows that this run copied, from `tables` tables.
+    pub rows_copied: u64,
+    pub tables: usize,
+    /// Transactions of the stream that this run brought to DynamoDB.
+    pub transactions: u64,
+    pub dead_letters: u64,
+    /// The run started over: items of rows that are gone since an earlier run may remain.
+    pub resnapshot: bool,
+    /// What was in flight and not written in time; the next run writes it.
+    pub items_left: usize,
+}
+
 /// The daemon, until it ends; returns once everything in flight is durable or given up.
-pub fn run(settings: Settings, options: &RunOptions) -> Result<()> {
+pub fn run(settings: Settings, options: &RunOptions) -> Result<Summary> {
     let exposition = Exposition::install()?;
     let runtime = super::runtime()?;
     let ended = runtime.block_on(serve(Arc::new(settings), options, exposition));
@@ -301,23 +319,19 @@ async fn serve(
     settings: Arc<Settings>,
     options: &RunOptions,
     exposition: Exposition,
-) -> Result<()> {
+) -> Result<Summary> {
+    let begun = Instant::now();
     let mut signals = Signals::new()?;
-    let Prepared {
-        plan,
-        catalog,
-        facts,
-    } = prepare::online(&settings).await?;
-    let mut daemon = Daemon::start(Start {
-        settings,
-        plan,
-        catalog,
-        facts,
-        exposition,
-        resnapshot: options.resnapshot,
-    })
-    .await?;
-    tracing::info!(address = %daemon.address, "serving /status and /metrics");
+    let mut daemon = tokio::select! {
+        biased;
+        () = signals.end() => return if options.until_caught_up {
+            Err(interrupted())
+        } else {
+            Ok(Summary::default())
+        },
+        started = start(settings, options, exposition) => started?,
+    };
+    let copied_before = copied(&daemon.shared);
     let ended = tokio::select! {
         () = signals.end() => Ended::Asked,
         event = daemon.until(options.until_caught_up) => match event {
@@ -329,20 +343,70 @@ async fn serve(
         // The process stays up and tells the reason until somebody ends it.
         signals.end().await;
     }
-    let failure = daemon.shared.failure();
-    let left = daemon.drain().await?;
-    if left.items > 0 {
-        tracing::info!(
-            items = left.items,
-            "not written in time; a restart writes them again"
-        );
-    }
+    let shared = Arc::clone(&daemon.shared);
+    let failure = shared.failure();
+    let left = tokio::select! {
+        biased;
+        left = daemon.drain() => left?,
+        () = signals.end() => at_once(),
+    };
+    let summary = Summary {
+        caught_up: ended == Ended::CaughtUp,
+        seconds: begun.elapsed().as_secs_f64(),
+        rows_copied: copied(&shared).saturating_sub(copied_before),
+        tables: shared.progress.tables().len(),
+        transactions: shared.applied(),
+        dead_letters: shared.dead_letters(),
+        resnapshot: options.resnapshot,
+        items_left: left.items,
+    };
     match (ended, failure) {
         (Ended::Stopped, Some(failure)) if options.until_caught_up => {
             Err(Error::new(failure.error_kind, failure.reason).with_remedy(failure.remedy))
         }
-        _ => Ok(()),
+        (Ended::Asked, _) if options.until_caught_up => Err(interrupted()),
+        _ => Ok(summary),
     }
+}
+
+async fn start(
+    settings: Arc<Settings>,
+    options: &RunOptions,
+    exposition: Exposition,
+) -> Result<Daemon> {
+    let Prepared {
+        plan,
+        catalog,
+        facts,
+    } = prepare::online(&settings).await?;
+    let daemon = Daemon::start(Start {
+        settings,
+        plan,
+        catalog,
+        facts,
+        exposition,
+        resnapshot: options.resnapshot,
+    })
+    .await?;
+    tracing::info!(address = %daemon.address, "serving /status and /metrics");
+    Ok(daemon)
+}
+
+fn copied(shared: &Shared) -> u64 {
+    shared.progress.tables().iter().map(|t| t.rows).sum()
+}
+
+/// A second signal: nobody waits for what is in flight. The stores are as after a crash, which they survive.
+fn at_once() -> ! {
+    tracing::warn!("told to end twice: not waiting for what is in flight; the next run writes it");
+    std::process::exit(1)
+}
+
+fn interrupted() -> Error {
+    Error::new(
+        Kind::Interrupted,
+        "ended by a signal before both sides were at the same place",
+    )
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

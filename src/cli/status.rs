@@ -70,6 +70,9 @@ fn render_running(out: &mut String, status: &Status) -> std::fmt::Result {
         line(out, "stopped", &stopped.reason)?;
         line(out, "remedy", &stopped.remedy)?;
     }
+    for trouble in &status.trouble {
+        line(out, "trouble", trouble)?;
+    }
     let lag = |seconds: Option<f64>| seconds.map_or("unknown".into(), |s| format!("{s:.1} s"));
     line(
         out,

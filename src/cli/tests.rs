@@ -218,6 +218,7 @@ fn status_of_a_daemon() -> Status {
             reason: "ALTER TABLE".into(),
             remedy: "do this".into(),
         }),
+        trouble: Vec::new(),
         target: "embedded".into(),
         checkpoint_age_seconds: Some(1.4),
     }

@@ -141,12 +141,17 @@ fn fail(
 async fn watch_connection(mut state: watch::Receiver<StreamState>, shared: Arc<Shared>) {
     let mut connected_before = false;
     loop {
-        let connected = matches!(*state.borrow_and_update(), StreamState::Streaming { .. });
+        let (connected, reason) = match &*state.borrow_and_update() {
+            StreamState::Connecting => (false, None),
+            StreamState::Streaming { .. } => (true, None),
+            StreamState::Waiting { reason, .. } => (false, Some(reason.clone())),
+        };
         if connected && connected_before {
             metrics::SOURCE_RECONNECTS.with([]).increment(1);
         }
         connected_before |= connected;
         shared.set_connected(connected);
+        shared.trouble.stream(reason);
         if state.changed().await.is_err() {
             shared.set_connected(false);
             return;

@@ -17,6 +17,7 @@ mod shared;
 mod stage;
 mod start;
 mod status;
+mod trouble;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

@@ -28,6 +28,7 @@ pub async fn watch(options: Arc<Options>, shared: Arc<Shared>) {
         let asked = Instant::now();
         match question.ask().await {
             Ok(answer) => {
+                shared.trouble.question(None);
                 shared.source_is_at(&answer.executed, asked);
                 if let Some(kept) = answer.binlog_kept {
                     let behind = shared.lag().apply.unwrap_or(0.0);
@@ -38,6 +39,7 @@ pub async fn watch(options: Arc<Options>, shared: Arc<Shared>) {
             }
             Err(error) => {
                 tracing::debug!(%error, "the source did not tell its position");
+                shared.trouble.question(Some(error.to_string()));
                 shared.source_is_silent();
             }
         }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::trouble::Trouble;
 use crate::admin::READY_LAG_SECONDS;
 use crate::checkpoint::{Checkpoint, now_unix_ms};
 use crate::error::{Directive, Error, Kind};
@@ -14,6 +15,9 @@ use crate::phase::Phase;
 use crate::plan::{Plan, SourceId};
 use crate::position::{GtidSet, Position};
 use crate::source::snapshot::Progress;
+
+/// So long an answer of the source counts as its present state; it is asked more often.
+const FRESH: Duration = Duration::from_secs(3);
 
 /// Shared by all parts of one run.
 pub struct Shared {
@@ -28,6 +32,8 @@ pub struct Shared {
     letters: AtomicU64,
     applied: AtomicU64,
     connected: AtomicBool,
+    /// What holds the flow up at present.
+    pub trouble: Arc<Trouble>,
 }
 
 /// Why the daemon stopped.
@@ -96,6 +102,7 @@ impl Shared {
             letters: AtomicU64::new(letters),
             applied: AtomicU64::new(0),
             connected: AtomicBool::new(false),
+            trouble: Arc::default(),
         }
     }
 
@@ -196,7 +203,8 @@ impl Shared {
     pub fn lag(&self) -> LagSeconds {
         let lag = lock(&self.lag).clone();
         let behind = |zero: bool, zero_at: Option<Instant>, commit_micros: u64| {
-            if zero {
+            // A source that hangs says nothing at all: what it said last is not known to hold any more.
+            if zero && zero_at.is_some_and(|at| at.elapsed() < FRESH) {
                 return Some(0.0);
             }
             let since_zero = zero_at.map(|at| at.elapsed().as_secs_f64());

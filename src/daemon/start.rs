@@ -15,6 +15,7 @@ use super::monitor::{self, Question};
 use super::shared::Shared;
 use super::stage::Stage;
 use super::status::Answers;
+use super::trouble::Watched;
 use super::{Daemon, Running, decode};
 use crate::admin::{Servers, StatusSource};
 use crate::checkpoint::{
@@ -131,7 +132,10 @@ fn run(run: Run) -> Result<Running> {
     let reading = CancellationToken::new();
     let committing = CancellationToken::new();
     let memory = run.settings.pipeline.memory_bytes;
-    let writer = Arc::new(DynamoWriter::new(run.client.clone(), Table::all(&run.plan)));
+    let writer = Arc::new(Watched {
+        writer: DynamoWriter::new(run.client.clone(), Table::all(&run.plan)),
+        trouble: Arc::clone(&run.shared.trouble),
+    });
     let pipeline_options = pipeline::Options {
         max_bytes: memory / 2,
         late_after: run.settings.sink.request_timeout * 3,

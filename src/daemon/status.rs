@@ -72,6 +72,7 @@ impl StatusSource for Answers {
                 reason: failure.reason,
                 remedy: failure.remedy,
             }),
+            trouble: shared.trouble.all(),
             target: self.target.clone(),
             checkpoint_age_seconds: shared.checkpoint_age().map(|age| age.as_secs_f64()),
         }

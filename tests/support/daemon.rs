@@ -202,6 +202,13 @@ impl Daemon {
             .await;
     }
 
+    /// Waits until the daemon is in any other phase.
+    pub async fn phase_is_not(&mut self, phase: &str, timeout: Duration) {
+        let what = format!("the end of the phase {phase}");
+        self.reach(&what, timeout, |status| status["phase"] != phase)
+            .await;
+    }
+
     /// Waits until `/status` satisfies a condition.
     pub async fn reach(
         &mut self,
@@ -225,14 +232,21 @@ impl Daemon {
 
     /// `kill -TERM`, and waits; panics when it takes longer than `timeout`.
     pub fn terminate(&mut self, timeout: Duration) -> ExitStatus {
+        self.signal("TERM");
+        self.ended(timeout)
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
         let child = self.child.as_ref().expect("a running daemon");
         let pid = child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &pid])
+            .status();
         assert!(
             sent.is_ok_and(|status| status.success()),
-            "kill -TERM {pid}"
+            "kill -{name} {pid}"
         );
-        self.ended(timeout)
     }
 
     /// Waits until it ends by itself.
@@ -254,11 +268,20 @@ impl Daemon {
 
     /// Its resident memory in bytes.
     pub fn resident_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most that was ever resident of the current run, in bytes.
+    pub fn peak_bytes(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, line_name: &str) -> u64 {
         let pid = self.child.as_ref().expect("a running daemon").id();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let kilobytes = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .find_map(|line| line.strip_prefix(line_name))
             .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
         kilobytes.unwrap_or(0) * 1024
     }

@@ -7,8 +7,9 @@ pub mod http;
 pub mod items;
 pub mod mysql;
 pub mod oracle;
-pub mod shop;
+pub mod proxy;
 pub mod stub;
+pub mod shop;
 pub mod target;
 
 use std::path::{Path, PathBuf};

@@ -36,6 +36,38 @@ struct State {
     faults: Faults,
     rng: fastrand::Rng,
     store: store::Store,
+    ids: Ids,
+}
+
+/// The `id`s (numbers) of the items that were put in the fast mode, one bit each.
+#[derive(Default)]
+struct Ids {
+    seen: Vec<u64>,
+    distinct: u64,
+}
+
+impl Ids {
+    /// Notes every id in a request's body.
+    fn note(&mut self, body: &[u8]) {
+        const START: &[u8] = br#""id":{"N":""#;
+        let mut rest = body;
+        while let Some(quote) = rest.iter().position(|&b| b == b'"') {
+            rest = &rest[quote..];
+            let Some(number) = rest.strip_prefix(START) else {
+                rest = &rest[1..];
+                continue;
+            };
+            let digits = number.iter().take_while(|b| b.is_ascii_digit());
+            let id = digits.fold(0, |id, b| id * 10 + usize::from(b - b'0'));
+            rest = number;
+            if self.seen.len() <= id / 64 {
+                self.seen.resize(id / 64 + 1, 0);
+            }
+            let bit = 1 << (id % 64);
+            self.distinct += u64::from(self.seen[id / 64] & bit == 0);
+            self.seen[id / 64] |= bit;
+        }
+    }
 }
 
 impl Stub {
@@ -56,6 +88,7 @@ impl Stub {
                 rng: fastrand::Rng::with_seed(faults.seed),
                 faults,
                 store: store::Store::default(),
+                ids: Ids::default(),
             }),
         });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
@@ -100,6 +133,11 @@ impl Stub {
     /// What was seen so far.
     pub fn seen(&self) -> Seen {
         self.shared.lock().store.seen.clone()
+    }
+
+    /// How many different `id`s were put in the fast mode.
+    pub fn distinct_ids(&self) -> u64 {
+        self.shared.lock().ids.distinct
     }
 
     /// The writes of one key that were applied, in order; `key` in canonical form.

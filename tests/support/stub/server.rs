@@ -62,7 +62,9 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Answer {
         .to_bytes();
     let (fate, latency, slow_by) = {
         let mut state = shared.lock();
-        let State { faults, rng, store } = &mut *state;
+        let State {
+            faults, rng, store, ..
+        } = &mut *state;
         store.seen.requests += 1;
         if let Some(code) = &faults.refuse {
             return refusal(code, "refused by the stub");
@@ -85,7 +87,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Answer {
         _ => {}
     }
     if shared.fast && is_write {
-        return fast(fate, &body);
+        return fast(fate, &body, &shared);
     }
     let Ok(request) = serde_json::from_slice::<Value>(&body) else {
         return refusal("SerializationException", "not JSON");
@@ -97,8 +99,8 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Answer {
     }
 }
 
-/// Says yes without looking; looks only for a partial answer.
-fn fast(fate: Fate, body: &[u8]) -> Answer {
+/// Says yes and looks only for ids, and for a partial answer.
+fn fast(fate: Fate, body: &[u8], shared: &Shared) -> Answer {
     match fate {
         Fate::Throttle => throttled(),
         Fate::Reset | Fate::Lost | Fate::Late(_) => Err(io::ErrorKind::ConnectionReset.into()),
@@ -119,7 +121,10 @@ fn fast(fate: Fate, body: &[u8]) -> Answer {
             }
             ok(&json!({"UnprocessedItems": items}))
         }
-        _ => respond(200, Bytes::from_static(br#"{"UnprocessedItems":{}}"#)),
+        _ => {
+            shared.lock().ids.note(body);
+            respond(200, Bytes::from_static(br#"{"UnprocessedItems":{}}"#))
+        }
     }
 }
 
