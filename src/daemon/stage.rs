@@ -487,3 +487,7 @@ fn unreadable(table: &SourceTable, error: &DecodeError) -> Error {
 fn out_of_order(what: &str) -> Error {
     Error::new(Kind::Internal, format!("events out of order: {what}"))
 }
+
+#[cfg(test)]
+#[path = "tests/stage.rs"]
+mod tests;
