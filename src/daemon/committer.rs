@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::deaths::Letters;
@@ -20,6 +21,8 @@ use crate::source::snapshot::Progress;
 
 /// How often the checkpoint moves.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// The same while chunks of a snapshot become durable: a worker's next chunk waits for it.
+const CHUNK_INTERVAL: Duration = Duration::from_millis(20);
 /// Dead letters held before they are stored ahead of the checkpoint.
 const MAX_HELD_LETTERS: usize = 1000;
 
@@ -34,6 +37,9 @@ pub struct Committer {
     pub shared: Arc<Shared>,
     letters: Vec<DeadLetterChange>,
     dirty: bool,
+    /// When a commit was last due, and when the next one is.
+    last: Instant,
+    due: Instant,
 }
 
 impl Committer {
@@ -54,6 +60,8 @@ impl Committer {
             letters: Vec::new(),
             // The first commit says where we start, before anything is written.
             dirty: true,
+            last: Instant::now(),
+            due: Instant::now(),
         }
     }
 
@@ -65,11 +73,11 @@ impl Committer {
         stop: CancellationToken,
     ) -> Result<()> {
         self.commit().await?;
-        let mut tick = tokio::time::interval(INTERVAL);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
+                // First: completions that never cease must not keep the checkpoint from moving.
+                () = tokio::time::sleep_until(self.due) => self.commit().await?,
                 letter = letters.recv() => match letter {
                     Some(letter) => self.letter(letter).await?,
                     // The view has ended; what is still in flight goes on becoming durable.
@@ -79,18 +87,17 @@ impl Committer {
                     Some(durable) => self.durable(durable, &mut letters).await?,
                     None => return self.commit().await,
                 },
-                _ = tick.tick() => self.commit().await?,
                 () = stop.cancelled() => return self.commit().await,
             }
         }
         loop {
             tokio::select! {
                 biased;
+                () = tokio::time::sleep_until(self.due) => self.commit().await?,
                 durable = pipeline.next() => match durable? {
                     Some(durable) => self.durable(durable, &mut letters).await?,
                     None => return self.commit().await,
                 },
-                _ = tick.tick() => self.commit().await?,
                 () = stop.cancelled() => return self.commit().await,
             }
         }
@@ -149,6 +156,7 @@ impl Committer {
                 range_id,
                 rows,
             } => {
+                self.due = self.due.min(self.last + CHUNK_INTERVAL);
                 if self.progress.done(source, range_id, rows) {
                     self.shared.table_copied(source);
                 }
@@ -166,6 +174,8 @@ impl Committer {
     }
 
     async fn commit(&mut self) -> Result<()> {
+        self.last = Instant::now();
+        self.due = self.last + INTERVAL;
         if !self.dirty && self.letters.is_empty() {
             return Ok(());
         }
@@ -179,7 +189,7 @@ impl Committer {
         let letters = std::mem::take(&mut self.letters);
         let store = Arc::clone(&self.store);
         let checkpoint = self.checkpoint.clone();
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         blocking(move || store.commit(&checkpoint, &letters)).await?;
         metrics::CHECKPOINT_COMMITS.with([]).increment(1);
         metrics::CHECKPOINT_DURATION
@@ -187,7 +197,7 @@ impl Committer {
             .record(started.elapsed());
         self.committed = self.checkpoint.clone();
         self.dirty = false;
-        self.progress.publish_complete();
+        self.progress.committed();
         self.shared.committed(&self.committed);
         self.shared.letters_stored(self.store.dead_letter_count());
         Ok(())

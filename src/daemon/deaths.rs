@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::Sender;
 
 use crate::checkpoint::{DeadLetter, DeadLetterChange, now_unix_ms};
+use crate::metrics;
 use crate::pipeline::Origin;
 use crate::plan::Plan;
 
@@ -58,11 +59,16 @@ impl Deaths {
         self.letters.clone()
     }
 
-    /// The row has no valid item. False when the committer has gone.
-    pub fn died(&self, origin: &Origin, reason: &str) -> bool {
+    /// The row has no valid item, since the transaction `at` (empty: as the snapshot read it). False when the committer
+    /// has gone.
+    pub fn died(&self, origin: &Origin, reason: &str, at: String) -> bool {
         self.letters.remember(origin);
+        let letter = DeadLetter {
+            position: at,
+            ..self.letters.letter(origin, reason)
+        };
         self.out
-            .blocking_send(DeadLetterChange::Put(self.letters.letter(origin, reason)))
+            .blocking_send(DeadLetterChange::Put(letter))
             .is_ok()
     }
 
@@ -95,6 +101,7 @@ impl Letters {
     /// The sink found that DynamoDB refuses the item; the committer stores the letter itself.
     pub fn remember(&self, origin: &Origin) {
         let label = self.plan.projection(origin.projection).label.as_str();
+        metrics::DEAD_LETTERS_SEEN.with([label]).increment(1);
         let hash = self.known.hasher.hash_one((label, &*origin.source_key));
         let mut hashes = self.lock();
         hashes.insert(hash);

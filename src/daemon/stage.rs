@@ -293,7 +293,12 @@ impl Stage {
             return Ok(Arc::clone(layout));
         }
         let source_table = self.plan.source(source);
-        let layout = Layout::bind(table, source_table).map_err(|e| {
+        let bound = if table.metadata.names.is_empty() {
+            Layout::bind_by_ordinal(table, source_table, source_table.column_count)
+        } else {
+            Layout::bind(table, source_table)
+        };
+        let layout = bound.map_err(|e| {
             Error::new(
                 Kind::TableChanged,
                 format!(
@@ -335,7 +340,9 @@ impl Stage {
                 }
                 Outcome::Gone(origin) => self.deaths.cleared(&origin),
                 Outcome::Unmappable { origin, reason } => {
-                    self.deaths.died(&origin, &reason.to_string())
+                    let at = self.current.as_ref().map(|c| c.gtid.to_string());
+                    self.deaths
+                        .died(&origin, &reason.to_string(), at.unwrap_or_default())
                 }
             };
             if !open {
@@ -351,9 +358,14 @@ impl Stage {
                 let id = self.next_window;
                 self.next_window += 1;
                 self.windows.push(Window::new(id, source));
+                let mut received = self.received.clone();
+                // Rows of the transaction at hand may have passed before the window opened: they have to be visible too.
+                if let Some(current) = &self.current {
+                    received.add(&current.gtid);
+                }
                 let opened = Opened {
                     window: id,
-                    received: self.received.clone(),
+                    received,
                 };
                 if reply.send(opened).is_err() {
                     self.close_window(id);
@@ -475,3 +487,7 @@ fn unreadable(table: &SourceTable, error: &DecodeError) -> Error {
 fn out_of_order(what: &str) -> Error {
     Error::new(Kind::Internal, format!("events out of order: {what}"))
 }
+
+#[cfg(test)]
+#[path = "tests/stage.rs"]
+mod tests;

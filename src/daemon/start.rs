@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::committer::Committer;
 use super::deaths::Deaths;
 use super::monitor::{self, Question};
+use super::shape;
 use super::shared::Shared;
 use super::stage::Stage;
 use super::status::Answers;
@@ -68,7 +69,11 @@ pub async fn start(start: Start) -> Result<Daemon> {
     let options = Arc::new(prepare::source_options(&settings));
     let checkpoint = checkpoint(&store, &options, &start).await?;
     let letters = stored_letters(&store).await?;
-    let progress = Arc::new(snapshot_progress(&plan, &checkpoint)?);
+    let progress = Arc::new(snapshot_progress(
+        &plan,
+        &checkpoint,
+        settings.snapshot.workers,
+    )?);
     let shared = Arc::new(Shared::new(
         Arc::clone(&plan),
         Arc::clone(&progress),
@@ -328,15 +333,18 @@ async fn checkpoint(
 ) -> Result<Checkpoint> {
     match store.load() {
         Loaded::Found(checkpoint) => {
+            let mut checkpoint = *checkpoint;
             compatible(&checkpoint, &start.plan.fingerprint)?;
+            shape::resume(&mut checkpoint, &shape::shapes(&start.plan, &start.catalog))?;
             tracing::info!(position = %checkpoint.position.gtids, "going on from the checkpoint");
-            Ok(*checkpoint)
+            Ok(checkpoint)
         }
         Loaded::None => {
             let mut conn = connect(options).await?;
             let gtids = executed(&mut conn)
                 .await
                 .map_err(|e| classify(options, e))?;
+            let shapes = still_good(options, &mut conn, start).await?;
             let lineage = Lineage {
                 server_uuid: start.facts.server_uuid.clone(),
             };
@@ -350,11 +358,40 @@ async fn checkpoint(
                 .map(|id| pending(&start.plan, id, &start.catalog))
                 .collect();
             checkpoint.snapshot_done = checkpoint.snapshot.is_empty();
+            shape::note(&mut checkpoint, &shapes);
             let (store, first) = (Arc::clone(store), checkpoint.clone());
             blocking(move || store.commit(&first, &[])).await?;
             Ok(checkpoint)
         }
     }
+}
+
+/// What was found before the start position was taken must hold at it: the tables are the same, and no prepared XA
+/// transaction hides rows whose GTID already counts as executed.
+async fn still_good(
+    options: &source::Options,
+    conn: &mut mysql_async::Conn,
+    start: &Start,
+) -> Result<shape::Shapes> {
+    let prepared = source::preflight::prepared_xids(options, conn).await?;
+    if prepared.is_some_and(|count| count > 0) {
+        return Err(Error::new(
+            Kind::SourceSettings,
+            "XA transactions are prepared: a snapshot that starts now would lack their rows",
+        )
+        .with_remedy("commit or roll back each of them (`XA RECOVER CONVERT XID` names them), then start again"));
+    }
+    let plan = &start.plan;
+    let databases: std::collections::BTreeSet<String> = plan
+        .sources
+        .iter()
+        .map(|s| s.name.database.clone())
+        .collect();
+    let databases: Vec<String> = databases.into_iter().collect();
+    let now = source::catalog::load(options, conn, &databases).await?;
+    let shapes = shape::shapes(plan, &now);
+    shape::unchanged(&shape::shapes(plan, &start.catalog), &shapes)?;
+    Ok(shapes)
 }
 
 fn driving_tables(plan: &Plan) -> impl Iterator<Item = SourceId> + '_ {
@@ -369,7 +406,7 @@ fn pending(plan: &Plan, id: SourceId, catalog: &Catalog) -> TableProgress {
 }
 
 /// The checkpoint's cursors, matched with the plan's tables by name.
-fn snapshot_progress(plan: &Plan, checkpoint: &Checkpoint) -> Result<Progress> {
+fn snapshot_progress(plan: &Plan, checkpoint: &Checkpoint, workers: usize) -> Result<Progress> {
     let mut tables = Vec::new();
     for progress in &checkpoint.snapshot {
         let source = plan
@@ -387,7 +424,7 @@ fn snapshot_progress(plan: &Plan, checkpoint: &Checkpoint) -> Result<Progress> {
         };
         tables.push((source.id, progress.clone()));
     }
-    Ok(Progress::new(tables))
+    Ok(Progress::new(tables, workers))
 }
 
 async fn stored_letters(store: &Arc<Store>) -> Result<Vec<DeadLetter>> {

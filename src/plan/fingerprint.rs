@@ -62,7 +62,8 @@ fn source(source: &SourceTable) -> String {
     out
 }
 
-fn column_type(ty: &ColumnType) -> String {
+/// A column type's canonical text: two types have the same one exactly when they are the same.
+pub fn column_type(ty: &ColumnType) -> String {
     match ty {
         ColumnType::Int { bytes, unsigned } => format!("int {bytes} {unsigned}"),
         ColumnType::Float { unsigned } => format!("float {unsigned}"),

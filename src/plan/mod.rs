@@ -35,6 +35,7 @@ mod types;
 mod unique;
 
 pub use compile::compile;
+pub use fingerprint::column_type;
 pub use gate::{CascadeReach, Unsupported, cascades, unsupported};
 pub use model::*;
 pub use sources::candidates;

@@ -49,6 +49,9 @@ pub struct SourceTable {
     pub columns: Vec<SourceColumn>,
     /// Slots of the primary key (or of the unique key that stands for it), in key order.
     pub key: Vec<usize>,
+    /// How many columns the table has, those that nobody needs included: where table maps name no columns, they
+    /// are found by their ordinals, and then the number must agree.
+    pub column_count: usize,
 }
 
 #[derive(Debug, Clone)]

@@ -245,6 +245,7 @@ impl<'a> Sources<'a> {
                     .iter()
                     .filter_map(|ordinal| map.get(ordinal).copied())
                     .collect(),
+                column_count: table.columns.len(),
             });
             slots.push(map);
         }

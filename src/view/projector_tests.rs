@@ -66,6 +66,7 @@ fn plan() -> Plan {
             name: TableName::new("shop", "users"),
             columns: (0..4).map(column).collect(),
             key: vec![0],
+            column_count: 4,
         }],
         targets: vec![TargetTable {
             id: TargetId(0),

@@ -16,13 +16,14 @@ pub struct ChunkKey {
 
 impl ChunkKey {
     /// The key's expressions as they are selected for a bound and compared: ENUM and SET by number, because their index is in
-    /// the order of the numbers while a comparison with text is not.
+    /// the order of the numbers while a comparison with text is not. A cast, because `+0` would go through DOUBLE,
+    /// which cannot tell large SETs apart.
     pub fn expressions(&self) -> Vec<String> {
         self.columns
             .iter()
             .map(|c| match c.ty {
                 ColumnType::Enum { .. } | ColumnType::Set { .. } | ColumnType::Bit { .. } => {
-                    format!("{}+0", quote(&c.name))
+                    format!("CAST({} AS UNSIGNED)", quote(&c.name))
                 }
                 _ => quote(&c.name),
             })
@@ -226,8 +227,8 @@ mod tests {
         };
         assert_eq!(
             key().condition(&range).unwrap(),
-            "(`a` > 1 OR (`a` = 1 AND (`e`+0 > 2 OR (`e`+0 = 2 AND (`b` > x'00'))))) AND \
-             (`a` < 3 OR (`a` = 3 AND (`e`+0 < 4 OR (`e`+0 = 4 AND (`b` <= x'ff')))))"
+            "(`a` > 1 OR (`a` = 1 AND (CAST(`e` AS UNSIGNED) > 2 OR (CAST(`e` AS UNSIGNED) = 2 AND (`b` > x'00'))))) AND \
+             (`a` < 3 OR (`a` = 3 AND (CAST(`e` AS UNSIGNED) < 4 OR (CAST(`e` AS UNSIGNED) = 4 AND (`b` <= x'ff')))))"
         );
     }
 

@@ -11,6 +11,8 @@ pub struct Progress {
     tables: Mutex<Vec<Table>>,
     /// By source id: the table's snapshot is complete and durable, so no-op changes may be suppressed.
     complete: Vec<AtomicBool>,
+    /// Ranges that may be handed out and not yet be committed as durable: what a restart reads twice.
+    limit: usize,
 }
 
 /// A range that a worker is to read.
@@ -19,6 +21,8 @@ pub struct Assignment {
     pub source: SourceId,
     pub range_id: u64,
     pub range: Range,
+    /// It was handed out before, by an earlier run or to a worker that could not finish it.
+    pub again: bool,
 }
 
 /// What a worker does next.
@@ -29,7 +33,7 @@ pub enum Work {
         source: SourceId,
         after: Option<Bound>,
     },
-    /// All that remains is being read by others.
+    /// All that remains is being read by others, or enough is under way.
     Wait,
     /// Every table is read and durable.
     Done,
@@ -47,11 +51,15 @@ struct Open {
     id: u64,
     range: Range,
     assigned: bool,
+    again: bool,
+    /// Its items are durable, and no checkpoint says so yet.
+    durable: bool,
 }
 
 impl Progress {
     /// Goes on from the tables' progress in a checkpoint (or from nothing); in the order in which tables are to be read.
-    pub fn new(tables: Vec<(SourceId, TableProgress)>) -> Self {
+    /// At most `limit` ranges are under way at a time, one for each worker.
+    pub fn new(tables: Vec<(SourceId, TableProgress)>, limit: usize) -> Self {
         let count = tables.iter().map(|(s, _)| usize::from(s.0) + 1).max();
         let complete: Vec<AtomicBool> = (0..count.unwrap_or(0)).map(|_| false.into()).collect();
         let tables: Vec<Table> = tables
@@ -66,6 +74,7 @@ impl Progress {
         Self {
             tables: Mutex::new(tables),
             complete,
+            limit: limit.max(1),
         }
     }
 
@@ -91,8 +100,13 @@ impl Progress {
                     source: table.source,
                     range_id: open.id,
                     range: open.range.clone(),
+                    again: open.again,
                 });
             }
+        }
+        let under_way = |t: &Table| t.open.len() + usize::from(t.chunker_busy);
+        if tables.iter().map(under_way).sum::<usize>() >= self.limit {
+            return Work::Wait;
         }
         // The table with the fewest ranges under way, so that several tables advance together.
         let ready = tables
@@ -127,11 +141,12 @@ impl Progress {
             None => table.progress.exhausted = true,
         }
         table.progress.state = TableState::Copying;
-        let range_id = table.push(range.clone(), true);
+        let range_id = table.push(range.clone(), true, false);
         Some(Assignment {
             source,
             range_id,
             range,
+            again: false,
         })
     }
 
@@ -146,6 +161,7 @@ impl Progress {
     pub fn give_back(&self, assignment: &Assignment) {
         if let Some(open) = find(&mut self.lock(), assignment.source, assignment.range_id) {
             open.assigned = false;
+            open.again = true;
         }
     }
 
@@ -163,7 +179,7 @@ impl Progress {
         if let Some(open) = table.open.iter_mut().find(|o| o.id == assignment.range_id) {
             open.range = assignment.range.clone();
         }
-        table.push(rest, false);
+        table.push(rest, false, assignment.again);
     }
 
     /// The range's items are durable. Returns true when that completes the table.
@@ -172,9 +188,11 @@ impl Progress {
         let Some(table) = tables.iter_mut().find(|t| t.source == source) else {
             return false;
         };
-        table.open.retain(|o| o.id != range_id);
+        if let Some(open) = table.open.iter_mut().find(|o| o.id == range_id) {
+            open.durable = true;
+        }
         table.progress.rows += rows;
-        let finished = table.progress.exhausted && table.open.is_empty();
+        let finished = table.progress.exhausted && table.open.iter().all(|o| o.durable);
         if finished && table.progress.state != TableState::Done {
             table.progress.state = TableState::Done;
             return true;
@@ -182,9 +200,11 @@ impl Progress {
         false
     }
 
-    /// Call once the checkpoint that says so is committed: from now on no-op changes of these tables are suppressed.
-    pub fn publish_complete(&self) {
-        for table in self.lock().iter() {
+    /// Call once the checkpoint with these [`tables`](Self::tables) is committed: durable ranges make room for others, and
+    /// from now on no-op changes of complete tables are suppressed.
+    pub fn committed(&self) {
+        for table in self.lock().iter_mut() {
+            table.open.retain(|o| !o.durable);
             if table.progress.state == TableState::Done
                 && let Some(flag) = self.complete.get(usize::from(table.source.0))
             {
@@ -198,7 +218,12 @@ impl Progress {
         self.lock()
             .iter()
             .map(|table| TableProgress {
-                open: table.open.iter().map(|o| o.range.clone()).collect(),
+                open: table
+                    .open
+                    .iter()
+                    .filter(|o| !o.durable)
+                    .map(|o| o.range.clone())
+                    .collect(),
                 ..table.progress.clone()
             })
             .collect()
@@ -223,18 +248,20 @@ impl Table {
             chunker_busy: false,
         };
         for range in ranges {
-            table.push(range, false);
+            table.push(range, false, true);
         }
         table
     }
 
-    fn push(&mut self, range: Range, assigned: bool) -> u64 {
+    fn push(&mut self, range: Range, assigned: bool, again: bool) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
         self.open.push(Open {
             id,
             range,
             assigned,
+            again,
+            durable: false,
         });
         id
     }

@@ -13,7 +13,7 @@ use crate::plan::SourceId;
 use crate::position::GtidSet;
 
 /// How many touched keys a window may record before it is void: its chunk is read again later.
-const MAX_TOUCHED: usize = 1 << 20;
+const MAX_TOUCHED: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
 /// The same in bytes.
 const MAX_TOUCHED_BYTES: usize = 32 << 20;
 

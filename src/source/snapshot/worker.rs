@@ -22,6 +22,8 @@ use crate::source::decode::text::select_expression;
 
 /// A chunk is cut when it holds this many bytes, whatever the number of its rows.
 const CHUNK_BYTES: usize = 8 << 20;
+/// A range whose window was void is read again after this: the burst of changes may have passed.
+const VOID_PAUSE: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
 
 /// What a worker needs.
@@ -65,7 +67,7 @@ impl Worker {
             let assignment = match self.progress.next() {
                 Work::Done => break,
                 Work::Wait => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    tokio::time::sleep(Duration::from_millis(10)).await;
                     continue;
                 }
                 Work::Read(assignment) => assignment,
@@ -86,7 +88,7 @@ impl Worker {
                 Ok(Read::Emitted) => {}
                 Ok(Read::Void) => {
                     self.progress.give_back(&assignment);
-                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    tokio::time::sleep(VOID_PAUSE).await;
                 }
                 Err(error) => {
                     self.progress.give_back(&assignment);
@@ -192,9 +194,7 @@ impl Worker {
                 }
             }
         }
-        metrics::SNAPSHOT_ROWS
-            .with([&table.name.to_string()])
-            .increment(rows.len() as u64);
+        count(table, rows.len() as u64, assignment.again);
         if let Some(at) = cut {
             self.progress.cut(assignment, at);
             // The rest of the result set would have to be read to its end: a new connection is cheaper.
@@ -280,6 +280,15 @@ fn raw(row: mysql_async::Row) -> RawRow {
             _ => None,
         })
         .collect()
+}
+
+fn count(table: &SourceTable, rows: u64, again: bool) {
+    let name = table.name.to_string();
+    metrics::SNAPSHOT_ROWS.with([&name]).increment(rows);
+    if again {
+        metrics::SNAPSHOT_REREAD_CHUNKS.with([&name]).increment(1);
+        metrics::SNAPSHOT_REREAD_ROWS.with([&name]).increment(rows);
+    }
 }
 
 fn weight(row: &RawRow) -> usize {

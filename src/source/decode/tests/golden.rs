@@ -45,6 +45,7 @@ impl Golden {
             table: SourceTable {
                 id: SourceId(0),
                 name: TableName::new("gold", table),
+                column_count: columns.len(),
                 columns,
                 key: vec![0],
             },
