@@ -1,7 +1,9 @@
 //! All integration tests, in one binary: they share one MySQL, which starts when the first test asks for it.
 
+mod cli;
 mod every_type;
 mod house;
+mod input;
 mod kills;
 mod refusals;
 mod sample;
