@@ -2,7 +2,7 @@
 //! `provision` and `run` have in common.
 
 use std::collections::BTreeSet;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Read as _};
 use std::sync::Arc;
 
 use crate::config::Settings;
@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::plan::{self, Mapping, Plan};
 use crate::schema::{Catalog, TableName};
 use crate::source::connect::connect;
-use crate::source::preflight::{Finding, ServerFacts, Severity, preflight};
+use crate::source::preflight::{self, Finding, ServerFacts, Severity};
 use crate::source::{self, catalog};
 
 /// A contract as read, with everything that was found wrong with it so far.
@@ -29,6 +29,23 @@ pub struct Looked {
     pub facts: ServerFacts,
     pub findings: Vec<Finding>,
     pub catalog: Catalog,
+    /// The account may not read a table of the contract: the catalog does not tell then what there is.
+    pub denied: bool,
+}
+
+impl Looked {
+    /// The tables, where they can be told.
+    fn tables(&self) -> Option<&Catalog> {
+        (!self.denied).then_some(&self.catalog)
+    }
+
+    /// An error with the grants that are missing, where tables cannot be read.
+    pub fn readable(&self) -> Result<()> {
+        match self.denied {
+            true => refuse_server(&self.findings),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Everything that a running daemon needs to know.
@@ -52,18 +69,41 @@ pub fn read(settings: &Settings, strict: bool) -> Result<Read> {
         .with_source(e)
         .with_remedy("name the file in [contract] path")
     };
-    let size = std::fs::metadata(path).map_err(unreadable)?.len();
-    if size > contract::MAX_BYTES as u64 {
+    let meta = std::fs::metadata(path).map_err(unreadable)?;
+    if !meta.is_file() {
+        // A pipe would be waited for, and a device may never end.
+        let what = if meta.is_dir() {
+            "a directory"
+        } else {
+            "not a file"
+        };
+        return Err(Error::new(
+            Kind::Usage,
+            format!("the contract {} is {what}", path.display()),
+        )
+        .with_remedy("name the file in [contract] path"));
+    }
+    let most = contract::MAX_BYTES as u64;
+    let mut bytes = Vec::new();
+    if meta.len() <= most {
+        let file = std::fs::File::open(path).map_err(unreadable)?;
+        // One byte more tells a file that has grown meanwhile.
+        file.take(most + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+    }
+    if meta.len().max(bytes.len() as u64) > most {
         return Err(Error::new(
             Kind::Usage,
             format!(
-                "the contract {} has {size} bytes; at most {} are read",
+                "the contract {} has {} MB; at most {} MB are read",
                 path.display(),
-                contract::MAX_BYTES
+                meta.len() >> 20,
+                most >> 20
             ),
-        ));
+        )
+        .with_remedy("[contract] path names another file than a contract"));
     }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
     let (contract, diagnostics) = contract::parse_bytes(&bytes, strict);
     Ok(Read {
         file: path.display().to_string(),
@@ -89,7 +129,7 @@ impl Read {
         };
         let plan = plan::compile(
             contract,
-            looked.map(|l| &l.catalog),
+            looked.and_then(Looked::tables),
             &settings.source.database,
             &mapping,
             &mut self.diagnostics,
@@ -130,7 +170,7 @@ impl Read {
                 "`penstock explain` shows how it is understood; the README lists what this version runs",
             );
         }
-        let Some(looked) = looked.filter(|l| !l.facts.logs_cascades) else {
+        let Some(looked) = looked.filter(|l| !l.facts.logs_cascades && !l.denied) else {
             return;
         };
         for reach in plan::cascades(plan, &looked.catalog) {
@@ -156,17 +196,26 @@ impl Read {
 /// Connects, checks the server, and reads the tables that the contract may mean.
 pub async fn look(settings: &Settings, contract: &Contract) -> Result<Looked> {
     let options = source_options(settings);
-    let mut conn = connect(&options).await?;
+    // Whether the account may use the database is one of the findings, so that all that is missing is told at once.
+    let mut conn = connect(&source::Options {
+        database: None,
+        ..options.clone()
+    })
+    .await?;
     let databases: Vec<String> = databases(contract, &settings.source.database)
         .into_iter()
         .collect();
     let catalog = catalog::load(&options, &mut conn, &databases).await?;
     let tables = driving_tables(contract, &settings.source.database, &catalog);
     let (facts, findings) =
-        preflight(&options, &mut conn, &tables, server_id(settings, &options)).await?;
+        preflight::preflight(&options, &mut conn, &tables, server_id(settings, &options)).await?;
     // A connection that does not close cleanly changes nothing.
     let _ = conn.disconnect().await;
+    let denied = findings
+        .iter()
+        .any(|f| f.what.starts_with(preflight::SELECT));
     Ok(Looked {
+        denied,
         facts,
         findings,
         catalog,
@@ -181,6 +230,7 @@ pub async fn online(settings: &Settings) -> Result<Prepared> {
         return Err(Error::new(Kind::Internal, "a contract without a reason"));
     };
     let looked = look(settings, contract).await?;
+    looked.readable()?;
     let plan = read.compile(settings, Some(&looked), true);
     read.verdict()?;
     refuse_server(&looked.findings)?;
@@ -290,8 +340,14 @@ fn databases(contract: &Contract, default: &str) -> BTreeSet<String> {
 
 fn driving_tables(contract: &Contract, default: &str, catalog: &Catalog) -> Vec<TableName> {
     let names: BTreeSet<TableName> = entities(contract)
-        .flat_map(|e| plan::candidates(&e.source_table.value, default))
-        .filter(|name| catalog.tables.contains_key(name))
+        .flat_map(|e| {
+            let mut meant = plan::candidates(&e.source_table.value, default);
+            let last = meant.pop();
+            meant.retain(|name| catalog.tables.contains_key(name));
+            // One that cannot be seen may be there: only the attempt to read it tells why not.
+            meant.extend(last.filter(|l| meant.is_empty() || catalog.tables.contains_key(l)));
+            meant
+        })
         .collect();
     names.into_iter().collect()
 }

@@ -1,9 +1,11 @@
 //! All integration tests, in one binary: they share one MySQL, which starts when the first test asks for it.
 
+mod cli;
 mod drain;
 mod every_type;
 mod house;
 mod huge;
+mod input;
 mod kills;
 mod outage;
 mod refusals;

@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::seams::{self, Area, Finding, Section};
-use super::{Answer, Cli, Format, Outcome, output, runtime, settings};
-use crate::config::Severity;
+use super::seams::{self, Area, Finding, Section, Severity};
+use super::{Answer, Cli, Format, Outcome, output, runtime, settings, settings_offline};
 
 pub(super) fn run(cli: &Cli, offline: bool, strict: bool) -> Outcome {
-    let settings = settings(cli)?;
+    let settings = match offline {
+        true => settings_offline(cli)?,
+        false => settings(cli)?,
+    };
     let sections = runtime()?.block_on(seams::check(&settings, offline, strict))?;
     if cli.format == Format::Json {
         output::print_json(&sections)?;
@@ -20,10 +22,11 @@ pub(super) fn run(cli: &Cli, offline: bool, strict: bool) -> Outcome {
 /// A wrong contract is wrong input (2); what is wrong on either side is a failed check (1).
 pub(super) fn answer(sections: &[Section], strict: bool) -> Answer {
     let bad = |section: &&Section| {
-        section
-            .findings
-            .iter()
-            .any(|f| strict || f.severity == Severity::Error)
+        section.findings.iter().any(|f| match f.severity {
+            Severity::Error => true,
+            Severity::Warning => strict,
+            Severity::Note => false,
+        })
     };
     let mut answer = Answer::Done;
     for section in sections.iter().filter(bad) {
@@ -39,7 +42,8 @@ pub(super) fn render(sections: &[Section]) -> String {
     let mut out = String::new();
     let (mut errors, mut warnings) = (0, 0);
     for section in sections {
-        let mark = if section.findings.is_empty() {
+        let calm = |f: &Finding| f.severity == Severity::Note;
+        let mark = if section.findings.iter().all(calm) {
             "ok"
         } else {
             ""
@@ -51,6 +55,7 @@ pub(super) fn render(sections: &[Section]) -> String {
             match finding.severity {
                 Severity::Error => errors += 1,
                 Severity::Warning => warnings += 1,
+                Severity::Note => {}
             }
             // Writing to a String cannot fail.
             let _ = render_finding(&mut out, finding);
@@ -72,6 +77,7 @@ fn render_finding(out: &mut String, finding: &Finding) -> std::fmt::Result {
     let severity = match finding.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
+        Severity::Note => "note",
     };
     writeln!(out, "  {severity}: {}", finding.message)?;
     if let Some(place) = &finding.place {

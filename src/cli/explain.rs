@@ -1,9 +1,12 @@
 //! `penstock explain`
 
-use super::{Answer, Cli, Outcome, output, runtime, seams, settings};
+use super::{Answer, Cli, Outcome, output, runtime, seams, settings, settings_offline};
 
 pub(super) fn run(cli: &Cli, offline: bool) -> Outcome {
-    let settings = settings(cli)?;
+    let settings = match offline {
+        true => settings_offline(cli)?,
+        false => settings(cli)?,
+    };
     let text = runtime()?.block_on(seams::explain(&settings, offline, cli.format))?;
     output::print(&text)?;
     Ok(Answer::Done)

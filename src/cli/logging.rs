@@ -4,11 +4,26 @@ use std::io::{IsTerminal, stderr};
 
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging. `PENSTOCK_LOG` says what; by default the daemon tells what it does, and commands only what is wrong.
-pub(super) fn init(daemon: bool) {
-    let default = if daemon { "info" } else { "warn" };
-    // sled and the AWS SDK tell at `info` what nobody asked.
-    let quiet = format!("{default},sled=error,aws_config=warn,hyper=warn");
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Voice {
+    /// Tells what it does.
+    Daemon,
+    /// Tells only what is wrong.
+    Command,
+    /// The same, between bars that people watch, wherever stderr leads.
+    Terminal,
+}
+
+/// Starts logging. `PENSTOCK_LOG` says what is logged.
+pub(super) fn init(voice: Voice) {
+    let default = match voice {
+        Voice::Daemon => "info",
+        Voice::Command | Voice::Terminal => "warn",
+    };
+    // sled and the AWS SDK tell at `info` what nobody asked; the embedded DynamoDB warns of each of its refusals, which
+    // its client judges and tells itself.
+    let quiet = format!("{default},sled=error,aws_config=warn,hyper=warn,dynoxide=error");
     let (filter, complaint) = match std::env::var("PENSTOCK_LOG") {
         Err(_) => (EnvFilter::new(&quiet), None),
         Ok(text) => match EnvFilter::try_new(&text) {
@@ -20,7 +35,7 @@ pub(super) fn init(daemon: bool) {
         .with_env_filter(filter)
         .with_writer(stderr);
     // A second subscriber (in tests) changes nothing.
-    let _ = if stderr().is_terminal() {
+    let _ = if voice == Voice::Terminal || stderr().is_terminal() {
         builder.with_target(false).try_init()
     } else {
         builder.json().flatten_event(true).try_init()

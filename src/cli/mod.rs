@@ -31,7 +31,11 @@ use crate::error::{Error, Kind, Result};
 pub fn main() -> ExitCode {
     // clap answers wrong usage itself, with status 2.
     let cli = Cli::parse();
-    logging::init(matches!(cli.command, Command::Run(_) | Command::Demo(_)));
+    logging::init(match cli.command {
+        Command::Run(_) => logging::Voice::Daemon,
+        Command::Demo(_) => logging::Voice::Terminal,
+        _ => logging::Voice::Command,
+    });
     output::exit(cli.format, dispatch(&cli))
 }
 
@@ -56,7 +60,18 @@ fn dispatch(cli: &Cli) -> Outcome {
 
 /// The settings of this command line; their warnings go to stderr.
 fn settings(cli: &Cli) -> Result<Settings, Failure> {
-    let loaded = config::load(&cli.config).map_err(Failure::Settings)?;
+    tell_warnings(config::load(&cli.config))
+}
+
+/// The same where no server is asked: secrets need not be there.
+fn settings_offline(cli: &Cli) -> Result<Settings, Failure> {
+    tell_warnings(config::load_without_secrets(&cli.config))
+}
+
+fn tell_warnings(
+    loaded: Result<config::Loaded, Vec<config::Problem>>,
+) -> Result<Settings, Failure> {
+    let loaded = loaded.map_err(Failure::Settings)?;
     if !loaded.warnings.is_empty() {
         eprint!("{}", config::render(&loaded.warnings));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{DemoOptions, Format, RunOptions};
-use crate::config::{Endpoint, Settings, Severity};
+use crate::config::{Endpoint, Settings};
 use crate::daemon::{Daemon, Event, Shared, Start, open_target};
 use crate::error::{Error, Kind, Result};
 use crate::metrics::Exposition;
@@ -41,6 +41,16 @@ pub struct Section {
     /// What was looked at, in a few words: `MySQL 9.7.4 at 127.0.0.1:3306`.
     pub subject: String,
     pub findings: Vec<Finding>,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Nothing to do.
+    Note,
+    Warning,
+    Error,
 }
 
 /// One finding.
@@ -118,7 +128,8 @@ fn source_section(settings: &Settings, looked: &prepare::Looked) -> Section {
         .map(|f| Finding {
             severity: match f.severity {
                 preflight::Severity::Error => Severity::Error,
-                preflight::Severity::Warning | preflight::Severity::Note => Severity::Warning,
+                preflight::Severity::Warning => Severity::Warning,
+                preflight::Severity::Note => Severity::Note,
             },
             message: format!("{} is {}: {}", f.what, f.found, f.why),
             place: None,
@@ -203,6 +214,7 @@ pub async fn explain(settings: &Settings, offline: bool, format: Format) -> Resu
         Some(contract) if !offline => Some(prepare::look(settings, contract).await?),
         _ => None,
     };
+    looked.as_ref().map_or(Ok(()), prepare::Looked::readable)?;
     let plan = read.compile(settings, looked.as_ref(), false);
     read.verdict()?;
     let Some(plan) = plan else {
@@ -248,6 +260,7 @@ pub async fn provision(settings: &Settings, create: bool) -> Result<Vec<TableSte
         Some(contract) => Some(prepare::look(settings, contract).await?),
         None => None,
     };
+    looked.as_ref().map_or(Ok(()), prepare::Looked::readable)?;
     let plan = read.compile(settings, looked.as_ref(), false);
     read.verdict()?;
     let Some(plan) = plan else {

@@ -2,13 +2,13 @@ use std::io;
 
 use clap::{CommandFactory, Parser};
 
-use super::seams::{Area, Finding, Section, Step, TableStep};
+use super::seams::{Area, Finding, Section, Severity, Step, TableStep};
 use super::*;
 use crate::admin::{LagSeconds, PositionStatus, Status, Stopped, TableStatus};
 use crate::checkpoint::{
     Checkpoint, DeadLetter, DeadLetterChange, DeadLetterPage, Lineage, Store, TableState,
 };
-use crate::config::{Problem, Severity};
+use crate::config::Problem;
 use crate::phase::Phase;
 use crate::position::Position;
 

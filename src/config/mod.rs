@@ -10,6 +10,7 @@ mod sections;
 mod tests;
 mod walk;
 
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -147,14 +148,24 @@ pub fn parse(path: &Path, text: &str, environment: &Environment) -> Result<Loade
     walk_through(path, text, Some(environment))
 }
 
+/// No settings are larger.
+const MOST_BYTES: u64 = 1 << 20;
+
 fn read(path: &Path) -> Result<String, Vec<Problem>> {
-    std::fs::read_to_string(path).map_err(|e| {
-        vec![
-            Problem::of_file(path, format!("the settings cannot be read: {e}")).with_help(
+    let problem =
+        |message: String| {
+            vec![Problem::of_file(path, message).with_help(
                 "name the file with --config; config/penstock.toml is a complete example",
-            ),
-        ]
-    })
+            )]
+        };
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|e| problem(format!("the settings cannot be read: {e}")))?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(problem("the file is too large for settings".into()));
+    }
+    String::from_utf8(bytes).map_err(|_| problem("the settings are not UTF-8 text".into()))
 }
 
 fn walk_through(

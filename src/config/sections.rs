@@ -1,5 +1,6 @@
 //! The sections and their keys, each with its default, its range and its cure.
 
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -206,7 +207,13 @@ fn read_password_file(walk: &mut Walk, file: &Found<String>) -> Option<Secret> {
             &format!("chmod 600 {}", path.display()),
         );
     }
-    match std::fs::read_to_string(&path) {
+    let read = std::fs::File::open(&path).and_then(|file| {
+        let mut text = String::new();
+        // What is read may be no file, and have no end.
+        file.take(SECRET_BYTES).read_to_string(&mut text)?;
+        Ok(text)
+    });
+    match read {
         // Editors end a file with a new line, and no password ends with one.
         Ok(text) => Some(Secret::new(text.trim_end_matches(['\n', '\r']))),
         Err(e) => {

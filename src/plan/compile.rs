@@ -264,7 +264,10 @@ impl<'a, 'd> Compiler<'a, 'd> {
         target: TargetId,
         indexes: &mut IndexKeys,
     ) -> Option<(Projection, Key, Option<Key>)> {
-        let driving = self.cx.sources.resolve(&entity.source_table, self.cx.d)?;
+        let Some(driving) = self.cx.sources.resolve(&entity.source_table, self.cx.d) else {
+            indexes.entity_is_missing();
+            return None;
+        };
         let mut compiler = EntityCompiler::new(&mut self.cx, entity, driving);
         let filter = compiler.filter();
         let pk = key::resolve(

@@ -17,6 +17,8 @@ pub(super) struct IndexKeys {
     single: bool,
     /// All attributes that any entity has.
     attributes: Vec<String>,
+    /// An entity was left out because of its table, which has been reported: nothing can be said to be unknown.
+    incomplete: bool,
 }
 
 struct IndexKey {
@@ -45,7 +47,13 @@ impl IndexKeys {
             keys,
             single: matches!(table.kind, TableKind::Single(_)),
             attributes: Vec::new(),
+            incomplete: false,
         }
+    }
+
+    /// An entity cannot be compiled.
+    pub fn entity_is_missing(&mut self) {
+        self.incomplete = true;
     }
 
     pub fn is_key(&self, name: &str) -> bool {
@@ -112,7 +120,7 @@ impl IndexKeys {
         d: &mut Diagnostics,
     ) -> Vec<GsiPlan> {
         for (name, key) in &self.keys {
-            if key.ty.is_none() && !key.failed {
+            if key.ty.is_none() && !key.failed && !self.incomplete {
                 let help = match suggest::closest(name, self.attributes.iter().map(String::as_str))
                 {
                     Some(near) => format!("did you mean `{near}`?"),
@@ -157,6 +165,9 @@ impl IndexKeys {
 
     /// Attributes that an index shall hold and no entity has.
     fn projected(&self, table: &Table, d: &mut Diagnostics) {
+        if self.incomplete {
+            return;
+        }
         for gsi in &table.gsis {
             let GsiProjection::Include(included) = &gsi.projection else {
                 continue;

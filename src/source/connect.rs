@@ -195,7 +195,7 @@ pub fn refused(options: &Options, code: u16, message: &str) -> Error {
     let address = options.address();
     let text = format!("MySQL at {address} says {code}: {message}");
     let (kind, remedy) = match code {
-        1044 | 1045 | 1130 | 1698 | 3118 | 3955 => (
+        1045 | 1130 | 1698 | 3118 | 3955 => (
             Kind::SourceDenied,
             "check [source] user and its password (password_env or password_file), and from which hosts the account may connect",
         ),
@@ -207,7 +207,7 @@ pub fn refused(options: &Options, code: u16, message: &str) -> Error {
             Kind::Usage,
             "correct [source] database: the server has no database of that name",
         ),
-        1142 | 1143 | 1227 | 1370 => (Kind::SourceDenied, Kind::SourceDenied.remedy()),
+        1044 | 1142 | 1143 | 1227 | 1370 => (Kind::SourceDenied, Kind::SourceDenied.remedy()),
         3159 => (
             Kind::SourceSettings,
             "the server insists on TLS: set [source] tls = \"required\" or stricter",

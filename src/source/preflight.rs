@@ -22,6 +22,9 @@ pub enum Severity {
     Error,
 }
 
+/// How the finding of a table or database that may not be read begins.
+pub const SELECT: &str = "SELECT ON ";
+
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -73,6 +76,7 @@ pub async fn preflight(
         account,
         findings: Vec::new(),
     };
+    server.database().await?;
     server.binlog_filters(&facts, tables).await?;
     server.replicas(&variables, server_id).await?;
     server.replica_source(&facts, &variables).await?;
@@ -303,6 +307,25 @@ impl Server<'_> {
         }
     }
 
+    /// The configured database: an account without any right there may not even name it.
+    async fn database(&mut self) -> Result<()> {
+        let Some(name) = self.options.database.as_deref() else {
+            return Ok(());
+        };
+        let quoted = format!("`{}`", name.replace('`', "``"));
+        let why = "the database's tables must be read";
+        let privilege = format!("{SELECT}{quoted}.*");
+        self.ask(&format!("USE {quoted}"), &privilege, Severity::Error, why)
+            .await
+            .map(drop)
+    }
+
+    /// Whether the whole database is missing a grant already.
+    fn is_denied(&self, table: &TableName) -> bool {
+        let all = format!("{SELECT}`{}`.*", table.database.replace('`', "``"));
+        self.findings.iter().any(|f| f.what == all)
+    }
+
     /// A database that the binlog leaves out is lost without a sign.
     async fn binlog_filters(&mut self, facts: &ServerFacts, tables: &[TableName]) -> Result<()> {
         let sql = if facts.number >= (8, 2, 0) {
@@ -416,8 +439,11 @@ impl Server<'_> {
     /// SELECT on each table, and its engine.
     async fn tables(&mut self, tables: &[TableName]) -> Result<()> {
         for table in tables {
+            if self.is_denied(table) {
+                continue;
+            }
             let sql = format!("SELECT * FROM {} LIMIT 0", table.sql());
-            let privilege = format!("SELECT ON {}", table.sql());
+            let privilege = format!("{SELECT}{}", table.sql());
             let why = "the table's rows must be read";
             match self.ask(&sql, &privilege, Severity::Error, why).await {
                 Ok(Some(_)) => self.engine(table).await?,
