@@ -180,6 +180,7 @@ fn table(map: &TableMap) -> Result<SourceTable, Box<dyn Error>> {
         id: SourceId(0),
         name: TableName::new(&map.database, &map.table),
         columns,
+        column_count: map.columns.len(),
         key: Vec::new(),
     })
 }

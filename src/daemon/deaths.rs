@@ -33,30 +33,8 @@ struct Known {
 }
 
 impl Deaths {
-    /// `stored`: what the checkpoint store holds, as (projection label, source key).
-    pub fn new<'a>(
-        plan: Arc<Plan>,
-        stored: impl Iterator<Item = (&'a str, &'a str)>,
-        out: Sender<DeadLetterChange>,
-    ) -> Self {
-        let hasher = ahash::RandomState::new();
-        let hashes: HashSet<u64> = stored.map(|key| hasher.hash_one(key)).collect();
-        let count = AtomicUsize::new(hashes.len());
-        let known = Known {
-            hashes: Mutex::new(hashes),
-            count,
-            hasher,
-        };
-        let letters = Letters {
-            plan,
-            known: Arc::new(known),
-        };
+    pub fn new(letters: Letters, out: Sender<DeadLetterChange>) -> Self {
         Self { letters, out }
-    }
-
-    /// The part that the committer shares.
-    pub fn letters(&self) -> Letters {
-        self.letters.clone()
     }
 
     /// The row has no valid item, since the transaction `at` (empty: as the snapshot read it). False when the committer
@@ -82,6 +60,29 @@ impl Deaths {
 }
 
 impl Letters {
+    pub fn new(plan: Arc<Plan>) -> Self {
+        Self {
+            plan,
+            known: Arc::new(Known {
+                hashes: Mutex::default(),
+                count: AtomicUsize::new(0),
+                hasher: ahash::RandomState::new(),
+            }),
+        }
+    }
+
+    /// Takes over the letters that an earlier run has stored.
+    pub fn take_over(&self, stored: &[DeadLetter]) {
+        let mut hashes = self.lock();
+        let hasher = &self.known.hasher;
+        hashes.extend(
+            stored
+                .iter()
+                .map(|l| hasher.hash_one((l.projection.as_str(), l.source_key.as_str()))),
+        );
+        self.known.count.store(hashes.len(), Ordering::Release);
+    }
+
     /// The dead letter of a row; `reason` names no values.
     pub fn letter(&self, origin: &Origin, reason: &str) -> DeadLetter {
         let projection = self.plan.projection(origin.projection);

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::budget::Budget;
 use super::shared::Shared;
 use super::stage::{Queued, Stage};
-use super::start::thread;
+use super::start::{report, thread};
 use crate::error::{Error, Kind, Result};
 use crate::metrics;
 use crate::source;
@@ -34,6 +34,8 @@ pub struct Flow {
     pub reading: CancellationToken,
     pub failed: mpsc::UnboundedSender<Error>,
     pub server_id: u32,
+    /// Foreign keys change tables of the contract, and the server logs it.
+    pub needs_cascades: bool,
     /// Bytes for each of the two queues.
     pub memory: usize,
 }
@@ -48,16 +50,13 @@ pub fn spawn(flow: Flow) -> Result<Vec<(&'static str, JoinHandle<()>)>> {
         (*flow.options).clone(),
         flow.server_id,
         flow.assembler.completed().clone(),
+        flow.needs_cascades,
         budget,
         flow.reading.clone(),
     );
     tokio::spawn(watch_connection(state, Arc::clone(&flow.shared)));
     let failed = flow.failed.clone();
-    tokio::spawn(async move {
-        if let Err(error) = stream.run().await {
-            let _ = failed.send(error);
-        }
-    });
+    tokio::spawn(report(failed, stream.run()));
 
     let (items_in, items_out) = crossbeam_channel::bounded(ROWS_QUEUE);
     let rows = Budget::new(flow.memory);
@@ -66,7 +65,7 @@ pub fn spawn(flow: Flow) -> Result<Vec<(&'static str, JoinHandle<()>)>> {
     let reading = flow.reading.clone();
     let shared = Arc::clone(&flow.shared);
     let decode_rows = Arc::clone(&rows);
-    let decode = thread("decode", move || {
+    let decode = thread("decode", failed.clone(), move || {
         let decoded = decode_all(
             &deliveries,
             &mut assembler,
@@ -79,7 +78,7 @@ pub fn spawn(flow: Flow) -> Result<Vec<(&'static str, JoinHandle<()>)>> {
     let (requests, stopped) = (flow.requests, flow.view_stopped);
     let (reading, failed) = (flow.reading, flow.failed);
     let stage = flow.stage;
-    let view = thread("view", move || {
+    let view = thread("view", failed.clone(), move || {
         let viewed = stage.run(&items_out, &requests, &stopped);
         // Wakes the decode thread, wherever it waits.
         drop(items_out);

@@ -7,7 +7,7 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
 use super::shared::Shared;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::metrics;
 use crate::position::GtidSet;
 use crate::source::Options;
@@ -18,9 +18,13 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// An answer that takes longer than this is no answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Asks until the daemon ends.
-pub async fn watch(options: Arc<Options>, shared: Arc<Shared>) {
+/// For so long the source may have purged what we have not received: an event may still be on its way.
+const PURGED_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks until the daemon ends, or until it is clear that the stream can never be complete.
+pub async fn watch(options: Arc<Options>, shared: Arc<Shared>) -> Result<()> {
     let mut question = Question::new(options);
+    let mut gap_since: Option<Instant> = None;
     let mut tick = tokio::time::interval(INTERVAL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -30,6 +34,11 @@ pub async fn watch(options: Arc<Options>, shared: Arc<Shared>) {
             Ok(answer) => {
                 shared.trouble.question(None);
                 shared.source_is_at(&answer.executed, asked);
+                if shared.has_received(&answer.purged) {
+                    gap_since = None;
+                } else if gap_since.get_or_insert(asked).elapsed() > PURGED_PATIENCE {
+                    return Err(gap());
+                }
                 if let Some(kept) = answer.binlog_kept {
                     let behind = shared.lag().apply.unwrap_or(0.0);
                     metrics::SOURCE_RETENTION_HEADROOM
@@ -46,9 +55,19 @@ pub async fn watch(options: Arc<Options>, shared: Arc<Shared>) {
     }
 }
 
+/// Transactions that are in no binlog any more never come: chunks and the end would wait for them for ever.
+fn gap() -> Error {
+    Error::new(
+        Kind::SourcePurged,
+        "the source's gtid_purged names transactions that the stream has not brought",
+    )
+}
+
 /// What the source says of itself.
 pub struct Answer {
     pub executed: GtidSet,
+    /// What is in no binlog any more.
+    pub purged: GtidSet,
     /// How long binlogs are kept; `None` where they are never purged.
     pub binlog_kept: Option<Duration>,
 }
@@ -80,8 +99,8 @@ impl Question {
                 Ok(answer)
             }
             Ok(Err(error)) => Err(classify(&self.options, error)),
-            Err(_) => Err(crate::error::Error::new(
-                crate::error::Kind::SourceUnavailable,
+            Err(_) => Err(Error::new(
+                Kind::SourceUnavailable,
                 "MySQL did not tell its position in time",
             )),
         }
@@ -93,8 +112,14 @@ async fn ask(conn: &mut Conn) -> mysql_async::Result<Answer> {
     let kept: Option<u64> = conn
         .query_first("SELECT @@GLOBAL.binlog_expire_logs_seconds")
         .await?;
+    let purged: Option<String> = conn.query_first("SELECT @@GLOBAL.gtid_purged").await?;
+    let purged = purged
+        .unwrap_or_default()
+        .parse()
+        .map_err(|e| mysql_async::Error::Other(format!("gtid_purged: {e}").into()))?;
     Ok(Answer {
         executed,
+        purged,
         binlog_kept: kept.filter(|s| *s > 0).map(Duration::from_secs),
     })
 }

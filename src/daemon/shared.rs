@@ -268,6 +268,11 @@ impl Shared {
         self.settle(applied);
     }
 
+    /// Whether the stream has brought all of `gtids`.
+    pub fn has_received(&self, gtids: &GtidSet) -> bool {
+        gtids.is_subset(&lock(&self.lag).received)
+    }
+
     /// The source could not be asked: nothing is known to be zero.
     pub fn source_is_silent(&self) {
         let mut lag = lock(&self.lag);

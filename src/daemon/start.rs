@@ -1,16 +1,18 @@
 //! From settings and plan to a running daemon, step by step; nothing is written before all that can be checked is.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::committer::Committer;
-use super::deaths::Deaths;
+use super::deaths::{Deaths, Letters};
 use super::monitor::{self, Question};
 use super::shape;
 use super::shared::Shared;
@@ -19,9 +21,7 @@ use super::status::Answers;
 use super::trouble::Watched;
 use super::{Daemon, Running, decode};
 use crate::admin::{Servers, StatusSource};
-use crate::checkpoint::{
-    Checkpoint, DeadLetter, Lineage, Loaded, Store, TableProgress, compatible,
-};
+use crate::checkpoint::{Checkpoint, Lineage, Loaded, Store, TableProgress, compatible};
 use crate::config::{Endpoint, Settings};
 use crate::error::{Error, Kind, Result};
 use crate::metrics::Exposition;
@@ -66,9 +66,12 @@ pub async fn start(start: Start) -> Result<Daemon> {
     let store = open_store(settings.state.clone(), start.resnapshot).await?;
     let (embedded, client, target) = open_target(&settings).await?;
     ready_target(embedded.is_some(), &client, &plan).await?;
+    if start.resnapshot {
+        forget(&store).await?;
+    }
     let options = Arc::new(prepare::source_options(&settings));
     let checkpoint = checkpoint(&store, &options, &start).await?;
-    let letters = stored_letters(&store).await?;
+    let letters = stored_letters(&store, Letters::new(Arc::clone(&plan))).await?;
     let progress = Arc::new(snapshot_progress(
         &plan,
         &checkpoint,
@@ -93,7 +96,9 @@ pub async fn start(start: Start) -> Result<Daemon> {
         start.exposition.clone(),
     )
     .await?;
+    let needs_cascades = !crate::plan::cascades(&plan, &start.catalog).is_empty();
     let running = run(Run {
+        needs_cascades,
         settings,
         plan,
         client,
@@ -125,9 +130,10 @@ struct Run {
     options: Arc<source::Options>,
     store: Arc<Store>,
     checkpoint: Checkpoint,
-    letters: Vec<DeadLetter>,
+    letters: Letters,
     progress: Arc<Progress>,
     facts: ServerFacts,
+    needs_cascades: bool,
     shared: Arc<Shared>,
 }
 
@@ -150,16 +156,12 @@ fn run(run: Run) -> Result<Running> {
         pipeline::start(pipeline_options, writer, &tokio::runtime::Handle::current());
     let control = durable.control();
     let (letters_in, letters_out) = mpsc::channel(LETTERS);
-    let stored = run
-        .letters
-        .iter()
-        .map(|l| (l.projection.as_str(), l.source_key.as_str()));
-    let deaths = Deaths::new(Arc::clone(&run.plan), stored, letters_in);
+    let deaths = Deaths::new(run.letters.clone(), letters_in);
     let committer = Committer::new(
         Arc::clone(&run.store),
         run.checkpoint.clone(),
         Arc::clone(&run.progress),
-        deaths.letters(),
+        run.letters.clone(),
         Arc::clone(&run.shared),
     );
     let committer = tokio::spawn(report(
@@ -186,11 +188,15 @@ fn run(run: Run) -> Result<Running> {
         reading: reading.clone(),
         failed: failed.clone(),
         server_id: prepare::server_id(&run.settings, &run.options),
+        needs_cascades: run.needs_cascades,
         memory: memory / 4,
     })?;
     tokio::spawn(until(
         reading.clone(),
-        monitor::watch(Arc::clone(&run.options), Arc::clone(&run.shared)),
+        report(
+            failed,
+            monitor::watch(Arc::clone(&run.options), Arc::clone(&run.shared)),
+        ),
     ));
     drop(snapshot);
     Ok(Running {
@@ -236,19 +242,28 @@ async fn until(cancelled: CancellationToken, work: impl Future<Output = ()>) {
 }
 
 /// An error of a part is the daemon's: it decides what follows.
-async fn report(failed: mpsc::UnboundedSender<Error>, work: impl Future<Output = Result<()>>) {
-    if let Err(error) = work.await {
+pub async fn report(failed: mpsc::UnboundedSender<Error>, work: impl Future<Output = Result<()>>) {
+    let ended = AssertUnwindSafe(work).catch_unwind().await;
+    if let Err(error) = ended.unwrap_or_else(|_| Err(panicked("a task"))) {
         // Nobody listens once the daemon is ending.
         let _ = failed.send(error);
     }
 }
 
+/// A part that panics must not leave a daemon behind that looks alive.
+fn panicked(what: &str) -> Error {
+    Error::new(
+        Kind::Internal,
+        format!("{what} panicked; the log has where and why"),
+    )
+}
+
 async fn open_store(path: PathBuf, start_over: bool) -> Result<Arc<Store>> {
     blocking(move || {
-        let (store, opened) = if start_over {
-            Store::start_over(&path)?
-        } else {
-            Store::open(&path)?
+        let (store, opened) = match Store::open(&path) {
+            // What cannot be read need not be, to start over; it is set aside.
+            Err(_) if start_over => Store::start_over(&path)?,
+            opened => opened?,
         };
         if let Some(rebuilt) = &opened.rebuilt {
             tracing::warn!(
@@ -257,11 +272,20 @@ async fn open_store(path: PathBuf, start_over: bool) -> Result<Arc<Store>> {
                 "the checkpoint store could not be read and was rebuilt from its mirror: a full verification is owed"
             );
         }
-        if start_over {
-            store.reset()?;
-            store.audit("resnapshot", "the checkpoint was given up by `run --resnapshot`")?;
-        }
         Ok(Arc::new(store))
+    })
+    .await
+}
+
+/// For `run --resnapshot`: only after source and target were found to be usable.
+async fn forget(store: &Arc<Store>) -> Result<()> {
+    let store = Arc::clone(store);
+    blocking(move || {
+        store.reset()?;
+        store.audit(
+            "resnapshot",
+            "the checkpoint was given up by `run --resnapshot`",
+        )
     })
     .await
 }
@@ -334,6 +358,20 @@ async fn checkpoint(
     match store.load() {
         Loaded::Found(checkpoint) => {
             let mut checkpoint = *checkpoint;
+            if checkpoint.lineage.server_uuid != start.facts.server_uuid {
+                // The same history on another server (it is compared before anything is read): what was written beyond the
+                // checkpoint may stem from transactions that the new server never had.
+                tracing::warn!(
+                    before = checkpoint.lineage.server_uuid,
+                    now = start.facts.server_uuid,
+                    "the source is another server than before: a full verification is owed"
+                );
+                checkpoint.verify_owed = true;
+                checkpoint
+                    .lineage
+                    .server_uuid
+                    .clone_from(&start.facts.server_uuid);
+            }
             compatible(&checkpoint, &start.plan.fingerprint)?;
             shape::resume(&mut checkpoint, &shape::shapes(&start.plan, &start.catalog))?;
             tracing::info!(position = %checkpoint.position.gtids, "going on from the checkpoint");
@@ -427,14 +465,14 @@ fn snapshot_progress(plan: &Plan, checkpoint: &Checkpoint, workers: usize) -> Re
     Ok(Progress::new(tables, workers))
 }
 
-async fn stored_letters(store: &Arc<Store>) -> Result<Vec<DeadLetter>> {
+/// Remembers who has a dead letter, page by page: only hashes are kept.
+async fn stored_letters(store: &Arc<Store>, letters: Letters) -> Result<Letters> {
     let store = Arc::clone(store);
     blocking(move || {
-        let mut letters = Vec::new();
         let mut from: Option<String> = None;
         loop {
             let page = store.dead_letters(from.as_deref(), 1000)?;
-            letters.extend(page.letters);
+            letters.take_over(&page.letters);
             match page.next {
                 Some(next) => from = Some(next),
                 None => return Ok(letters),
@@ -455,11 +493,18 @@ async fn blocking<T: Send + 'static>(
 /// A named thread.
 pub fn thread(
     name: &'static str,
+    failed: mpsc::UnboundedSender<Error>,
     work: impl FnOnce() + Send + 'static,
 ) -> Result<(&'static str, JoinHandle<()>)> {
+    let guarded = move || {
+        if catch_unwind(AssertUnwindSafe(work)).is_err() {
+            // Nobody listens once the daemon is ending.
+            let _ = failed.send(panicked(name));
+        }
+    };
     std::thread::Builder::new()
         .name(name.to_owned())
-        .spawn(work)
+        .spawn(guarded)
         .map(|handle| (name, handle))
         .map_err(|e| Error::new(Kind::Internal, "a thread cannot be started").with_source(e))
 }

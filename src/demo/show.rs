@@ -181,9 +181,10 @@ async fn start(
 /// A bar for each table until the copy is complete; returns how long that took.
 async fn show_snapshot(daemon: &Daemon, bars: &MultiProgress, rows: u64) -> Duration {
     let started = Instant::now();
-    let bar = bars.add(ProgressBar::new(rows).with_style(style(
-        "  snapshot   {bar:32} {pos:>7}/{len} rows  {msg}",
-    )));
+    let bar = bars.add(
+        ProgressBar::new(rows)
+            .with_style(style("  snapshot   {bar:32} {pos:>7}/{len} rows  {msg}")),
+    );
     loop {
         let tables = daemon.shared.progress.tables();
         let done: u64 = tables.iter().map(|t| t.rows).sum();

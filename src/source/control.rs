@@ -36,6 +36,8 @@ pub struct Query<'a> {
     /// The default database when it ran.
     pub database: &'a [u8],
     pub text: &'a [u8],
+    /// A backslash escapes in strings (no NO_BACKSLASH_ESCAPES in the session's sql_mode).
+    pub backslash_escapes: bool,
 }
 
 /// Reads a GTID, tagged GTID, XID, ROTATE or HEARTBEAT event; `None` where its content cannot be read.
@@ -226,7 +228,27 @@ pub fn query(body: &[u8]) -> Option<Query<'_>> {
     let rest = body.get(13 + status_length..)?;
     let (database, rest) = rest.split_at_checked(database_length)?;
     let (_zero, text) = rest.split_first()?;
-    Some(Query { database, text })
+    Some(Query {
+        database,
+        text,
+        backslash_escapes: backslash_escapes(body.get(13..13 + status_length)?),
+    })
+}
+
+/// From the status variables: whether a backslash escapes in the statement's strings. The server writes the flags
+/// (code 0, 4 bytes) and the sql_mode (code 1, 8 bytes) first.
+fn backslash_escapes(mut status: &[u8]) -> bool {
+    const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
+    loop {
+        match status {
+            [0, rest @ ..] => status = rest.get(4..).unwrap_or_default(),
+            [1, rest @ ..] => {
+                let mode = rest.get(..8).and_then(|b| b.try_into().ok());
+                return mode.is_none_or(|b| u64::from_le_bytes(b) & NO_BACKSLASH_ESCAPES == 0);
+            }
+            _ => return true,
+        }
+    }
 }
 
 /// Database and table of a TABLE_MAP event's body, and the table's id: enough to see whether it matters.

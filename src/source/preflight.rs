@@ -98,6 +98,11 @@ pub async fn prepared_xids(options: &Options, conn: &mut Conn) -> Result<Option<
 
 type Variables = HashMap<String, String>;
 
+/// What the server is now, without looking for what is wrong with it.
+pub async fn facts_now(options: &Options, conn: &mut Conn) -> Result<ServerFacts> {
+    Ok(facts(&variables(options, conn).await?))
+}
+
 async fn variables(options: &Options, conn: &mut Conn) -> Result<Variables> {
     let rows: Vec<(String, String)> = connect::rows(options, conn, "SHOW GLOBAL VARIABLES").await?;
     let lower = |(name, value): (String, String)| (name.to_ascii_lowercase(), value);

@@ -71,7 +71,7 @@ pub fn classify(query: &Query<'_>, tables: &Tables) -> Statement {
         _ => {}
     }
     let text = String::from_utf8_lossy(query.text);
-    let tokens = scan(&text);
+    let tokens = scan(&text, query.backslash_escapes);
     let words: Vec<String> = tokens.iter().take(24).map(Token::word).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
@@ -280,7 +280,7 @@ impl Token<'_> {
 }
 
 /// The tokens of a statement; comments and strings in single quotes are left out, the inside of `/*! … */` is not.
-fn scan(text: &str) -> Vec<Token<'_>> {
+fn scan(text: &str, escapes: bool) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -293,9 +293,9 @@ fn scan(text: &str) -> Vec<Token<'_>> {
         } else if first == '#' || is_dashed_comment(rest) {
             rest.split_once('\n').map_or("", |(_, after)| after)
         } else if first == '\'' {
-            quoted(rest, '\'').1
+            quoted(rest, '\'', escapes).1
         } else if first == '`' || first == '"' {
-            let (name, after) = quoted(rest, first);
+            let (name, after) = quoted(rest, first, escapes);
             tokens.push(Token::Quoted(name));
             after
         } else if is_name_char(first) {
@@ -325,8 +325,8 @@ fn is_dashed_comment(rest: &str) -> bool {
 }
 
 /// What stands between the quotes at the start of `rest`, and what follows. A doubled quote is one; a backslash
-/// escapes except in backticks.
-fn quoted(rest: &str, quote: char) -> (String, &str) {
+/// escapes except in backticks, if it does at all.
+fn quoted(rest: &str, quote: char, escapes: bool) -> (String, &str) {
     let mut inside = String::new();
     let mut chars = rest.char_indices().skip(1).peekable();
     while let Some((at, c)) = chars.next() {
@@ -339,7 +339,7 @@ fn quoted(rest: &str, quote: char) -> (String, &str) {
             let after = rest.get(at + quote.len_utf8()..).unwrap_or_default();
             return (inside, after);
         }
-        if c == '\\' && quote != '`' {
+        if escapes && c == '\\' && quote != '`' {
             if let Some((_, escaped)) = chars.next() {
                 inside.push(escaped);
             }

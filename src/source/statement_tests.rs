@@ -15,6 +15,7 @@ fn class(database: &str, text: &str) -> Statement {
     let query = Query {
         database: database.as_bytes(),
         text: text.as_bytes(),
+        backslash_escapes: true,
     };
     classify(&query, &tables())
 }
@@ -133,6 +134,7 @@ fn text_that_is_not_utf8_counts_by_any_trace() {
             &Query {
                 database: b"shop",
                 text,
+                backslash_escapes: true,
             },
             tables,
         )
@@ -198,9 +200,25 @@ fn a_dropped_database_whose_name_is_not_utf8_counts() {
     let query = Query {
         database: b"",
         text: b"DROP DATABASE donn\xe9es",
+        backslash_escapes: true,
     };
     assert!(matches!(
         classify(&query, &tables),
         Statement::Touches { .. }
     ));
+}
+
+#[test]
+fn a_backslash_escapes_only_where_the_session_says_so() {
+    let text = br"ALTER TABLE o COMMENT='C:\', RENAME TO shop.orders, COMMENT=''";
+    let named = |backslash_escapes| {
+        let query = Query {
+            database: b"other",
+            text,
+            backslash_escapes,
+        };
+        matches!(classify(&query, &tables()), Statement::Touches { .. })
+    };
+    assert!(named(false), "the string ends at the backslash");
+    assert!(!named(true), "the string goes on to the next quote");
 }

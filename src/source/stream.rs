@@ -16,9 +16,10 @@ use tokio_util::sync::CancellationToken;
 use super::connect;
 use super::dump::Dump;
 use super::options::Options;
+use super::preflight;
 use super::transaction::{Assembler, Output};
 use crate::error::{Directive, Error, Kind, Result};
-use crate::position::GtidSet;
+use crate::position::{Gtid, GtidSet};
 
 /// The first and the longest pause between two attempts; each is drawn between zero and its bound.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -36,8 +37,17 @@ pub enum Delivery {
         bytes: Bytes,
         permit: OwnedSemaphorePermit,
     },
-    /// The connection is gone; the answer is what is complete.
-    Disconnected { reply: oneshot::Sender<GtidSet> },
+    /// The connection is gone; the answer is how far the decode thread came.
+    Disconnected { reply: oneshot::Sender<Received> },
+}
+
+/// What the decode thread has received.
+#[derive(Debug, Clone, Default)]
+pub struct Received {
+    /// Whole transactions: where a new connection goes on.
+    pub complete: GtidSet,
+    /// One of which only a part came, and of which items may stem.
+    pub abandoned: Option<Gtid>,
 }
 
 /// Limits of what is between the network and the decode thread.
@@ -76,7 +86,9 @@ pub enum StreamState {
 pub struct Stream {
     options: Options,
     server_id: u32,
-    received: GtidSet,
+    received: Received,
+    /// Cascades were in the binlog when the plan was checked: a server that does not log them may not take its place.
+    needs_cascades: bool,
     sender: Sender<Delivery>,
     budget: Arc<Semaphore>,
     permits: u32,
@@ -90,6 +102,7 @@ impl Stream {
         options: Options,
         server_id: u32,
         received: GtidSet,
+        needs_cascades: bool,
         budget: Budget,
         cancel: CancellationToken,
     ) -> (Self, Receiver<Delivery>, watch::Receiver<StreamState>) {
@@ -99,7 +112,11 @@ impl Stream {
         let stream = Self {
             options,
             server_id,
-            received,
+            received: Received {
+                complete: received,
+                abandoned: None,
+            },
+            needs_cascades,
             sender,
             budget: Arc::new(Semaphore::new(permits as usize)),
             permits,
@@ -148,8 +165,9 @@ impl Stream {
 
     /// One connection, to its end. `Ok` only when the decode thread is gone.
     async fn connected(&mut self, attempts: &mut u32) -> Result<()> {
-        let server_uuid = check_history(&self.options, &self.received).await?;
-        let mut dump = Dump::start(&self.options, &self.received, self.server_id).await?;
+        let server_uuid = check_history(&self.options, &self.received, self.needs_cascades).await?;
+        let complete = &self.received.complete;
+        let mut dump = Dump::start(&self.options, complete, self.server_id).await?;
         self.state
             .send_replace(StreamState::Streaming { server_uuid });
         loop {
@@ -186,7 +204,7 @@ impl Stream {
     }
 
     /// Tells the decode thread of the break; what is complete by then.
-    async fn synchronize(&self) -> Option<GtidSet> {
+    async fn synchronize(&self) -> Option<Received> {
         let (reply, answer) = oneshot::channel();
         if !self.deliver(Delivery::Disconnected { reply }).await {
             return None;
@@ -204,10 +222,29 @@ fn pause(attempts: u32) -> Duration {
 }
 
 /// Compares what we have received with the server's history; gives the server's UUID.
-async fn check_history(options: &Options, received: &GtidSet) -> Result<String> {
+async fn check_history(
+    options: &Options,
+    received: &Received,
+    needs_cascades: bool,
+) -> Result<String> {
     let mut conn = connect::connect(options).await?;
+    let facts = preflight::facts_now(options, &mut conn).await?;
+    if needs_cascades && !facts.logs_cascades {
+        return Err(Error::new(
+            Kind::SourceSettings,
+            format!(
+                "MySQL {} at {} does not log what foreign keys change, as it did when the contract was checked",
+                facts.version,
+                options.address()
+            ),
+        ));
+    }
     let mut history = history(options, &mut conn).await?;
-    let early = received.difference(&history.executed);
+    let mut seen = received.complete.clone();
+    if let Some(gtid) = &received.abandoned {
+        seen.add(gtid);
+    }
+    let early = seen.difference(&history.executed);
     if !early.is_empty() {
         // A transaction is sent before it is in gtid_executed (with semi-sync long before): it gets the time.
         let wait = format!("SELECT WAIT_FOR_EXECUTED_GTID_SET('{early}', {EARLY_SECONDS})");
@@ -217,12 +254,13 @@ async fn check_history(options: &Options, received: &GtidSet) -> Result<String> 
         history = self::history(options, &mut conn).await?;
     }
     let _ = conn.disconnect().await;
-    compare(
-        received,
-        &history.executed,
-        &history.purged,
-        &history.server_uuid,
-    )?;
+    let History {
+        executed,
+        purged,
+        server_uuid,
+    } = &history;
+    compare(&seen, executed, &GtidSet::new(), server_uuid)?;
+    compare(&received.complete, executed, purged, server_uuid)?;
     Ok(history.server_uuid)
 }
 
@@ -309,7 +347,10 @@ pub fn decode(
             }
             Delivery::Disconnected { reply } => {
                 assembler.disconnected(out)?;
-                let _ = reply.send(assembler.completed().clone());
+                let _ = reply.send(Received {
+                    complete: assembler.completed().clone(),
+                    abandoned: assembler.abandoned().cloned(),
+                });
             }
         }
     }

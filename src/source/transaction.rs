@@ -27,6 +27,8 @@ const COPY_BELOW: usize = 32 * 1024;
 /// How many table maps and how many xids are remembered.
 const MAX_MAPS: usize = 4096;
 const MAX_XIDS: usize = 65_536;
+/// The table id of a rows event that only ends a statement.
+const DUMMY_TABLE: u64 = 0xFFFF_FFFF_FFFF;
 /// Set by the server on events that a reader may skip though it does not know them.
 const FLAG_IGNORABLE: u16 = 0x80;
 /// Set on events that are made up for this connection and lie in no file.
@@ -82,6 +84,7 @@ pub struct Assembler {
     maps: HashMap<u64, Mapped>,
     /// XA transactions that were prepared without a row of the plan.
     harmless_xids: HashSet<String>,
+    abandoned: Option<Gtid>,
 }
 
 #[derive(Clone)]
@@ -117,6 +120,7 @@ impl Assembler {
             open: None,
             maps: HashMap::new(),
             harmless_xids: HashSet::new(),
+            abandoned: None,
         }
     }
 
@@ -135,9 +139,18 @@ impl Assembler {
         self.checksum = Checksum::Crc32;
         self.maps.clear();
         match self.open.take() {
-            Some(open) if open.streaming => out(StreamItem::Abandoned { gtid: open.gtid }),
+            Some(open) if open.streaming => {
+                self.abandoned = Some(open.gtid.clone());
+                out(StreamItem::Abandoned { gtid: open.gtid })
+            }
             _ => Ok(()),
         }
+    }
+
+    /// A transaction that had begun to stream when a connection broke and has not come again: items may stem from it,
+    /// so a server that lacks it has another history.
+    pub fn abandoned(&self) -> Option<&Gtid> {
+        self.abandoned.as_ref()
     }
 
     fn take(&mut self, bytes: Bytes, out: &mut Output<'_>) -> Result<()> {
@@ -298,6 +311,9 @@ impl Assembler {
             return Err(unreadable("a commit comes without a transaction"));
         };
         self.completed.add(&open.gtid);
+        if self.abandoned.as_ref() == Some(&open.gtid) {
+            self.abandoned = None;
+        }
         open.give_held(out)?;
         out(StreamItem::Commit {
             gtid: open.gtid,
@@ -439,6 +455,8 @@ impl Assembler {
         let mapped = match open.maps.get(&id) {
             Some(Some(mapped)) => mapped.clone(),
             Some(None) => return Ok(()),
+            // The server ends a statement whose last table changed no row with an event of this id and no rows.
+            None if id == DUMMY_TABLE => return Ok(()),
             None => {
                 return Err(unreadable(&format!(
                     "rows of table id {id}, which has no table map"

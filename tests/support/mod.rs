@@ -8,8 +8,8 @@ pub mod items;
 pub mod mysql;
 pub mod oracle;
 pub mod proxy;
-pub mod stub;
 pub mod shop;
+pub mod stub;
 pub mod target;
 
 use std::path::{Path, PathBuf};

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::*;
 use crate::checkpoint::{Checkpoint, DeadLetterChange, Lineage, Range, TableProgress, TableState};
 use crate::contract;
+use crate::daemon::deaths::Letters;
 use crate::pipeline::{self, Batch, Fate, Outcome as Written, Writer};
 use crate::plan::{self, Mapping};
 use crate::position::Position;
@@ -80,7 +81,7 @@ impl Rig {
             Arc::clone(&recorder),
             runtime.handle(),
         );
-        let deaths = Deaths::new(plan, std::iter::empty(), out);
+        let deaths = Deaths::new(Letters::new(plan), out);
         let stage = Stage::new(feed, GtidSet::default(), deaths, Arc::new(shared));
         Rig {
             stage: stage.expect("a stage"),

@@ -94,7 +94,9 @@ impl Layout {
         find: impl Fn(&Column, usize) -> Option<usize>,
     ) -> Result<Self, DecodeError> {
         let name = table.name.to_string();
-        if map.database != table.name.database || map.table != table.name.table {
+        // Whether names differ by case alone is the server's setting; who finds the table has asked it.
+        let same = |a: &str, b: &str| a == b || a.to_lowercase() == b.to_lowercase();
+        if !same(&map.database, &table.name.database) || !same(&map.table, &table.name.table) {
             return Err(DecodeError::malformed("a table map of another table"));
         }
         let mut fields: Vec<Field> = map

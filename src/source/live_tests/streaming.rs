@@ -36,6 +36,7 @@ fn start_stream(options: Options, start: GtidSet, table: &str) -> Running {
         options,
         4270,
         start.clone(),
+        false,
         stream::Budget {
             bytes: 1 << 20,
             events: 64,
