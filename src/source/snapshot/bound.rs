@@ -176,6 +176,7 @@ mod tests {
                     ColumnType::Int {
                         bytes: 8,
                         unsigned: true,
+                        zerofill: None,
                     },
                 ),
                 column(
