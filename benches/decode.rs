@@ -27,6 +27,10 @@ use penstock::source::decode::{
     Checksum, Event, FormatDescription, Layout, RowsEvent, RowsKind, TableMap,
 };
 
+/// As in the binary; the other decoders get it as well.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type Outcome = Result<u64, Box<dyn Error>>;
 /// Reads the file and counts its rows.
 type Decoder = fn(&str) -> Outcome;
@@ -106,8 +110,11 @@ fn penstock_rows(path: &str) -> Outcome {
         } else if RowsKind::of(event.header.type_code).is_some() {
             let event = RowsEvent::parse(&event)?;
             let (_, layout) = layouts.get(&event.table_id).ok_or("no table map")?;
-            for change in event.rows(layout)? {
-                black_box(change?);
+            let mut changes = event.rows(layout)?;
+            while let Some(change) = changes.next() {
+                let change = change?;
+                black_box(&change);
+                changes.recycle(change);
                 rows += 1;
             }
         }
@@ -209,13 +216,26 @@ fn column(map: &TableMap, index: usize) -> Result<Column, Box<dyn Error>> {
         labels.map(String::from_utf8).collect::<Result<Vec<_>, _>>()
     };
     let ty = match map.columns[index].wire {
-        Wire::Int { bytes } => ColumnType::Int { bytes, unsigned },
-        Wire::Float => ColumnType::Float { unsigned },
-        Wire::Double => ColumnType::Double { unsigned },
+        Wire::Int { bytes } => ColumnType::Int {
+            bytes,
+            unsigned,
+            zerofill: None,
+        },
+        Wire::Float => ColumnType::Float {
+            unsigned,
+            decimals: None,
+            zerofill: None,
+        },
+        Wire::Double => ColumnType::Double {
+            unsigned,
+            decimals: None,
+            zerofill: None,
+        },
         Wire::Decimal { precision, scale } => ColumnType::Decimal {
             precision,
             scale,
             unsigned,
+            zerofill: false,
         },
         Wire::Bit { bits } => ColumnType::Bit { bits },
         Wire::Year => ColumnType::Year,

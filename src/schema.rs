@@ -108,21 +108,29 @@ pub enum Generated {
 /// A column's type, with what is needed to decode its values and to show them as MySQL does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ColumnType {
-    /// TINYINT to BIGINT; `bytes` is 1, 2, 3, 4 or 8.
+    /// TINYINT to BIGINT; `bytes` is 1, 2, 3, 4 or 8. With ZEROFILL MySQL prints zeros in front up to `zerofill`
+    /// characters.
     Int {
         bytes: u8,
         unsigned: bool,
+        zerofill: Option<u8>,
     },
+    /// `FLOAT(M,D)` prints always D `decimals`.
     Float {
         unsigned: bool,
+        decimals: Option<u8>,
+        zerofill: Option<u8>,
     },
     Double {
         unsigned: bool,
+        decimals: Option<u8>,
+        zerofill: Option<u8>,
     },
     Decimal {
         precision: u8,
         scale: u8,
         unsigned: bool,
+        zerofill: bool,
     },
     /// BIT(n), n of 1 to 64.
     Bit {
@@ -169,6 +177,44 @@ pub enum ColumnType {
     Vector {
         dimensions: u32,
     },
+}
+
+/// How a number is printed where its declaration says more than its value: `FLOAT(M,D)`, ZEROFILL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NumberStyle {
+    /// Digits after the point of a FLOAT or DOUBLE.
+    pub decimals: Option<u8>,
+    /// Zeros are put in front up to so many characters.
+    pub width: u8,
+}
+
+impl ColumnType {
+    /// `None`: the value alone says how it is printed.
+    pub fn number_style(&self) -> Option<NumberStyle> {
+        let (decimals, width) = match *self {
+            ColumnType::Int { zerofill, .. } => (None, zerofill),
+            ColumnType::Float {
+                decimals, zerofill, ..
+            }
+            | ColumnType::Double {
+                decimals, zerofill, ..
+            } => (decimals, zerofill),
+            ColumnType::Decimal {
+                precision,
+                scale,
+                zerofill: true,
+                ..
+            } => (None, Some(precision + u8::from(scale > 0))),
+            _ => (None, None),
+        };
+        if decimals.is_none() && width.is_none() {
+            return None;
+        }
+        Some(NumberStyle {
+            decimals,
+            width: width.unwrap_or(0),
+        })
+    }
 }
 
 impl Table {

@@ -131,6 +131,80 @@ pub const COLUMNS: &[Column] = &[
             "NULL",
         ],
     },
+    // What the declaration says of the print.
+    int!(
+        "filled",
+        "INT(8) ZEROFILL",
+        ["42", "0", "12345678", "4294967295"]
+    ),
+    int!("tiny_filled", "TINYINT ZEROFILL", ["7", "255"]),
+    int!("medium_filled", "MEDIUMINT(4) ZEROFILL", ["3", "16777215"]),
+    int!(
+        "big_filled",
+        "BIGINT ZEROFILL",
+        ["18446744073709551615", "5"]
+    ),
+    plain!("wide_filled", "INT(255) ZEROFILL", ["7"]),
+    int!(
+        "dec_filled",
+        "DECIMAL(8,3) ZEROFILL",
+        ["12.5", "0", "99999.999"]
+    ),
+    int!("dec_whole_filled", "DECIMAL(5) ZEROFILL", ["7", "99999"]),
+    int!("dec_part_filled", "DECIMAL(3,3) ZEROFILL", ["0.5", "0"]),
+    int!(
+        "float_fixed",
+        "FLOAT(10,3)",
+        [
+            "12.5",
+            "-12.5",
+            "0",
+            "-0.0e0",
+            "0.0005",
+            "9999999.999",
+            "1234.5678",
+            "-0.0004e0"
+        ]
+    ),
+    int!(
+        "float_whole",
+        "FLOAT(5,0)",
+        ["2.5e0", "3.5e0", "-0.2e0", "99999"]
+    ),
+    int!(
+        "double_fixed",
+        "DOUBLE(12,4)",
+        [
+            "12.5",
+            "-99999999.9999",
+            "-0.0e0",
+            "1.00005",
+            "0.1",
+            "33333333.33335"
+        ]
+    ),
+    printed!(
+        "double_30",
+        "DOUBLE(40,30)",
+        ["1.1", "9999999999", "1e-30", "-0.1e0", "1234567.875"]
+    ),
+    int!("float_filled", "FLOAT ZEROFILL", ["1.5", "0", "1e-7"]),
+    printed!("float_huge_filled", "FLOAT ZEROFILL", ["3.4e38", "-0.0e0"]),
+    printed!(
+        "double_filled",
+        "DOUBLE ZEROFILL",
+        ["1.5", "1e20", "1e-20", "123456789.125"]
+    ),
+    int!(
+        "float_fixed_filled",
+        "FLOAT(10,3) ZEROFILL",
+        ["12.5", "0.0005", "9999999.999"]
+    ),
+    int!(
+        "double_fixed_filled",
+        "DOUBLE(12,4) ZEROFILL",
+        ["7", "0.00005", "99999999.9999"]
+    ),
     printed!(
         "float_",
         "FLOAT",

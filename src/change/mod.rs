@@ -3,12 +3,13 @@
 //! Snapshot and stream speak this one language, so that the same row gives the same item whichever way it came.
 
 pub mod charset;
-pub mod double;
 mod float;
 mod text;
 mod value;
 
-pub use float::write_fixed as write_fixed_float;
+pub use float::{
+    write_f32 as write_float, write_f64 as write_double, write_fixed as write_fixed_float,
+};
 pub use text::{Textual, write_int, write_uint};
 pub(crate) use text::{padded, write_clock, write_date, write_fraction};
 pub use value::{Temporal, TimeOfDay, Value};

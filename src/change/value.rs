@@ -12,7 +12,8 @@ pub enum Value<'a> {
     UInt(u64),
     Float(f32),
     Double(f64),
-    /// As MySQL prints it: `-0.50`, all digits of the scale, no leading zeros but one before the point.
+    /// As MySQL prints it: `-0.50`, all digits of the scale, no leading zeros but one before the point. Also any number
+    /// whose declaration says how it is printed: `00042` of an INT(5) ZEROFILL, `1.500` of a FLOAT(10,3).
     Decimal(Cow<'a, str>),
     /// CHAR without its trailing spaces, VARCHAR, TEXT, as UTF-8; the label of an ENUM.
     Text(Cow<'a, str>),

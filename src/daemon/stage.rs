@@ -264,7 +264,8 @@ impl Stage {
         let watched = self.windows.iter().any(|w| w.source == source);
         let suppress = self.progress.is_complete(source);
         let mut count = 0_u64;
-        for change in rows.rows(&layout).map_err(unreadable)? {
+        let mut changes = rows.rows(&layout).map_err(unreadable)?;
+        while let Some(change) = changes.next() {
             let change = change.map_err(unreadable)?;
             if watched {
                 self.touch(source_table, &change);
@@ -274,6 +275,7 @@ impl Stage {
             if !self.push(sequence)? {
                 return Ok(false);
             }
+            changes.recycle(change);
             count += 1;
         }
         let counters = &self.counters[usize::from(source.0)];

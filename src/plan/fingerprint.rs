@@ -64,14 +64,25 @@ fn source(source: &SourceTable) -> String {
 
 /// A column type's canonical text: two types have the same one exactly when they are the same.
 pub fn column_type(ty: &ColumnType) -> String {
+    let mut text = stored_type(ty);
+    if let Some(style) = ty.number_style() {
+        let _ = write!(text, " printed {:?} {}", style.decimals, style.width);
+    }
+    text
+}
+
+fn stored_type(ty: &ColumnType) -> String {
     match ty {
-        ColumnType::Int { bytes, unsigned } => format!("int {bytes} {unsigned}"),
-        ColumnType::Float { unsigned } => format!("float {unsigned}"),
-        ColumnType::Double { unsigned } => format!("double {unsigned}"),
+        ColumnType::Int {
+            bytes, unsigned, ..
+        } => format!("int {bytes} {unsigned}"),
+        ColumnType::Float { unsigned, .. } => format!("float {unsigned}"),
+        ColumnType::Double { unsigned, .. } => format!("double {unsigned}"),
         ColumnType::Decimal {
             precision,
             scale,
             unsigned,
+            ..
         } => format!("decimal {precision} {scale} {unsigned}"),
         ColumnType::Bit { bits } => format!("bit {bits}"),
         ColumnType::Text {

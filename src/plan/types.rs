@@ -82,8 +82,17 @@ pub(super) fn column_type_name(ty: &ColumnType) -> String {
         0 => name.to_string(),
         n => format!("{name}({n})"),
     };
+    let zeros = |filled: bool| if filled { " ZEROFILL" } else { "" };
+    let real = |name: &str, decimals: Option<u8>| match decimals {
+        Some(digits) => format!("{name}(M,{digits})"),
+        None => name.into(),
+    };
     match ty {
-        ColumnType::Int { bytes, unsigned } => {
+        ColumnType::Int {
+            bytes,
+            unsigned,
+            zerofill,
+        } => {
             let name = match bytes {
                 1 => "TINYINT",
                 2 => "SMALLINT",
@@ -91,16 +100,32 @@ pub(super) fn column_type_name(ty: &ColumnType) -> String {
                 4 => "INT",
                 _ => "BIGINT",
             };
-            format!("{name}{}", sign(*unsigned))
+            format!("{name}{}{}", sign(*unsigned), zeros(zerofill.is_some()))
         }
-        ColumnType::Float { unsigned } => format!("FLOAT{}", sign(*unsigned)),
-        ColumnType::Double { unsigned } => format!("DOUBLE{}", sign(*unsigned)),
+        ColumnType::Float {
+            unsigned,
+            decimals,
+            zerofill,
+        } => {
+            let name = real("FLOAT", *decimals);
+            format!("{name}{}{}", sign(*unsigned), zeros(zerofill.is_some()))
+        }
+        ColumnType::Double {
+            unsigned,
+            decimals,
+            zerofill,
+        } => {
+            let name = real("DOUBLE", *decimals);
+            format!("{name}{}{}", sign(*unsigned), zeros(zerofill.is_some()))
+        }
         ColumnType::Decimal {
             precision,
             scale,
             unsigned,
+            zerofill,
         } => {
-            format!("DECIMAL({precision},{scale}){}", sign(*unsigned))
+            let (sign, zeros) = (sign(*unsigned), zeros(*zerofill));
+            format!("DECIMAL({precision},{scale}){sign}{zeros}")
         }
         ColumnType::Bit { bits } => format!("BIT({bits})"),
         ColumnType::Text {

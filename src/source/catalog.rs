@@ -241,10 +241,22 @@ fn facts(row: &Row) -> TypeFacts {
 
 /// The type; `None` where it is not known.
 pub fn column_type(facts: &TypeFacts) -> Option<ColumnType> {
-    let unsigned = facts.column_type.contains("unsigned") && !facts.column_type.contains('\'');
+    let attribute = |word| facts.column_type.contains(word) && !facts.column_type.contains('\'');
+    let unsigned = attribute("unsigned");
     let small = |n: u64| u8::try_from(n).ok();
     let fsp = small(facts.fraction)?;
-    let int = |bytes| ColumnType::Int { bytes, unsigned };
+    // Until the width is known to be one, a column is not known: never a value that MySQL prints otherwise.
+    let (declared, decimals) = display(&facts.column_type)?;
+    let zerofill = match attribute("zerofill") {
+        false => None,
+        // FLOAT and DOUBLE without (M,D) show their width nowhere; the precision is it.
+        true => Some(declared.or(small(facts.precision))?),
+    };
+    let int = |bytes| ColumnType::Int {
+        bytes,
+        unsigned,
+        zerofill,
+    };
     let (charset, collation) = (facts.charset.clone(), facts.collation.clone());
     Some(match facts.data_type.as_str() {
         "tinyint" => int(1),
@@ -252,12 +264,21 @@ pub fn column_type(facts: &TypeFacts) -> Option<ColumnType> {
         "mediumint" => int(3),
         "int" => int(4),
         "bigint" => int(8),
-        "float" => ColumnType::Float { unsigned },
-        "double" => ColumnType::Double { unsigned },
+        "float" => ColumnType::Float {
+            unsigned,
+            decimals,
+            zerofill,
+        },
+        "double" => ColumnType::Double {
+            unsigned,
+            decimals,
+            zerofill,
+        },
         "decimal" => ColumnType::Decimal {
             precision: small(facts.precision)?,
             scale: small(facts.scale)?,
             unsigned,
+            zerofill: zerofill.is_some(),
         },
         "bit" => ColumnType::Bit {
             bits: small(facts.precision)?,
@@ -296,6 +317,31 @@ pub fn column_type(facts: &TypeFacts) -> Option<ColumnType> {
         "geometry" | "point" | "linestring" | "polygon" | "multipoint" | "multilinestring"
         | "multipolygon" | "geomcollection" | "geometrycollection" => ColumnType::Geometry,
         _ => return None,
+    })
+}
+
+/// The numbers in `int(8)` and `float(10,3)`, as far as there are any; `None` where they are no such numbers.
+fn display(column_type: &str) -> Option<(Option<u8>, Option<u8>)> {
+    const NUMBERS: [&str; 8] = [
+        "tinyint",
+        "smallint",
+        "mediumint",
+        "int",
+        "bigint",
+        "float",
+        "double",
+        "decimal",
+    ];
+    let Some((name, _)) = column_type.split_once('(') else {
+        return Some((None, None));
+    };
+    if !NUMBERS.contains(&name) {
+        return Some((None, None));
+    }
+    let inside = parenthesized(column_type)?;
+    Some(match inside.split_once(',') {
+        None => (Some(inside.parse().ok()?), None),
+        Some((width, decimals)) => (Some(width.parse().ok()?), Some(decimals.parse().ok()?)),
     })
 }
 
@@ -394,13 +440,26 @@ mod tests {
 
     #[test]
     fn types_are_read() {
-        let unsigned = ColumnType::Int {
-            bytes: 8,
-            unsigned: true,
+        let unsigned = |zerofill| {
+            Some(ColumnType::Int {
+                bytes: 8,
+                unsigned: true,
+                zerofill,
+            })
         };
+        assert_eq!(parsed("bigint", "bigint unsigned"), unsigned(None));
+        // As servers before 8.0.19 say it.
+        assert_eq!(parsed("bigint", "bigint(20) unsigned"), unsigned(None));
+        let filled = "bigint(20) unsigned zerofill";
+        assert_eq!(parsed("bigint", filled), unsigned(Some(20)));
+        assert_eq!(parsed("bigint", "bigint(x) unsigned zerofill"), None);
         assert_eq!(
-            parsed("bigint", "bigint(20) unsigned zerofill"),
-            Some(unsigned)
+            parsed("float", "float(10,3)"),
+            Some(ColumnType::Float {
+                unsigned: false,
+                decimals: Some(3),
+                zerofill: None
+            })
         );
         assert_eq!(
             parsed("vector", "vector(2048)"),

@@ -115,15 +115,36 @@ fn column(words: &[&str]) -> Column {
         fixed,
     };
     let ty = match kind {
-        "tinyint" => ColumnType::Int { bytes: 1, unsigned },
-        "int" => ColumnType::Int { bytes: 4, unsigned },
-        "bigint" => ColumnType::Int { bytes: 8, unsigned },
-        "float" => ColumnType::Float { unsigned },
-        "double" => ColumnType::Double { unsigned },
+        "tinyint" => ColumnType::Int {
+            bytes: 1,
+            unsigned,
+            zerofill: None,
+        },
+        "int" => ColumnType::Int {
+            bytes: 4,
+            unsigned,
+            zerofill: None,
+        },
+        "bigint" => ColumnType::Int {
+            bytes: 8,
+            unsigned,
+            zerofill: None,
+        },
+        "float" => ColumnType::Float {
+            unsigned,
+            decimals: None,
+            zerofill: None,
+        },
+        "double" => ColumnType::Double {
+            unsigned,
+            decimals: None,
+            zerofill: None,
+        },
         "decimal" => ColumnType::Decimal {
             precision: number(0) as u8,
             scale: number(1) as u8,
             unsigned,
+            zerofill: false,
         },
         "bit" => ColumnType::Bit {
             bits: number(0) as u8,

@@ -107,6 +107,7 @@ fn the_fingerprint_follows_every_change_of_the_mapping() {
         precision: 12,
         scale: 3,
         unsigned: false,
+        zerofill: false,
     };
     assert!(!distinct.contains(&fingerprint(&contract(TOTAL), &other_type)));
 }

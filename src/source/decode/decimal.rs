@@ -21,6 +21,13 @@ pub(super) fn length(precision: u8, scale: u8) -> usize {
 
 /// The value as MySQL prints it; `None` where `bytes` is no such DECIMAL.
 pub(super) fn text(bytes: &[u8], precision: u8, scale: u8) -> Option<String> {
+    let mut out = String::new();
+    write(bytes, precision, scale, &mut out)?;
+    Some(out)
+}
+
+/// Appends [`text`].
+pub(super) fn write(bytes: &[u8], precision: u8, scale: u8, text: &mut String) -> Option<()> {
     if !valid(precision, scale) || bytes.len() != length(precision, scale) {
         return None;
     }
@@ -48,7 +55,8 @@ pub(super) fn text(bytes: &[u8], precision: u8, scale: u8) -> Option<String> {
         out.push(b'.');
         fraction_part(&mut cursor, usize::from(scale), &mut out)?;
     }
-    out.text()
+    text.push_str(out.text()?);
+    Some(())
 }
 
 /// Digits in the making.
@@ -77,9 +85,8 @@ impl Digits {
         self.length += width;
     }
 
-    fn text(&self) -> Option<String> {
-        let digits = std::str::from_utf8(self.bytes.get(..self.length)?);
-        digits.ok().map(str::to_owned)
+    fn text(&self) -> Option<&str> {
+        std::str::from_utf8(self.bytes.get(..self.length)?).ok()
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::change::double::write_double;
+use crate::change::{write_double, write_int, write_uint};
 
 use super::cursor::Cursor;
 use super::{decimal, temporal};
@@ -206,8 +206,8 @@ pub(super) fn print_scalar(node: Node<'_>, out: &mut String) -> Option<()> {
         Node::Null => out.push_str("null"),
         Node::Bool(true) => out.push_str("true"),
         Node::Bool(false) => out.push_str("false"),
-        Node::Int(number) => write!(out, "{number}").ok()?,
-        Node::UInt(number) => write!(out, "{number}").ok()?,
+        Node::Int(number) => write_int(number, out),
+        Node::UInt(number) => write_uint(number, out),
         Node::Double(number) => print_double(number, out)?,
         Node::String(text) => print_string(text, out),
         Node::Opaque(type_code, bytes) => print_opaque(type_code, bytes, out)?,
@@ -267,7 +267,7 @@ fn print_opaque(type_code: u8, bytes: &[u8], out: &mut String) -> Option<()> {
     match type_code {
         246 => {
             let (&[precision, scale], packed) = bytes.split_first_chunk()?;
-            out.push_str(&decimal::text(packed, precision, scale)?);
+            decimal::write(packed, precision, scale, out)?;
         }
         7 | 12 => {
             let t = temporal::json_date_time(bytes)?;

@@ -211,7 +211,10 @@ fn meaning(
         (ty, _) if fits_number(ty, wire) => {
             let unsigned = is_unsigned(ty);
             fits_sign(unsigned, position, metadata)?;
-            Ok(Some(Meaning::Plain { unsigned }))
+            Ok(Some(match ty.number_style() {
+                Some(style) => Meaning::Printed(style),
+                None => Meaning::Plain { unsigned },
+            }))
         }
         (ty, _) if fits_other(ty, wire, metadata.dimensions.get(position)) => {
             Ok(Some(Meaning::Plain { unsigned: false }))
@@ -244,8 +247,8 @@ fn is_unsigned(ty: &ColumnType) -> bool {
     matches!(
         ty,
         ColumnType::Int { unsigned: true, .. }
-            | ColumnType::Float { unsigned: true }
-            | ColumnType::Double { unsigned: true }
+            | ColumnType::Float { unsigned: true, .. }
+            | ColumnType::Double { unsigned: true, .. }
             | ColumnType::Decimal { unsigned: true, .. }
     )
 }

@@ -133,6 +133,7 @@ impl<'a> RowsEvent<'a> {
             kind: self.kind,
             layout,
             cursor: Cursor::new(self.rows, "row image"),
+            spare: Spare::default(),
         })
     }
 
@@ -164,7 +165,11 @@ pub struct Rows<'a> {
     kind: RowsKind,
     layout: &'a Layout,
     cursor: Cursor<'a>,
+    spare: Spare<'a>,
 }
+
+/// The vectors of rows that are done with: an update's two images.
+type Spare<'a> = [Vec<Value<'a>>; 2];
 
 impl<'a> Iterator for Rows<'a> {
     type Item = Result<Change<'a>, DecodeError>;
@@ -183,6 +188,33 @@ impl<'a> Iterator for Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
+    /// Takes a change back that is done with: the next ones are read into its memory.
+    #[inline]
+    pub fn recycle(&mut self, change: Change<'a>) {
+        let (first, second) = match change {
+            Change::Insert { after } => (after, None),
+            Change::Delete { before } => (before, None),
+            Change::Update { before, after } => (before, Some(after)),
+        };
+        let [one, two] = &mut self.spare;
+        *one = first.values;
+        one.clear();
+        if let Some(row) = second {
+            *two = row.values;
+            two.clear();
+        }
+    }
+
+    /// Empty, with room for a row.
+    #[inline]
+    fn vacant(&mut self) -> Vec<Value<'a>> {
+        let [one, two] = &mut self.spare;
+        let source = if one.capacity() > 0 { one } else { two };
+        let mut values = std::mem::take(source);
+        values.reserve(self.layout.slots);
+        values
+    }
+
     fn change(&mut self) -> Result<Change<'a>, DecodeError> {
         Ok(match self.kind {
             RowsKind::Write => Change::Insert {
@@ -203,7 +235,7 @@ impl<'a> Rows<'a> {
     fn image(&mut self) -> Result<Row<'a>, DecodeError> {
         let layout = self.layout;
         let nulls = self.cursor.take(layout.fields.len().div_ceil(8))?;
-        let mut values = Vec::with_capacity(layout.slots);
+        let mut values = self.vacant();
         for (index, field) in layout.fields.iter().enumerate() {
             if bit(nulls, index) {
                 if let Some(slot) = &field.slot {
@@ -275,7 +307,7 @@ impl<'a> Rows<'a> {
     ) -> Result<Row<'a>, DecodeError> {
         let layout = self.layout;
         let nulls = self.cursor.take(layout.fields.len().div_ceil(8))?;
-        let mut values = Vec::with_capacity(layout.slots);
+        let mut values = self.vacant();
         let mut nth = 0;
         for (index, field) in layout.fields.iter().enumerate() {
             let json = layout.json.get(nth) == Some(&index);

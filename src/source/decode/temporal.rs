@@ -35,7 +35,8 @@ pub(super) fn date_time(bytes: &[u8], fsp: u8) -> Option<Temporal> {
     })
 }
 
-/// TIMESTAMP: seconds since 1970 in UTC, big endian, then the fraction; no seconds is the zero date.
+/// TIMESTAMP: seconds since 1970 in UTC, big endian, then the fraction. No seconds are the zero date, whatever the
+/// fraction: the server stores none before 00:00:01 and shows `0000-00-00 00:00:00.000000`.
 pub(super) fn timestamp(bytes: &[u8], fsp: u8) -> Option<Temporal> {
     let mut cursor = Cursor::new(bytes, "timestamp");
     let seconds = cursor.uint_be(4).ok()?;

@@ -53,6 +53,27 @@ fn every_type_reads_as_the_server_prints_it() {
 }
 
 #[test]
+fn numbers_read_as_their_declaration_prints_them() {
+    compare("printed");
+}
+
+#[test]
+fn rows_of_a_partitioned_table_tell_their_partition() {
+    let golden = Golden::load("printed");
+    let rows = golden
+        .events()
+        .filter(|event| RowsKind::of(event.header.type_code).is_some());
+    let extras: Vec<Vec<u8>> = rows
+        .map(|event| RowsEvent::parse(&event).unwrap().extra.to_vec())
+        .collect();
+    // A type, the partition's number, and for updates the number of the partition that the row came from.
+    assert_eq!(
+        extras,
+        [vec![1, 0, 0], vec![1, 1, 0], vec![1, 0, 0, 1, 0], vec![1, 1, 0]]
+    );
+}
+
+#[test]
 fn json_documents_read_as_the_server_prints_them() {
     compare("json");
 }

@@ -12,12 +12,16 @@ use crate::schema::{Column, ColumnType, quote};
 
 use super::{DecodeError, value};
 
-/// The SQL that selects a column without loss. FLOAT shows six digits only and `DOUBLE(M,D)` D decimals; as a DOUBLE
-/// both show all that they hold.
+/// The SQL that selects a column without loss. FLOAT shows six digits only; as a DOUBLE it shows all that it holds.
+/// Where the declaration says how a number is printed, the print is the value.
 pub fn select_expression(column: &Column) -> String {
     let name = quote(&column.name);
     match column.ty {
-        ColumnType::Float { .. } | ColumnType::Double { .. } => format!("CAST({name} AS DOUBLE)"),
+        ColumnType::Float { .. } | ColumnType::Double { .. }
+            if column.ty.number_style().is_none() =>
+        {
+            format!("CAST({name} AS DOUBLE)")
+        }
         _ => name,
     }
 }
@@ -48,6 +52,9 @@ impl From<&'static str> for Problem<'_> {
 }
 
 fn parse<'a, 'c>(ty: &'c ColumnType, bytes: &'a [u8]) -> Result<Value<'a>, Problem<'c>> {
+    if ty.number_style().is_some() {
+        return Ok(Value::Decimal(Cow::Borrowed(printed(bytes)?)));
+    }
     Ok(match ty {
         ColumnType::Int {
             unsigned: false, ..
@@ -88,7 +95,17 @@ fn number<T: std::str::FromStr>(bytes: &[u8], what: &'static str) -> Result<T, &
     text.parse().map_err(|_| what)
 }
 
-/// The text without the zeros that ZEROFILL puts in front.
+/// The print of a number, zeros in front included.
+fn printed(bytes: &[u8]) -> Result<&str, &'static str> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "a number")?;
+    let known = |byte: u8| byte.is_ascii_digit() || b"-.e".contains(&byte);
+    if text.is_empty() || !text.bytes().all(known) {
+        return Err("a number");
+    }
+    Ok(text)
+}
+
+/// The text without zeros in front, which MySQL does not print here.
 fn decimal(bytes: &[u8]) -> Option<Cow<'_, str>> {
     let text = std::str::from_utf8(bytes).ok()?;
     let digits = text.strip_prefix('-').unwrap_or(text);

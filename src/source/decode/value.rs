@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::change::Value;
 use crate::change::charset::Charset;
+use crate::change::{Value, write_double, write_fixed_float, write_float, write_uint};
+use crate::schema::NumberStyle;
 
 use super::wire::Wire;
 use super::{decimal, json, temporal};
@@ -15,6 +16,8 @@ pub(super) enum Meaning {
     Plain {
         unsigned: bool,
     },
+    /// Numbers whose declaration says how they are printed.
+    Printed(NumberStyle),
     Text(Charset),
     Bytes,
     /// BINARY(n): padded to `length`.
@@ -49,14 +52,15 @@ pub(super) fn read<'a>(
             Value::Set(joined(unsigned(bytes), labels).ok_or("SET")?)
         }
         (_, Meaning::Plain { .. }) => plain(wire, bytes)?,
+        (_, Meaning::Printed(style)) => Value::Decimal(Cow::Owned(printed(wire, bytes, *style)?)),
         _ => return Err("what its column holds"),
     })
 }
 
 fn plain<'a>(wire: Wire, bytes: &'a [u8]) -> Result<Value<'a>, &'static str> {
     Ok(match wire {
-        Wire::Float => Value::Float(f32::from_le_bytes(bytes.try_into().map_err(|_| "FLOAT")?)),
-        Wire::Double => Value::Double(f64::from_le_bytes(bytes.try_into().map_err(|_| "DOUBLE")?)),
+        Wire::Float => Value::Float(float(bytes).ok_or("FLOAT")?),
+        Wire::Double => Value::Double(double(bytes).ok_or("DOUBLE")?),
         Wire::Decimal { precision, scale } => {
             let text = decimal::text(bytes, precision, scale);
             Value::Decimal(Cow::Owned(text.ok_or("DECIMAL")?))
@@ -83,6 +87,48 @@ fn plain<'a>(wire: Wire, bytes: &'a [u8]) -> Result<Value<'a>, &'static str> {
         Wire::Vector { .. } => Value::Vector(Cow::Borrowed(bytes)),
         _ => return Err("what its column holds"),
     })
+}
+
+/// A number as MySQL prints it in a column of this declaration. ZEROFILL columns are unsigned.
+fn printed(wire: Wire, bytes: &[u8], style: NumberStyle) -> Result<String, &'static str> {
+    let mut text = String::new();
+    match wire {
+        Wire::Int { .. } => write_uint(unsigned(bytes), &mut text),
+        Wire::Float => {
+            let number = float(bytes).ok_or("FLOAT")?;
+            match style.decimals {
+                Some(decimals) => write_fixed_float(number.into(), decimals, &mut text),
+                None => write_float(number, &mut text),
+            }
+        }
+        Wire::Double => {
+            let number = double(bytes).ok_or("DOUBLE")?;
+            match style.decimals {
+                Some(decimals) => write_fixed_float(number, decimals, &mut text),
+                None => write_double(number, &mut text),
+            }
+        }
+        Wire::Decimal { precision, scale } => {
+            text = decimal::text(bytes, precision, scale).ok_or("DECIMAL")?;
+        }
+        _ => return Err("what its column holds"),
+    }
+    let missing = usize::from(style.width).saturating_sub(text.len());
+    if missing > 0 {
+        text.insert_str(0, &"0".repeat(missing));
+    }
+    Ok(text)
+}
+
+/// MySQL stores neither infinity nor what is no number.
+fn float(bytes: &[u8]) -> Option<f32> {
+    let number = f32::from_le_bytes(bytes.try_into().ok()?);
+    number.is_finite().then_some(number)
+}
+
+fn double(bytes: &[u8]) -> Option<f64> {
+    let number = f64::from_le_bytes(bytes.try_into().ok()?);
+    number.is_finite().then_some(number)
 }
 
 #[inline]

@@ -37,7 +37,8 @@ async fn the_catalog_is_loaded() {
         ty("a"),
         ColumnType::Int {
             bytes: 3,
-            unsigned: true
+            unsigned: true,
+            zerofill: None,
         }
     );
     let ColumnType::Enum {
@@ -60,7 +61,8 @@ async fn the_catalog_is_loaded() {
         ColumnType::Decimal {
             precision: 65,
             scale: 30,
-            unsigned: false
+            unsigned: false,
+            zerofill: false,
         }
     );
     assert_eq!(ty("t"), ColumnType::Timestamp { fsp: 6 });
@@ -80,7 +82,11 @@ async fn the_catalog_is_loaded() {
     assert_eq!(
         (ty("f"), ty("ti")),
         (
-            ColumnType::Float { unsigned: true },
+            ColumnType::Float {
+                unsigned: true,
+                decimals: None,
+                zerofill: None,
+            },
             ColumnType::Time { fsp: 3 }
         )
     );

@@ -177,6 +177,7 @@ mod tests {
                     ColumnType::Int {
                         bytes: 8,
                         unsigned: true,
+                        zerofill: None,
                     },
                 ),
                 column(

@@ -83,17 +83,23 @@ fn column(name: &str, notation: &str) -> Column {
         "int" => ColumnType::Int {
             bytes: byte(1),
             unsigned: words[2] == "u",
+            zerofill: words.get(3).and_then(|width| width.parse().ok()),
         },
         "float" => ColumnType::Float {
-            unsigned: name == "fu",
+            unsigned: name == "fu" || words.get(1) == Some(&"u"),
+            decimals: words.get(2).and_then(|digits| digits.parse().ok()),
+            zerofill: words.get(3).and_then(|width| width.parse().ok()),
         },
         "double" => ColumnType::Double {
-            unsigned: name == "du",
+            unsigned: name == "du" || words.get(1) == Some(&"u"),
+            decimals: words.get(2).and_then(|digits| digits.parse().ok()),
+            zerofill: words.get(3).and_then(|width| width.parse().ok()),
         },
         "decimal" => ColumnType::Decimal {
             precision: byte(1),
             scale: byte(2),
             unsigned: words[3] == "u",
+            zerofill: words.get(4) == Some(&"zerofill"),
         },
         "bit" => ColumnType::Bit { bits: byte(1) },
         "year" => ColumnType::Year,

@@ -39,12 +39,14 @@ fn a_column_that_is_not_what_the_plan_knows_is_refused() {
         *ty = ColumnType::Int {
             bytes: 8,
             unsigned: false,
+            zerofill: None,
         }
     });
     refused("u_medium", |ty| {
         *ty = ColumnType::Int {
             bytes: 3,
             unsigned: false,
+            zerofill: None,
         }
     });
     refused("dec_10_2", |ty| {
@@ -52,6 +54,7 @@ fn a_column_that_is_not_what_the_plan_knows_is_refused() {
             precision: 10,
             scale: 3,
             unsigned: false,
+            zerofill: false,
         }
     });
     refused("dt3", |ty| *ty = ColumnType::DateTime { fsp: 4 });
