@@ -324,7 +324,8 @@ fn refuse_server(findings: &[Finding]) -> Result<()> {
     Err(Error::new(
         Kind::SourceSettings,
         format!("MySQL is not ready for replication\n{}", errors.join("\n")),
-    ))
+    )
+    .with_remedy("cure each as it says, SQL as an administrator; `penstock check` looks at everything again"))
 }
 
 /// The databases whose tables the contract may mean.
