@@ -166,7 +166,7 @@ impl Read {
             self.diagnostics.error_help(
                 "not-in-this-version",
                 &part.place,
-                format!("{} cannot be run: {}", part.what, part.why),
+                format!("`run` refuses {}: {}", part.what, part.why),
                 "`penstock explain` shows how it is understood; the README lists what this version runs",
             );
         }

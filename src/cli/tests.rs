@@ -46,7 +46,7 @@ fn the_command_line_is_sound() {
         })
     ));
     assert!(matches!(
-        parse(&["demo", "--keep", "--rows", "9"]).command,
+        parse(&["demo", "--keep", "--mysql", "h:1", "--state", "s"]).command,
         Command::Demo(_)
     ));
 }

@@ -43,7 +43,7 @@ pub fn unsupported(plan: &Plan) -> Vec<Unsupported> {
             found.push(Unsupported {
                 place: key_place(projection, plan),
                 what: format!(
-                    "the key of {}, which is not provably unique,",
+                    "the key of {}, which is not provably unique",
                     projection.label
                 ),
                 why: format!("two rows could overwrite each other's item: {why}"),
