@@ -166,7 +166,7 @@ impl Read {
             self.diagnostics.error_help(
                 "not-in-this-version",
                 &part.place,
-                format!("{} cannot be run: {}", part.what, part.why),
+                format!("`run` refuses {}: {}", part.what, part.why),
                 "`penstock explain` shows how it is understood; the README lists what this version runs",
             );
         }
@@ -323,6 +323,9 @@ fn refuse_server(findings: &[Finding]) -> Result<()> {
     Err(Error::new(
         Kind::SourceSettings,
         format!("MySQL is not ready for replication\n{}", errors.join("\n")),
+    )
+    .with_remedy(
+        "cure each as it says, SQL as an administrator; `penstock check` looks at everything again",
     ))
 }
 

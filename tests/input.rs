@@ -70,8 +70,37 @@ async fn stopped(daemon: &mut Daemon) -> Value {
         .await
 }
 
-async fn gtids(daemon: &mut Daemon) -> Value {
-    daemon.status().await.expect("a status")["position"]["gtids"].clone()
+/// Runs a statement as a transaction with a GTID of its own, whose UUID is given back: other tests write too, and
+/// move the position by their transactions.
+async fn marked(database: &Database<'_>, statement: &str) -> String {
+    let hex = format!("{:032x}", fastrand::u128(..));
+    let parts = [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ];
+    let uuid = parts.join("-");
+    let next = format!("SET SESSION gtid_next = '{uuid}:1'");
+    database
+        .run(&[
+            next.as_str(),
+            statement,
+            "SET SESSION gtid_next = 'AUTOMATIC'",
+        ])
+        .await;
+    uuid
+}
+
+/// The position is before the transaction with this mark.
+#[track_caller]
+fn is_before(status: &Value, mark: &str) {
+    let gtids = status["position"]["gtids"].as_str().expect("a position");
+    assert!(
+        !gtids.is_empty() && !gtids.contains(mark),
+        "{mark}: {status}"
+    );
 }
 
 /// Everything that a command printed; panics where it panicked.

@@ -77,13 +77,14 @@ pub async fn check(settings: &Settings, offline: bool, strict: bool) -> Result<V
             Err(error) => {
                 let section = unreachable_source(settings, &error);
                 read.compile(settings, None, true);
-                return Ok(vec![contract_section(&read), section]);
+                return Ok(vec![contract_section(&read, false), section]);
             }
         },
         _ => None,
     };
     let plan = read.compile(settings, looked.as_ref(), true);
-    let mut sections = vec![contract_section(&read)];
+    let compared = looked.as_ref().is_some_and(|l| !l.denied);
+    let mut sections = vec![contract_section(&read, compared)];
     if let Some(looked) = looked {
         sections.push(source_section(settings, &looked));
         if let Some(plan) = plan {
@@ -93,7 +94,7 @@ pub async fn check(settings: &Settings, offline: bool, strict: bool) -> Result<V
     Ok(sections)
 }
 
-fn contract_section(read: &Read) -> Section {
+fn contract_section(read: &Read, compared: bool) -> Section {
     let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut findings: Vec<Finding> = read
         .diagnostics
@@ -116,7 +117,10 @@ fn contract_section(read: &Read) -> Section {
     }
     Section {
         area: Area::Contract,
-        subject: read.file.clone(),
+        subject: match compared {
+            true => read.file.clone(),
+            false => format!("{} (not compared with MySQL's tables)", read.file),
+        },
         findings,
     }
 }
@@ -187,7 +191,7 @@ async fn target_section(settings: &Settings, plan: &Plan) -> Section {
                 severity: Severity::Error,
                 message: s.to_string(),
                 place: None,
-                help: Some("`penstock provision --yes` makes what is missing".to_owned()),
+                help: cure(&s.condition).map(str::to_owned),
                 rendered: None,
             })
             .collect(),
@@ -197,6 +201,19 @@ async fn target_section(settings: &Settings, plan: &Plan) -> Section {
         area: Area::DynamoDb,
         subject,
         findings,
+    }
+}
+
+fn cure(condition: &Condition) -> Option<&'static str> {
+    match condition {
+        Condition::Right => None,
+        Condition::Missing | Condition::LacksIndexes(_) => {
+            Some("`penstock provision --yes` makes what is missing")
+        }
+        Condition::NotReady(_) => Some("wait until it is active"),
+        Condition::Wrong(_) => Some(
+            "penstock never changes a table: make the contract fit it, move it away, or set [target] table_prefix",
+        ),
     }
 }
 

@@ -46,15 +46,7 @@ fn the_command_line_is_sound() {
         })
     ));
     assert!(matches!(
-        parse(&[
-            "demo",
-            "--mysql",
-            "127.0.0.1:3306",
-            "--state",
-            "d",
-            "--keep"
-        ])
-        .command,
+        parse(&["demo", "--keep", "--mysql", "h:1", "--state", "s"]).command,
         Command::Demo(_)
     ));
 }

@@ -111,6 +111,7 @@ mod tests {
             ty: ColumnType::Int {
                 bytes: *bytes,
                 unsigned: false,
+                zerofill: None,
             },
             nullable: false,
             generated: Generated::No,

@@ -290,7 +290,8 @@ impl Stage {
     fn layout(&mut self, source: SourceId, table: &Arc<TableMap>) -> Result<Arc<Layout>> {
         let slot = &mut self.layouts[usize::from(source.0)];
         if let Some((known, layout)) = slot
-            && (Arc::ptr_eq(known, table) || known == table)
+            // Equal maps may differ in their id: the server gives another one when it opens the table anew.
+            && (Arc::ptr_eq(known, table) || (known == table && known.table_id == table.table_id))
         {
             return Ok(Arc::clone(layout));
         }

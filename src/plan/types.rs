@@ -268,10 +268,17 @@ fn into_number(column: &ColumnType, name: &str) -> Option<Finding> {
             "rows that do become dead letters; write S to keep every digit",
         ),
         C::Decimal { .. } => None,
-        C::Float { .. } | C::Double { .. } => warn(
+        C::Float { .. } => warn(
             "float-into-number",
             format!(
-                "a {name} column becomes the decimal number that MySQL prints; beyond 1E+126 or below 1E-130 DynamoDB has no number"
+                "a {name} column becomes the decimal number that MySQL prints: at most 6 digits, the rest is rounded"
+            ),
+            "use a DECIMAL column where exact values matter",
+        ),
+        C::Double { .. } => warn(
+            "float-into-number",
+            format!(
+                "a {name} column becomes the decimal number that MySQL prints; rows with values that DynamoDB has no number for (beyond 1E+126, or nearer to 0 than 1E-130) become dead letters"
             ),
             "use a DECIMAL column where exact values matter",
         ),

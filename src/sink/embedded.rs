@@ -43,7 +43,7 @@ pub fn start(dir: &Path, port: u16) -> Result<Embedded> {
             format!("the embedded server cannot listen on 127.0.0.1:{port}"),
         )
         .with_source(e)
-        .with_remedy("choose a free port for the embedded server, or 0 for any")
+        .with_remedy("set [target] embedded_port to a free port, or to 0 for any")
     })?;
     let prepare = |e: std::io::Error| store("cannot start the embedded server").with_source(e);
     listener.set_nonblocking(true).map_err(prepare)?;

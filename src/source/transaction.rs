@@ -333,10 +333,7 @@ impl Assembler {
         match statement {
             Statement::Touches { action, table } => Err(Error::new(
                 Kind::TableChanged,
-                format!(
-                    "{action} changes {table} other than by rows (transaction {})",
-                    open.gtid
-                ),
+                format!("{action} changes {table} other than by rows"),
             )),
             Statement::ChangesRows { action } => Err(Error::new(
                 Kind::SourceSettings,

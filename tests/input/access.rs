@@ -21,7 +21,8 @@ async fn as_user(database: &Database<'_>, target: &Target, rights: &[String]) ->
     daemon
         .set("source", "user", &format!("\"{user}\""))
         .set("source", "password_file", "\"password\"")
-        .set("source", "tls", "\"required\"");
+        .set("source", "tls", "\"required\"")
+        .set("metrics", "listen", "\"127.0.0.1:0\"");
     (daemon, user)
 }
 
@@ -110,6 +111,7 @@ async fn a_server_without_tls_is_refused_where_tls_is_required() {
     let target = Target::dynoxide();
     make_table(&target).await;
     let mut daemon = Daemon::new(&database, &target, &things());
+    daemon.set("metrics", "listen", "\"127.0.0.1:0\"");
     for tls in ["required", "verify-ca", "verify-identity"] {
         daemon.set("source", "tls", &format!("\"{tls}\""));
         for command in [["check"], ["run"]] {

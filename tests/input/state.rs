@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{PATIENCE, equal, fails, filled, gtids, make_table, no_panic, stopped, text, things};
+use super::{
+    PATIENCE, equal, fails, filled, is_before, make_table, marked, no_panic, stopped, text, things,
+};
 use crate::support::daemon::Daemon;
 use crate::support::mysql::{Database, Server};
 use crate::support::target::Target;
@@ -17,6 +19,7 @@ async fn has_run() -> (Database<'static>, Target, Daemon) {
     let target = Target::dynoxide();
     make_table(&target).await;
     let mut daemon = Daemon::new(&database, &target, &things());
+    daemon.set("metrics", "listen", "\"127.0.0.1:0\"");
     daemon.start();
     daemon.caught_up(PATIENCE).await;
     daemon.terminate(Duration::from_secs(10));
@@ -27,9 +30,10 @@ async fn goes_on(database: &Database<'_>, target: &Target, daemon: &mut Daemon) 
     database
         .run(&[
             "DELETE FROM things WHERE id = 1",
-            "INSERT INTO things VALUES (900, 'x')",
+            "REPLACE INTO things VALUES (900, UUID())",
         ])
         .await;
+    daemon.set("metrics", "listen", "\"127.0.0.1:0\"");
     let output = daemon.command(&["run", "--until-caught-up"]);
     assert!(output.status.success(), "{}", text(&output));
     equal(database, target).await;
@@ -93,6 +97,7 @@ async fn a_store_without_a_readable_copy_is_refused() {
             &["checkpoint.json", "--resnapshot"],
         );
     }
+    daemon.set("metrics", "listen", "\"127.0.0.1:0\"");
     let output = daemon.command(&["run", "--resnapshot", "--until-caught-up"]);
     assert!(output.status.success(), "{}", text(&output));
     equal(&database, &target).await;
@@ -166,6 +171,7 @@ async fn a_full_disk_stops_the_stream_and_room_cures_it() {
     let target = Target::dynoxide();
     make_table(&target).await;
     let mut daemon = Daemon::new(&database, &target, &things());
+    daemon.set("metrics", "listen", "\"127.0.0.1:0\"");
     let at = daemon.state();
     let Some(_small) = Small::mount(&at) else {
         println!("skipped: a tmpfs may not be mounted here");
@@ -176,16 +182,10 @@ async fn a_full_disk_stops_the_stream_and_room_cures_it() {
     let ballast = at.join("ballast");
     // Fills it to the last byte; the write that fails is the point.
     let _ = std::fs::write(&ballast, vec![7; 4 << 20]);
-    let position = gtids(&mut daemon).await;
-    database
-        .run(&[
-            "INSERT INTO things VALUES (900, 'x')",
-            "DELETE FROM things WHERE id = 2",
-        ])
-        .await;
+    let mark = marked(&database, "DELETE FROM things WHERE id = 2").await;
     let status = stopped(&mut daemon).await;
     assert_eq!(status["stopped"]["kind"], "store", "{status}");
-    assert_eq!(status["position"]["gtids"], position);
+    is_before(&status, &mark);
     let told = status["stopped"].to_string();
     assert!(
         told.contains("No space left") && told.contains("[state] path"),

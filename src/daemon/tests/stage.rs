@@ -203,6 +203,7 @@ fn plan_of_things() -> Plan {
         ty: ColumnType::Int {
             bytes: 4,
             unsigned: false,
+            zerofill: None,
         },
         nullable: false,
         generated: Generated::No,
