@@ -69,7 +69,12 @@ fn rows_of_a_partitioned_table_tell_their_partition() {
     // A type, the partition's number, and for updates the number of the partition that the row came from.
     assert_eq!(
         extras,
-        [vec![1, 0, 0], vec![1, 1, 0], vec![1, 0, 0, 1, 0], vec![1, 1, 0]]
+        [
+            vec![1, 0, 0],
+            vec![1, 1, 0],
+            vec![1, 0, 0, 1, 0],
+            vec![1, 1, 0]
+        ]
     );
 }
 
