@@ -2,7 +2,24 @@
 
 use super::DecodeError;
 
-type Result<T> = std::result::Result<T, DecodeError>;
+type Result<T> = std::result::Result<T, Unread>;
+
+/// Why nothing was read. Small: it is part of what every read of a row image returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unread {
+    Truncated(&'static str),
+    Malformed(&'static str),
+}
+
+impl From<Unread> for DecodeError {
+    #[cold]
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Truncated(what) => DecodeError::truncated(what),
+            Unread::Malformed(what) => DecodeError::malformed(what),
+        }
+    }
+}
 
 /// The bytes that are still to be read, and what they are part of.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +48,7 @@ impl<'a> Cursor<'a> {
                 self.rest = rest;
                 Ok(taken)
             }
-            None => Err(DecodeError::truncated(self.what)),
+            None => Err(Unread::Truncated(self.what)),
         }
     }
 
@@ -42,7 +59,7 @@ impl<'a> Cursor<'a> {
                 self.rest = rest;
                 Ok(*taken)
             }
-            None => Err(DecodeError::truncated(self.what)),
+            None => Err(Unread::Truncated(self.what)),
         }
     }
 
@@ -99,14 +116,14 @@ impl<'a> Cursor<'a> {
             252 => self.uint(2),
             253 => self.uint(3),
             254 => self.uint(8),
-            _ => Err(DecodeError::malformed("a length that is none")),
+            _ => Err(Unread::Malformed("a length that is none")),
         }
     }
 
     /// A packed integer that counts or measures something in memory.
     #[inline]
     pub fn packed_len(&mut self) -> Result<usize> {
-        usize::try_from(self.packed()?).map_err(|_| DecodeError::truncated(self.what))
+        usize::try_from(self.packed()?).map_err(|_| Unread::Truncated(self.what))
     }
 
     /// A packed length and as many bytes.

@@ -203,7 +203,7 @@ fn joined(bits: u64, labels: &[String]) -> Option<Cow<'_, str>> {
                 .map(|label| Cow::Borrowed(label.as_str())),
         };
     }
-    let mut text = String::new();
+    let mut text = String::with_capacity(32);
     let mut left = bits;
     while left != 0 {
         if left != bits {

@@ -1,7 +1,7 @@
 //! How a column's value lies in a row image: the type codes and metadata of the table map.
 
 use super::DecodeError;
-use super::cursor::Cursor;
+use super::cursor::{Cursor, Unread};
 
 /// The bytes of one column's value, as type and metadata of the table map tell them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +126,7 @@ impl Wire {
 
     /// Takes the bytes of one value: for values with a length, what follows it.
     #[inline]
-    pub(super) fn take<'a>(self, cursor: &mut Cursor<'a>) -> Result<&'a [u8], DecodeError> {
+    pub(super) fn take<'a>(self, cursor: &mut Cursor<'a>) -> Result<&'a [u8], Unread> {
         let length = match self {
             Wire::Int { bytes } | Wire::Enum { bytes } | Wire::Set { bytes } => usize::from(bytes),
             Wire::Fixed { length } | Wire::Variable { length } => {
