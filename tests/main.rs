@@ -5,6 +5,7 @@ mod every_type;
 mod house;
 mod huge;
 mod kills;
+mod midway;
 mod outage;
 mod refusals;
 mod sample;

@@ -67,6 +67,7 @@ pub fn spawn(flow: Flow) -> Result<Vec<(&'static str, JoinHandle<()>)>> {
     let shared = Arc::clone(&flow.shared);
     let decode_rows = Arc::clone(&rows);
     let decode = thread("decode", move || {
+        let _guard = Guard("decode", failed.clone());
         let decoded = decode_all(
             &deliveries,
             &mut assembler,
@@ -80,6 +81,7 @@ pub fn spawn(flow: Flow) -> Result<Vec<(&'static str, JoinHandle<()>)>> {
     let (reading, failed) = (flow.reading, flow.failed);
     let stage = flow.stage;
     let view = thread("view", move || {
+        let _guard = Guard("view", failed.clone());
         let viewed = stage.run(&items_out, &requests, &stopped);
         // Wakes the decode thread, wherever it waits.
         drop(items_out);
@@ -119,6 +121,18 @@ fn decode_all(
     let decoded = stream::decode(deliveries, assembler, &mut out);
     // The view ended first: it has said why, or the daemon is ending.
     if gone { Ok(()) } else { decoded }
+}
+
+/// A thread that breaks down stops the daemon: nobody else would notice.
+struct Guard(&'static str, mpsc::UnboundedSender<Error>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let message = format!("the {} thread broke down", self.0);
+            let _ = self.1.send(Error::new(Kind::Internal, message));
+        }
+    }
 }
 
 fn view_gone() -> Error {

@@ -288,7 +288,8 @@ impl Stage {
     fn layout(&mut self, source: SourceId, table: &Arc<TableMap>) -> Result<Arc<Layout>> {
         let slot = &mut self.layouts[usize::from(source.0)];
         if let Some((known, layout)) = slot
-            && (Arc::ptr_eq(known, table) || known == table)
+            // The server numbers a table anew whenever it opens it again: another number needs another layout.
+            && (Arc::ptr_eq(known, table) || (known.table_id == table.table_id && known == table))
         {
             return Ok(Arc::clone(layout));
         }
@@ -351,9 +352,14 @@ impl Stage {
                 let id = self.next_window;
                 self.next_window += 1;
                 self.windows.push(Window::new(id, source));
+                let mut received = self.received.clone();
+                // What the open transaction has changed so far is not in the window: the chunk must see it.
+                if let Some(current) = &self.current {
+                    received.add(&current.gtid);
+                }
                 let opened = Opened {
                     window: id,
-                    received: self.received.clone(),
+                    received,
                 };
                 if reply.send(opened).is_err() {
                     self.close_window(id);
