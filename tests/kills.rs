@@ -1,6 +1,6 @@
 //! A random workload with the daemon killed again and again: afterwards the items are what SQL says.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fastrand::Rng;
 use tokio_util::sync::CancellationToken;

@@ -7,6 +7,7 @@ mod house;
 mod huge;
 mod input;
 mod kills;
+mod midway;
 mod outage;
 mod refusals;
 mod sample;

@@ -236,6 +236,8 @@ fn spawn_workers(
 
 async fn until(cancelled: CancellationToken, work: impl Future<Output = ()>) {
     tokio::select! {
+        // What fails because the daemon is ending is no failure.
+        biased;
         () = cancelled.cancelled() => {}
         () = work => {}
     }

@@ -12,7 +12,7 @@ use super::bound::ChunkKey;
 use super::progress::{Assignment, Progress, Work};
 use super::window::{Emitted, Opened, RawRow, Request};
 use crate::checkpoint::{Bound, Range};
-use crate::error::{Directive, Error, Kind, Result};
+use crate::error::{Directive, Error, Result};
 use crate::metrics;
 use crate::plan::{Plan, SourceId, SourceTable};
 use crate::position::GtidSet;
@@ -150,19 +150,25 @@ impl Worker {
             high,
             reply,
         };
-        self.view.send(request).map_err(|_| gone())?;
-        match answer.await.map_err(|_| gone())? {
-            Emitted::Accepted => Ok(Read::Emitted),
-            Emitted::Void => Ok(Read::Void),
+        if self.view.send(request).is_err() {
+            return gone().await;
+        }
+        match answer.await {
+            Ok(Emitted::Accepted) => Ok(Read::Emitted),
+            Ok(Emitted::Void) => Ok(Read::Void),
+            Err(_) => gone().await,
         }
     }
 
     async fn open(&self, source: SourceId) -> Result<Opened> {
         let (reply, answer) = oneshot::channel();
-        self.view
-            .send(Request::Open { source, reply })
-            .map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())
+        if self.view.send(Request::Open { source, reply }).is_err() {
+            return gone().await;
+        }
+        match answer.await {
+            Ok(opened) => Ok(opened),
+            Err(_) => gone().await,
+        }
     }
 
     async fn read(
@@ -297,7 +303,7 @@ fn weight(row: &RawRow) -> usize {
         .sum()
 }
 
-/// The view has ended: the daemon is stopping and says why itself.
-fn gone() -> Error {
-    Error::new(Kind::Internal, "the view has stopped")
+/// The view has ended: whoever ended it says why, and ends the workers. An error of our own would hide the reason.
+async fn gone<T>() -> T {
+    std::future::pending().await
 }
