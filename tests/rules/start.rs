@@ -1,0 +1,107 @@
+//! What must hold where a snapshot starts, and where a stream goes on.
+
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable;
+
+use super::{PATIENCE, contract, equal, ready, refused};
+use crate::support::mysql::{self, Database, Server};
+use crate::support::target::Target;
+
+/// Two columns of one type change places while the daemon is away, and rows of before are yet to be read: by their
+/// ordinals they would be read into each other's place.
+#[tokio::test]
+async fn tables_that_changed_behind_the_position_are_refused() {
+    for metadata in [&mysql::MINIMAL_METADATA[..], &[]] {
+        let server = Server::start(metadata);
+        let database = Database::create(&server).await;
+        database
+            .run(&[
+                "CREATE TABLE things (id INT PRIMARY KEY, v VARCHAR(20), w VARCHAR(20))",
+                "INSERT INTO things VALUES (1, 'v1', 'w1')",
+            ])
+            .await;
+        let target = Target::dynoxide();
+        let mut daemon = ready(&database, &target.endpoint(), &contract(&["things"], "S"));
+        daemon.start();
+        daemon.caught_up(PATIENCE).await;
+        database.run(&["INSERT INTO things VALUES (2, 'v2', 'w2')"]).await;
+        daemon.caught_up(PATIENCE).await;
+        equal(&database, &target, &["things"]).await;
+        daemon.terminate(Duration::from_secs(10));
+        let before = target.scan_all().await;
+        database
+            .run(&[
+                "INSERT INTO things VALUES (3, 'v3', 'w3')",
+                "ALTER TABLE things MODIFY COLUMN w VARCHAR(20) AFTER id",
+            ])
+            .await;
+        refused(&mut daemon, &["things", "not those of the checkpoint", "--resnapshot"]);
+        assert_eq!(target.scan_all().await, before);
+        daemon.run_arguments(&["--resnapshot"]).start();
+        daemon.caught_up(PATIENCE).await;
+        equal(&database, &target, &["things"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_does_not_start_while_an_xa_transaction_is_prepared() {
+    let server = Server::start(&[]);
+    let database = Database::create(&server).await;
+    database
+        .run(&[
+            "CREATE TABLE things (id INT PRIMARY KEY, v VARCHAR(20))",
+            "CREATE TABLE others (id INT PRIMARY KEY)",
+            "INSERT INTO things VALUES (1, 'one')",
+            "XA START 'x'",
+            "INSERT INTO things VALUES (2, 'two')",
+            "XA END 'x'",
+            "XA PREPARE 'x'",
+        ])
+        .await;
+    let target = Target::dynoxide();
+    let mut daemon = ready(&database, &target.endpoint(), &contract(&["things"], "S"));
+    refused(&mut daemon, &["XA", "XA RECOVER"]);
+    assert!(target.scan_all().await["things"].is_empty());
+    database.run(&["XA COMMIT 'x'"]).await;
+    daemon.start();
+    daemon.caught_up(PATIENCE).await;
+    equal(&database, &target, &["things"]).await;
+    // It does not keep a daemon from going on: nothing is copied then.
+    daemon.terminate(Duration::from_secs(10));
+    database
+        .run(&["XA START 'y'", "INSERT INTO others VALUES (1)", "XA END 'y'", "XA PREPARE 'y'"])
+        .await;
+    daemon.start();
+    database.run(&["INSERT INTO things VALUES (3, 'three')", "XA ROLLBACK 'y'"]).await;
+    daemon.caught_up(PATIENCE).await;
+    equal(&database, &target, &["things"]).await;
+}
+
+/// Who may not see prepared transactions starts without their rows, and stops where one of them ends.
+#[tokio::test]
+async fn without_the_right_to_see_them_the_end_of_a_prepared_transaction_stops_the_stream() {
+    let server = Server::start(&[]);
+    let database = Database::create(&server).await;
+    database
+        .run(&[
+            "CREATE TABLE things (id INT PRIMARY KEY, v VARCHAR(20))",
+            "CREATE USER reader",
+            "GRANT SELECT, RELOAD, REPLICATION CLIENT, REPLICATION SLAVE ON *.* TO reader",
+            "XA START 'x'",
+            "INSERT INTO things VALUES (2, 'two')",
+            "XA END 'x'",
+            "XA PREPARE 'x'",
+        ])
+        .await;
+    let target = Target::dynoxide();
+    let mut daemon = ready(&database, &target.endpoint(), &contract(&["things"], "S"));
+    daemon.set("source", "user", "\"reader\"");
+    daemon.start();
+    daemon.caught_up(PATIENCE).await;
+    assert!(daemon.log().contains("XA_RECOVER_ADMIN"), "a warning names the grant");
+    let mut conn = database.conn().await;
+    conn.query_drop("XA COMMIT 'x'").await.expect("a commit");
+    let status = daemon.reach("a stop", PATIENCE, |s| !s["stopped"].is_null()).await;
+    assert_eq!(status["stopped"]["kind"], "unsupported", "{status}");
+}
