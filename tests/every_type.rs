@@ -86,7 +86,11 @@ pub const COLUMNS: &[Column] = &[
     int!("umedium", "MEDIUMINT UNSIGNED", ["16777215", "0"]),
     int!("normal", "INT", ["-2147483648", "2147483647", "-1"]),
     int!("unormal", "INT UNSIGNED", ["4294967295", "0"]),
-    int!("big", "BIGINT", ["-9223372036854775808", "9223372036854775807", "-1"]),
+    int!(
+        "big",
+        "BIGINT",
+        ["-9223372036854775808", "9223372036854775807", "-1"]
+    ),
     int!("ubig", "BIGINT UNSIGNED", ["18446744073709551615", "0"]),
     int!("year_", "YEAR", ["0", "1901", "2155", "2024"]),
     int!(
@@ -97,7 +101,11 @@ pub const COLUMNS: &[Column] = &[
     int!(
         "dec_38",
         "DECIMAL(38,10)",
-        ["-9999999999999999999999999999.9999999999", "0.0000000001", "1234567890.5"]
+        [
+            "-9999999999999999999999999999.9999999999",
+            "0.0000000001",
+            "1234567890.5"
+        ]
     ),
     Column {
         name: "dec_65",
@@ -115,16 +123,38 @@ pub const COLUMNS: &[Column] = &[
         "float_",
         "FLOAT",
         [
-            "0", "-0.0", "1.5", "-3.40282e38", "1.17549e-38", "16777216", "1e-5", "123456.7",
-            "1234567.8", "1e15", "1e14", "0.1", "3.14159265"
+            "0",
+            "-0.0",
+            "1.5",
+            "-3.40282e38",
+            "1.17549e-38",
+            "16777216",
+            "1e-5",
+            "123456.7",
+            "1234567.8",
+            "1e15",
+            "1e14",
+            "0.1",
+            "3.14159265"
         ]
     ),
     plain!(
         "double_",
         "DOUBLE",
         [
-            "0", "0.1", "-1.7976931348623157e308", "2.2250738585072014e-308", "1e15", "1e16",
-            "123456789012345680", "0.0001", "0.00001", "1e-7", "3.141592653589793", "1e22", "5e-324"
+            "0",
+            "0.1",
+            "-1.7976931348623157e308",
+            "2.2250738585072014e-308",
+            "1e15",
+            "1e16",
+            "123456789012345680",
+            "0.0001",
+            "0.00001",
+            "1e-7",
+            "3.141592653589793",
+            "1e22",
+            "5e-324"
         ]
     ),
     Column {
@@ -149,52 +179,154 @@ pub const COLUMNS: &[Column] = &[
         mapped: &[("s", Text("CAST({}+0 AS CHAR)"))],
         values: &["~0", "1", "NULL"],
     },
-    plain!("date_", "DATE", ["'0000-00-00'", "'1000-01-01'", "'9999-12-31'", "'2024-02-29'", "'2024-00-00'"]),
+    plain!(
+        "date_",
+        "DATE",
+        [
+            "'0000-00-00'",
+            "'1000-01-01'",
+            "'9999-12-31'",
+            "'2024-02-29'",
+            "'2024-00-00'"
+        ]
+    ),
     plain!(
         "datetime_0",
         "DATETIME",
-        ["'0000-00-00 00:00:00'", "'1000-01-01 00:00:00'", "'9999-12-31 23:59:59'"]
+        [
+            "'0000-00-00 00:00:00'",
+            "'1000-01-01 00:00:00'",
+            "'9999-12-31 23:59:59'"
+        ]
     ),
-    plain!("datetime_1", "DATETIME(1)", ["'2024-01-31 23:59:59.9'", "'2024-01-31 23:59:59'"]),
+    plain!(
+        "datetime_1",
+        "DATETIME(1)",
+        ["'2024-01-31 23:59:59.9'", "'2024-01-31 23:59:59'"]
+    ),
     plain!("datetime_2", "DATETIME(2)", ["'2024-01-31 23:59:59.99'"]),
-    plain!("datetime_3", "DATETIME(3)", ["'2024-01-31 23:59:59.999'", "'2024-01-31 00:00:00.001'"]),
+    plain!(
+        "datetime_3",
+        "DATETIME(3)",
+        ["'2024-01-31 23:59:59.999'", "'2024-01-31 00:00:00.001'"]
+    ),
     plain!("datetime_4", "DATETIME(4)", ["'2024-01-31 23:59:59.9999'"]),
     plain!("datetime_5", "DATETIME(5)", ["'2024-01-31 23:59:59.00001'"]),
-    plain!("datetime_6", "DATETIME(6)", ["'2024-01-31 23:59:59.999999'", "'1000-01-01 00:00:00.000001'"]),
+    plain!(
+        "datetime_6",
+        "DATETIME(6)",
+        [
+            "'2024-01-31 23:59:59.999999'",
+            "'1000-01-01 00:00:00.000001'"
+        ]
+    ),
     plain!(
         "timestamp_0",
         "TIMESTAMP NULL",
-        ["'1970-01-01 00:00:01'", "'2038-01-19 03:14:07'", "'0000-00-00 00:00:00'", "'2024-03-31 02:30:00'"]
+        [
+            "'1970-01-01 00:00:01'",
+            "'2038-01-19 03:14:07'",
+            "'0000-00-00 00:00:00'",
+            "'2024-03-31 02:30:00'"
+        ]
     ),
-    plain!("timestamp_3", "TIMESTAMP(3) NULL", ["'2024-10-27 01:30:00.123'"]),
-    plain!("timestamp_6", "TIMESTAMP(6) NULL", ["'2038-01-19 03:14:07.499999'", "'1970-01-01 00:00:01.000001'"]),
-    plain!("time_0", "TIME", ["'838:59:59'", "'-838:59:59'", "'00:00:00'", "'-00:00:01'"]),
+    plain!(
+        "timestamp_3",
+        "TIMESTAMP(3) NULL",
+        ["'2024-10-27 01:30:00.123'"]
+    ),
+    plain!(
+        "timestamp_6",
+        "TIMESTAMP(6) NULL",
+        [
+            "'2038-01-19 03:14:07.499999'",
+            "'1970-01-01 00:00:01.000001'"
+        ]
+    ),
+    plain!(
+        "time_0",
+        "TIME",
+        ["'838:59:59'", "'-838:59:59'", "'00:00:00'", "'-00:00:01'"]
+    ),
     plain!("time_1", "TIME(1)", ["'-00:00:00.1'", "'12:34:56.7'"]),
     plain!("time_2", "TIME(2)", ["'-00:00:00.01'", "'-01:00:00.99'"]),
     plain!("time_3", "TIME(3)", ["'-00:00:00.001'", "'100:00:00.5'"]),
     plain!("time_4", "TIME(4)", ["'-12:34:56.7899'"]),
     plain!("time_5", "TIME(5)", ["'-12:34:56.00001'"]),
-    plain!("time_6", "TIME(6)", ["'-838:59:58.999999'", "'838:59:58.000001'", "'-00:00:00.000001'"]),
-    text!("char_", "CHAR(10)", ["'abc'", "'  lead'", "'trail  '", "''", "'ä€😀'"]),
+    plain!(
+        "time_6",
+        "TIME(6)",
+        [
+            "'-838:59:58.999999'",
+            "'838:59:58.000001'",
+            "'-00:00:00.000001'"
+        ]
+    ),
+    text!(
+        "char_",
+        "CHAR(10)",
+        ["'abc'", "'  lead'", "'trail  '", "''", "'ä€😀'"]
+    ),
     text!("char_long", "CHAR(255)", ["REPEAT('€', 255)", "''"]),
-    text!("varchar_", "VARCHAR(300)", ["'abc  '", "REPEAT('x', 300)", "''", "'\"quoted\\\\\\n\\t\\0'"]),
+    text!(
+        "varchar_",
+        "VARCHAR(300)",
+        [
+            "'abc  '",
+            "REPEAT('x', 300)",
+            "''",
+            "'\"quoted\\\\\\n\\t\\0'"
+        ]
+    ),
     text!("tinytext_", "TINYTEXT", ["REPEAT('t', 255)", "''"]),
     text!("text_", "TEXT", ["REPEAT('text ', 5000)", "'a'"]),
     text!("mediumtext_", "MEDIUMTEXT", ["REPEAT('m', 70000)", "''"]),
     text!("longtext_", "LONGTEXT", ["'long'", "''"]),
-    text!("latin1_", "VARCHAR(50) CHARACTER SET latin1", ["_latin1 x'e9e8808cff41'", "''"]),
-    text!("gbk_", "VARCHAR(50) CHARACTER SET gbk", ["CONVERT(_utf8mb4'中文测试' USING gbk)", "''"]),
-    text!("utf16_", "VARCHAR(50) CHARACTER SET utf16", ["_utf8mb4'ä€😀x'", "''"]),
-    text!("latin1_text", "TEXT CHARACTER SET latin1", ["_latin1 x'e9e8'", "''"]),
-    binary!("binary_", "BINARY(8)", ["x'0000000000000000'", "x'01'", "x'ff00ff'", "'abc'"]),
+    text!(
+        "latin1_",
+        "VARCHAR(50) CHARACTER SET latin1",
+        ["_latin1 x'e9e8808cff41'", "''"]
+    ),
+    text!(
+        "gbk_",
+        "VARCHAR(50) CHARACTER SET gbk",
+        ["CONVERT(_utf8mb4'中文测试' USING gbk)", "''"]
+    ),
+    text!(
+        "utf16_",
+        "VARCHAR(50) CHARACTER SET utf16",
+        ["_utf8mb4'ä€😀x'", "''"]
+    ),
+    text!(
+        "latin1_text",
+        "TEXT CHARACTER SET latin1",
+        ["_latin1 x'e9e8'", "''"]
+    ),
+    binary!(
+        "binary_",
+        "BINARY(8)",
+        ["x'0000000000000000'", "x'01'", "x'ff00ff'", "'abc'"]
+    ),
     binary!("binary_255", "BINARY(255)", ["x'01'"]),
-    binary!("varbinary_", "VARBINARY(300)", ["x'00'", "REPEAT(x'ff00', 150)", "x'616200'"]),
+    binary!(
+        "varbinary_",
+        "VARBINARY(300)",
+        ["x'00'", "REPEAT(x'ff00', 150)", "x'616200'"]
+    ),
     binary!("tinyblob_", "TINYBLOB", ["REPEAT(x'01', 255)"]),
     binary!("blob_", "BLOB", ["REPEAT(x'0102', 5000)", "x'00'"]),
     binary!("mediumblob_", "MEDIUMBLOB", ["REPEAT(x'aa', 40000)"]),
     binary!("longblob_", "LONGBLOB", ["x'ff'"]),
-    text!("enum_", "ENUM('a','b,c','ä','it''s')", ["'a'", "'b,c'", "'ä'", "'it''s'"]),
-    text!("enum_latin1", "ENUM('é','x') CHARACTER SET latin1", ["'é'", "'x'"]),
+    text!(
+        "enum_",
+        "ENUM('a','b,c','ä','it''s')",
+        ["'a'", "'b,c'", "'ä'", "'it''s'"]
+    ),
+    text!(
+        "enum_latin1",
+        "ENUM('é','x') CHARACTER SET latin1",
+        ["'é'", "'x'"]
+    ),
     Column {
         name: "set_",
         ddl: "SET('x','y','ä','it''s')",
@@ -233,7 +365,11 @@ pub const COLUMNS: &[Column] = &[
         name: "geometry_",
         ddl: "GEOMETRY",
         mapped: &[("b", Binary("{}"))],
-        values: &["ST_GeomFromText('POINT(1 -2.5)')", "ST_GeomFromText('POLYGON((0 0,1 0,1 1,0 0))', 4326)", "NULL"],
+        values: &[
+            "ST_GeomFromText('POINT(1 -2.5)')",
+            "ST_GeomFromText('POLYGON((0 0,1 0,1 1,0 0))', 4326)",
+            "NULL",
+        ],
     },
     Column {
         name: "point_",

@@ -29,7 +29,13 @@ async fn run(database: &Database<'_>, daemon: &mut Daemon, rng: &mut Rng) {
     let mut writers = Vec::new();
     for _ in 0..WRITERS {
         let conn = database.conn().await;
-        let write = workload::write(conn, ROWS, rng.u64(..), Duration::from_millis(2), until.clone());
+        let write = workload::write(
+            conn,
+            ROWS,
+            rng.u64(..),
+            Duration::from_millis(2),
+            until.clone(),
+        );
         writers.push(tokio::spawn(write));
     }
     let time = Duration::from_secs(seconds(TIME));

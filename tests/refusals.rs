@@ -57,19 +57,31 @@ async fn joins_are_refused_by_name() {
     let parent = json!({"name": "parent", "type": "S", "join": {
         "type": "foreign-key", "target_table": "parents",
         "join_condition": "things.parent_id = parents.id", "select_column": "parents.name"}});
-    refused(&table(json!([id(), parent]), json!({})), &["join", "parent"]).await;
+    refused(
+        &table(json!([id(), parent]), json!({})),
+        &["join", "parent"],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn calculations_are_refused_by_name() {
     let case = json!({"name": "kind", "type": "S", "calculation": {
         "type": "case", "cases": [{"when": "v = 'x'", "then": "'X'"}], "else": "'other'"}});
-    refused(&table(json!([id(), case]), json!({})), &["calculation", "kind"]).await;
+    refused(
+        &table(json!([id(), case]), json!({})),
+        &["calculation", "kind"],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn filters_are_refused_by_name() {
-    refused(&table(json!([id()]), json!({"filter": "v IS NOT NULL"})), &["filter"]).await;
+    refused(
+        &table(json!([id()]), json!({"filter": "v IS NOT NULL"})),
+        &["filter"],
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -69,7 +69,9 @@ async fn stopped(daemon: &mut Daemon) -> Value {
 /// The statement stops the stream; what was written before it is there; nothing after it is; a restart stops again.
 async fn stops_at(statement: &str, kind: &str) {
     let (database, target, mut daemon) = running(Server::shared()).await;
-    database.run(&["INSERT INTO things VALUES (3, 'three')"]).await;
+    database
+        .run(&["INSERT INTO things VALUES (3, 'three')"])
+        .await;
     daemon.caught_up(PATIENCE).await;
     let before = target.scan_all().await;
     let position = daemon.status().await.expect("a status")["position"].clone();
@@ -77,14 +79,20 @@ async fn stops_at(statement: &str, kind: &str) {
     let status = stopped(&mut daemon).await;
     assert_eq!(status["stopped"]["kind"], kind, "{statement}: {status}");
     assert_eq!(status["phase"], "stopped", "{statement}");
-    assert_eq!(status["position"]["gtids"], position["gtids"], "{statement}");
+    assert_eq!(
+        status["position"]["gtids"], position["gtids"],
+        "{statement}"
+    );
     let remedy = status["stopped"]["remedy"].as_str().expect("a remedy");
     assert!(remedy.contains("penstock"), "{statement}: {remedy}");
     assert_eq!(before, target.scan_all().await, "{statement}");
     daemon.terminate(Duration::from_secs(10));
     daemon.start();
     let again = stopped(&mut daemon).await;
-    assert_eq!(again["stopped"]["kind"], kind, "{statement}, after a restart");
+    assert_eq!(
+        again["stopped"]["kind"], kind,
+        "{statement}, after a restart"
+    );
 }
 
 #[tokio::test]
@@ -180,10 +188,18 @@ async fn purged_binlogs_are_terminal_and_a_resnapshot_cures_them() {
     let server = Server::start(&[]);
     let (database, target, mut daemon) = running(&server).await;
     daemon.terminate(Duration::from_secs(10));
-    database.run(&["DELETE FROM things WHERE id = 1", "INSERT INTO things VALUES (5, 'five')"]).await;
+    database
+        .run(&[
+            "DELETE FROM things WHERE id = 1",
+            "INSERT INTO things VALUES (5, 'five')",
+        ])
+        .await;
     let mut conn = server.conn(None).await;
-    conn.query_drop("FLUSH BINARY LOGS").await.expect("a new file");
-    let files: Vec<(String, u64, String)> = conn.query("SHOW BINARY LOGS").await.expect("the files");
+    conn.query_drop("FLUSH BINARY LOGS")
+        .await
+        .expect("a new file");
+    let files: Vec<(String, u64, String)> =
+        conn.query("SHOW BINARY LOGS").await.expect("the files");
     let last = &files.last().expect("a file").0;
     conn.query_drop(format!("PURGE BINARY LOGS TO '{last}'"))
         .await
@@ -209,7 +225,8 @@ async fn another_servers_history_is_refused() {
     daemon.terminate(Duration::from_secs(10));
     let other = Server::start(&[]);
     let twin = Database::create(&other).await;
-    twin.run(&["CREATE TABLE things (id INT PRIMARY KEY, v VARCHAR(20))"]).await;
+    twin.run(&["CREATE TABLE things (id INT PRIMARY KEY, v VARCHAR(20))"])
+        .await;
     daemon.set("source", "port", &other.port().to_string());
     daemon.set("source", "database", &format!("\"{}\"", twin.name));
     // The contract means the same tables by name only where the database is the same one.

@@ -138,8 +138,14 @@ async fn both_ways(server: &Server) {
 fn same_items(items: &items::Items, rows: usize) {
     for i in 0..i64::try_from(rows).unwrap() {
         let at = |base: i64| {
-            let key = format!("id={{\"N\":\"{}\"}}", items::canonical_number(&(base + i).to_string()));
-            let mut item = items.get(&key).unwrap_or_else(|| panic!("no item {key}")).clone();
+            let key = format!(
+                "id={{\"N\":\"{}\"}}",
+                items::canonical_number(&(base + i).to_string())
+            );
+            let mut item = items
+                .get(&key)
+                .unwrap_or_else(|| panic!("no item {key}"))
+                .clone();
             item.remove("id");
             item
         };

@@ -127,7 +127,9 @@ pub async fn write(
 
 /// False where the transaction met a conflict (a deadlock, a key that is taken) and was rolled back.
 async fn transaction(conn: &mut Conn, writer: &mut Writer, steps: u32, keep: bool) -> bool {
-    conn.query_drop("START TRANSACTION").await.expect("a transaction");
+    conn.query_drop("START TRANSACTION")
+        .await
+        .expect("a transaction");
     for _ in 0..steps {
         for statement in writer.statements() {
             if conn.query_drop(statement).await.is_err() {
@@ -161,29 +163,61 @@ impl Writer {
                 "UPDATE accounts SET balance = balance + 1, note = IF({n} % 3, CONCAT('n', {n}), NULL) WHERE id = {id}"
             )],
             // The item's key changes.
-            2 => vec![format!("UPDATE accounts SET email = 'moved{n}@example.com' WHERE id = {id}")],
+            2 => vec![format!(
+                "UPDATE accounts SET email = 'moved{n}@example.com' WHERE id = {id}"
+            )],
             // Two items swap their keys.
-            3 => swap("accounts", "email", &format!("'swap{n}@example.com'"), id, other),
+            3 => swap(
+                "accounts",
+                "email",
+                &format!("'swap{n}@example.com'"),
+                id,
+                other,
+            ),
             4 => vec![format!("DELETE FROM accounts WHERE id = {id}")],
             // Nothing that is mapped changes.
-            5 => vec![format!("UPDATE accounts SET unmapped = {n} % 1000 WHERE id = {id}")],
+            5 => vec![format!(
+                "UPDATE accounts SET unmapped = {n} % 1000 WHERE id = {id}"
+            )],
             6 => vec![format!(
                 "REPLACE INTO entries VALUES ({}, {}, 'r{n}', FROM_UNIXTIME(1700000000 + {n} % 1000000))",
                 id / 10,
                 n % 12
             )],
-            7 => vec![format!("UPDATE entries SET v = 'u{n}' WHERE a = {}", id / 10)],
+            7 => vec![format!(
+                "UPDATE entries SET v = 'u{n}' WHERE a = {}",
+                id / 10
+            )],
             // A part of the primary key changes, for several rows.
-            8 => vec![format!("UPDATE IGNORE entries SET b = b + 20 WHERE a = {} ORDER BY b DESC", id / 10)],
-            9 => vec![format!("DELETE FROM entries WHERE a = {} AND b > {}", id / 10, n % 10)],
+            8 => vec![format!(
+                "UPDATE IGNORE entries SET b = b + 20 WHERE a = {} ORDER BY b DESC",
+                id / 10
+            )],
+            9 => vec![format!(
+                "DELETE FROM entries WHERE a = {} AND b > {}",
+                id / 10,
+                n % 10
+            )],
             10 => vec![format!(
                 "INSERT INTO people VALUES ({id}, 'p{n}', {} % 8, JSON_OBJECT('n', {n})) ON DUPLICATE KEY UPDATE name = 'd{n}', doc = JSON_SET(COALESCE(doc, '{{}}'), '$.n', {n})",
                 n
             )],
             // The primary key itself swaps.
-            11 => swap("people", "id", &format!("-1 - {}", n % 1_000_000_000), id, other),
-            12 => vec![format!("DELETE FROM people WHERE id BETWEEN {id} AND {id} + {}", n % 5)],
-            _ => vec![format!("UPDATE people SET tags = {} % 8, doc = NULL WHERE id BETWEEN {id} AND {id} + 3", n)],
+            11 => swap(
+                "people",
+                "id",
+                &format!("-1 - {}", n % 1_000_000_000),
+                id,
+                other,
+            ),
+            12 => vec![format!(
+                "DELETE FROM people WHERE id BETWEEN {id} AND {id} + {}",
+                n % 5
+            )],
+            _ => vec![format!(
+                "UPDATE people SET tags = {} % 8, doc = NULL WHERE id BETWEEN {id} AND {id} + 3",
+                n
+            )],
         }
     }
 }
@@ -201,9 +235,17 @@ fn swap(table: &str, column: &str, between: &str, one: u32, two: u32) -> Vec<Str
         ];
     }
     vec![
-        format!("SET @one = (SELECT {column} FROM {table} WHERE id = {one} FOR UPDATE), @two = (SELECT {column} FROM {table} WHERE id = {two} FOR UPDATE)"),
-        format!("UPDATE {table} SET {column} = {between} WHERE id = {one} AND @one IS NOT NULL AND @two IS NOT NULL"),
-        format!("UPDATE {table} SET {column} = @one WHERE id = {two} AND @one IS NOT NULL AND @two IS NOT NULL"),
-        format!("UPDATE {table} SET {column} = @two WHERE id = {one} AND @one IS NOT NULL AND @two IS NOT NULL"),
+        format!(
+            "SET @one = (SELECT {column} FROM {table} WHERE id = {one} FOR UPDATE), @two = (SELECT {column} FROM {table} WHERE id = {two} FOR UPDATE)"
+        ),
+        format!(
+            "UPDATE {table} SET {column} = {between} WHERE id = {one} AND @one IS NOT NULL AND @two IS NOT NULL"
+        ),
+        format!(
+            "UPDATE {table} SET {column} = @one WHERE id = {two} AND @one IS NOT NULL AND @two IS NOT NULL"
+        ),
+        format!(
+            "UPDATE {table} SET {column} = @two WHERE id = {one} AND @one IS NOT NULL AND @two IS NOT NULL"
+        ),
     ]
 }

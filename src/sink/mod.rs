@@ -3,6 +3,7 @@
 //! [`DynamoWriter`] is the pipeline's `Writer`: one attempt for each call, with the answer taken apart into what became
 //! of each item. Retrying, and the order of writes, are the pipeline's.
 
+mod answer;
 mod body;
 pub mod classify;
 pub mod client;
@@ -10,6 +11,7 @@ pub mod embedded;
 mod keys;
 pub mod provision;
 mod rate;
+mod wire;
 mod writer;
 
 #[cfg(test)]

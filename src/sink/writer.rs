@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemOutput;
-use aws_smithy_types::body::SdkBody;
 
-use super::classify::{Failure, Meaning, classify};
+use super::answer::Unprocessed;
+use super::classify::{Failure, Meaning};
 use super::rate::Rate;
+use super::wire::Wire;
 use super::{body, keys};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::{Action, Batch, Fate, Mutation, Outcome, Writer};
@@ -26,7 +26,7 @@ pub struct Table {
 
 /// Writes batches to DynamoDB.
 pub struct DynamoWriter {
-    client: Client,
+    wire: Wire,
     /// By the target's id, as `rates`.
     tables: Vec<Table>,
     rates: Vec<Rate>,
@@ -96,7 +96,7 @@ impl DynamoWriter {
     pub fn new(client: Client, tables: Vec<Table>) -> Self {
         let now = Instant::now();
         Self {
-            client,
+            wire: Wire::new(client),
             rates: tables.iter().map(|_| Rate::new(now)).collect(),
             tables,
             counters: Counters::default(),
@@ -131,34 +131,13 @@ impl DynamoWriter {
         let length = body.len();
         self.counters.requests.fetch_add(1, Relaxed);
         self.counters.bytes.fetch_add(length as u64, Relaxed);
-        let answer = self
-            .client
-            .batch_write_item()
-            .customize()
-            .mutate_request(move |request| {
-                *request.body_mut() = SdkBody::from(body.clone());
-                request
-                    .headers_mut()
-                    .insert("content-length", length.to_string());
-            })
-            .send()
-            .await;
-        match answer {
-            Ok(output) => self.unprocessed(&output, writes),
-            Err(error) => Err(classify("BatchWriteItem", error)),
-        }
+        let answer = self.wire.send(body).await?;
+        self.left(&answer, writes)
     }
 
-    fn unprocessed(
-        &self,
-        output: &BatchWriteItemOutput,
-        writes: &[&Mutation],
-    ) -> Result<Vec<usize>, Failure> {
-        let Some(tables) = output.unprocessed_items() else {
-            return Err(Failure::protocol(
-                "BatchWriteItem: an answer without UnprocessedItems",
-            ));
-        };
+    /// The indexes of the writes that came back.
+    fn left(&self, answer: &Unprocessed, writes: &[&Mutation]) -> Result<Vec<usize>, Failure> {
+        let tables = &answer.tables;
         if tables.is_empty() {
             return Ok(Vec::new());
         }
@@ -175,7 +154,7 @@ impl DynamoWriter {
                 .find_map(|w| is_table(w.target))
                 .map(|t| &t.keys);
             for request in requests {
-                let key = names.and_then(|names| keys::of_request(request, names));
+                let key = names.and_then(|names| keys::of_write(request, names));
                 let index = writes.iter().zip(&sent).position(|(write, sent)| {
                     is_table(write.target).is_some() && sent.is_some() && *sent == key
                 });

@@ -7,8 +7,8 @@ pub mod http;
 pub mod items;
 pub mod mysql;
 pub mod oracle;
-pub mod stub;
 pub mod shop;
+pub mod stub;
 pub mod target;
 
 use std::path::{Path, PathBuf};
