@@ -9,6 +9,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use serde::Deserialize;
 
 use crate::error::{Error, Kind};
+use crate::metrics::RetryReason;
 
 /// What a failed request means for its items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Failure {
     pub meaning: Meaning,
     /// For the operator: the code, the status, the request's id.
     pub error: Error,
+    /// Why the request is repeated, if it is.
+    pub retry: RetryReason,
     /// DynamoDB's own words, shortened; for `Invalid` only, and without values of the row.
     pub reason: String,
 }
@@ -127,13 +130,15 @@ pub(super) fn unsigned(what: &str, error: &(dyn StdError + 'static)) -> Failure 
         "{what}: the request could not be made or signed: {}",
         causes(error)
     );
-    Failure::new(Meaning::NotWritten, Error::new(Kind::TargetDenied, message))
+    let error = Error::new(Kind::TargetDenied, message);
+    Failure::new(Meaning::NotWritten, RetryReason::Connection, error)
 }
 
 /// No answer in time.
 pub(super) fn late(what: &str) -> Failure {
     Failure::new(
         Meaning::Unknown,
+        RetryReason::Timeout,
         Error::new(
             Kind::TargetUnavailable,
             format!("{what}: no answer in time"),
@@ -159,7 +164,7 @@ fn connection(what: &str, wrong_request: bool, error: &(dyn StdError + 'static))
         _ => Kind::TargetUnavailable,
     };
     let message = format!("{what}: the connection failed: {}", causes(error));
-    Failure::new(meaning, Error::new(kind, message))
+    Failure::new(meaning, RetryReason::Connection, Error::new(kind, message))
 }
 
 /// The connection failed in the middle of an answer.
@@ -167,6 +172,7 @@ pub(super) fn broken_answer(what: &str, error: &(dyn StdError + 'static)) -> Fai
     let message = format!("{what}: the answer broke off: {}", causes(error));
     Failure::new(
         Meaning::Unknown,
+        RetryReason::Connection,
         Error::new(Kind::TargetUnavailable, message),
     )
 }
@@ -232,8 +238,13 @@ fn judge(refusal: &Refusal<'_>) -> Failure {
         _ => format!(": {}", shorten(words)),
     };
     let message = format!("{what}: {} (status {status}{id}){told}", shorten(code));
+    let retry = match meaning {
+        Meaning::Throttled => RetryReason::Throttled,
+        _ => RetryReason::Server,
+    };
     Failure {
         meaning,
+        retry,
         error: Error::new(kind, message),
         reason: format!("{}: {}", shorten(code), without_values(words)),
     }
@@ -253,7 +264,7 @@ fn not_dynamo(what: &str, status: u16, raw: Option<&HttpResponse>) -> Failure {
         Meaning::Fatal(kind) => kind,
         _ => Kind::TargetUnavailable,
     };
-    Failure::new(meaning, Error::new(kind, message))
+    Failure::new(meaning, RetryReason::Unreadable, Error::new(kind, message))
 }
 
 fn by_status(status: u16) -> Meaning {
@@ -266,10 +277,11 @@ fn by_status(status: u16) -> Meaning {
 }
 
 impl Failure {
-    fn new(meaning: Meaning, error: Error) -> Self {
+    fn new(meaning: Meaning, retry: RetryReason, error: Error) -> Self {
         Self {
             reason: error.message().to_owned(),
             meaning,
+            retry,
             error,
         }
     }
@@ -278,6 +290,7 @@ impl Failure {
     pub fn protocol(message: impl Into<String>) -> Self {
         Self::new(
             Meaning::Fatal(Kind::TargetProtocol),
+            RetryReason::Unreadable,
             Error::new(Kind::TargetProtocol, message),
         )
     }

@@ -9,6 +9,7 @@ pub mod classify;
 pub mod client;
 pub mod embedded;
 mod keys;
+mod meters;
 pub mod provision;
 mod rate;
 mod wire;
@@ -18,4 +19,5 @@ mod writer;
 mod tests;
 
 pub use client::{Target, connect};
-pub use writer::{DynamoWriter, Stats, Table};
+pub use meters::Stats;
+pub use writer::{DynamoWriter, Table};
