@@ -3,6 +3,8 @@
 mod every_type;
 mod house;
 mod kills;
+mod letters;
+mod metrics;
 mod refusals;
 mod sample;
 mod stops;
