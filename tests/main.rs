@@ -7,6 +7,8 @@ mod house;
 mod huge;
 mod input;
 mod kills;
+mod letters;
+mod metrics;
 mod midway;
 mod outage;
 mod refusals;

@@ -48,7 +48,9 @@ async fn expected(database: &Database<'_>, tables: &[&str]) -> Tables {
     let mut oracle = Oracle::new();
     for table in tables {
         let sql = format!("SELECT id `id:N`, v `v:S` FROM {table}");
-        oracle.add(&mut database.conn().await, table, &["id"], &sql).await;
+        oracle
+            .add(&mut database.conn().await, table, &["id"], &sql)
+            .await;
     }
     oracle.into_tables()
 }
@@ -79,6 +81,9 @@ fn refused(daemon: &mut Daemon, words: &[&str]) {
 }
 
 async fn equal_stub(database: &Database<'_>, stub: &Stub, tables: &[&str]) {
-    let actual = tables.iter().flat_map(|table| scan(stub, table, &["id"])).collect();
+    let actual = tables
+        .iter()
+        .flat_map(|table| scan(stub, table, &["id"]))
+        .collect();
     items::compare(&expected(database, tables).await, &actual);
 }

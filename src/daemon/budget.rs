@@ -2,10 +2,12 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use crate::metrics::QueueGauges;
+
 /// Blocks whoever wants to add bytes while too many are under way. One that is larger than the whole budget passes alone.
-#[derive(Debug)]
 pub struct Budget {
     limit: usize,
+    gauges: QueueGauges,
     state: Mutex<State>,
     freed: Condvar,
 }
@@ -17,16 +19,17 @@ struct State {
 }
 
 /// Bytes taken from a [`Budget`]; they go back when this is dropped.
-#[derive(Debug)]
 pub struct Share {
     budget: Arc<Budget>,
     bytes: usize,
 }
 
 impl Budget {
-    pub fn new(limit: usize) -> Arc<Self> {
+    /// `gauges` show what is under way.
+    pub fn new(limit: usize, gauges: QueueGauges) -> Arc<Self> {
         Arc::new(Self {
             limit,
+            gauges,
             state: Mutex::default(),
             freed: Condvar::new(),
         })
@@ -45,6 +48,8 @@ impl Budget {
             return None;
         }
         state.used += bytes;
+        self.gauges.items.increment(1.0);
+        self.gauges.bytes.increment(bytes as f64);
         Some(Share {
             budget: Arc::clone(self),
             bytes,
@@ -70,6 +75,8 @@ impl Drop for Share {
             .unwrap_or_else(PoisonError::into_inner);
         state.used -= self.bytes;
         drop(state);
+        self.budget.gauges.items.decrement(1.0);
+        self.budget.gauges.bytes.decrement(self.bytes as f64);
         self.budget.freed.notify_one();
     }
 }
@@ -78,9 +85,13 @@ impl Drop for Share {
 mod tests {
     use super::*;
 
+    fn gauges() -> QueueGauges {
+        crate::metrics::queue(crate::metrics::Queue::Rows, 0, 10)
+    }
+
     #[test]
     fn takers_wait_until_bytes_are_given_back() {
-        let budget = Budget::new(10);
+        let budget = Budget::new(10, gauges());
         let first = budget.take(8).unwrap();
         let other = Arc::clone(&budget);
         let waiter = std::thread::spawn(move || other.take(5).map(|s| s.bytes));
@@ -92,7 +103,7 @@ mod tests {
 
     #[test]
     fn one_that_is_too_large_passes_alone_and_closing_wakes_everybody() {
-        let budget = Budget::new(10);
+        let budget = Budget::new(10, gauges());
         let large = budget.take(1000).unwrap();
         let other = Arc::clone(&budget);
         let waiter = std::thread::spawn(move || other.take(1).is_none());

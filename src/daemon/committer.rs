@@ -121,9 +121,15 @@ impl Committer {
             self.letter(letter).await?;
         }
         for rejection in durable.rejected {
-            self.deaths.remember(&rejection.origin);
-            let letter = self.deaths.letter(&rejection.origin, &rejection.reason);
-            self.letter(DeadLetterChange::Put(letter)).await?;
+            if self.deaths.rejected(&rejection.origin) {
+                let letter = self.deaths.letter(&rejection.origin, &rejection.reason);
+                self.letter(DeadLetterChange::Put(letter)).await?;
+            }
+        }
+        for origin in durable.healed {
+            if let Some(clear) = self.deaths.healed(&origin) {
+                self.letter(clear).await?;
+            }
         }
         for completion in durable.completions {
             self.apply(completion);

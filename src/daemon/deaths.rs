@@ -1,6 +1,6 @@
 //! Which rows have a dead letter, as far as the view must know: who has one is cleared by its next valid change.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,11 +25,19 @@ pub struct Letters {
     known: Arc<Known>,
 }
 
-/// Hashes of the origins that have a dead letter. A false hit costs a needless removal, nothing else.
+/// Hashes of the origins that have a dead letter, and who found it. A false hit costs a needless removal, nothing
+/// else.
 struct Known {
-    hashes: Mutex<HashSet<u64>>,
+    hashes: Mutex<HashMap<u64, Finder>>,
     count: AtomicUsize,
     hasher: ahash::RandomState,
+}
+
+/// Who found that a row has no valid item. What the view finds is newer than anything that the sink has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Finder {
+    View,
+    Sink,
 }
 
 impl Deaths {
@@ -40,7 +48,7 @@ impl Deaths {
     /// The row has no valid item, since the transaction `at` (empty: as the snapshot read it). False when the committer
     /// has gone.
     pub fn died(&self, origin: &Origin, reason: &str, at: String) -> bool {
-        self.letters.remember(origin);
+        self.letters.died(origin);
         let letter = DeadLetter {
             position: at,
             ..self.letters.letter(origin, reason)
@@ -75,11 +83,10 @@ impl Letters {
     pub fn take_over(&self, stored: &[DeadLetter]) {
         let mut hashes = self.lock();
         let hasher = &self.known.hasher;
-        hashes.extend(
-            stored
-                .iter()
-                .map(|l| hasher.hash_one((l.projection.as_str(), l.source_key.as_str()))),
-        );
+        hashes.extend(stored.iter().map(|l| {
+            let hash = hasher.hash_one((l.projection.as_str(), l.source_key.as_str()));
+            (hash, Finder::View)
+        }));
         self.known.count.store(hashes.len(), Ordering::Release);
     }
 
@@ -99,14 +106,40 @@ impl Letters {
         }
     }
 
-    /// The sink found that DynamoDB refuses the item; the committer stores the letter itself.
-    pub fn remember(&self, origin: &Origin) {
+    /// The sink found that DynamoDB refuses the item; the committer stores the letter itself. False where the view
+    /// has found something newer about the row.
+    pub fn rejected(&self, origin: &Origin) -> bool {
+        self.seen(origin);
+        let hash = self.hash(origin);
+        let mut hashes = self.lock();
+        let finder = *hashes.entry(hash).or_insert(Finder::Sink);
+        self.known.count.store(hashes.len(), Ordering::Release);
+        finder == Finder::Sink
+    }
+
+    /// Something newer of a rejected row has been written: what clears its letter, unless the view had the row die
+    /// since, or has cleared it.
+    pub fn healed(&self, origin: &Origin) -> Option<DeadLetterChange> {
+        let found = self.lock().get(&self.hash(origin)).copied();
+        (found == Some(Finder::Sink)).then(|| self.forget(origin))?
+    }
+
+    fn died(&self, origin: &Origin) {
+        self.seen(origin);
+        let hash = self.hash(origin);
+        let mut hashes = self.lock();
+        hashes.insert(hash, Finder::View);
+        self.known.count.store(hashes.len(), Ordering::Release);
+    }
+
+    fn seen(&self, origin: &Origin) {
         let label = self.plan.projection(origin.projection).label.as_str();
         metrics::DEAD_LETTERS_SEEN.with([label]).increment(1);
-        let hash = self.known.hasher.hash_one((label, &*origin.source_key));
-        let mut hashes = self.lock();
-        hashes.insert(hash);
-        self.known.count.store(hashes.len(), Ordering::Release);
+    }
+
+    fn hash(&self, origin: &Origin) -> u64 {
+        let label = self.plan.projection(origin.projection).label.as_str();
+        self.known.hasher.hash_one((label, &*origin.source_key))
     }
 
     /// What clears the row's letter, if it has one.
@@ -115,17 +148,16 @@ impl Letters {
             return None;
         }
         let label = self.plan.projection(origin.projection).label.as_str();
-        let hash = self.known.hasher.hash_one((label, &*origin.source_key));
         let mut hashes = self.lock();
-        let removed = hashes.remove(&hash);
+        let removed = hashes.remove(&self.hash(origin));
         self.known.count.store(hashes.len(), Ordering::Release);
-        removed.then(|| DeadLetterChange::Clear {
+        removed.is_some().then(|| DeadLetterChange::Clear {
             projection: label.to_owned(),
             source_key: origin.source_key.to_string(),
         })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<u64>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Finder>> {
         self.known
             .hashes
             .lock()

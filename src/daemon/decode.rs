@@ -59,7 +59,8 @@ pub fn spawn(flow: Flow) -> Result<Vec<(&'static str, JoinHandle<()>)>> {
     tokio::spawn(report(failed, stream.run()));
 
     let (items_in, items_out) = crossbeam_channel::bounded(ROWS_QUEUE);
-    let rows = Budget::new(flow.memory);
+    let gauges = metrics::queue(metrics::Queue::Rows, ROWS_QUEUE, flow.memory);
+    let rows = Budget::new(flow.memory, gauges);
     let mut assembler = flow.assembler;
     let failed = flow.failed.clone();
     let reading = flow.reading.clone();
@@ -96,6 +97,8 @@ fn decode_all(
     shared: &Shared,
 ) -> Result<()> {
     let mut gone = false;
+    let transactions = metrics::SOURCE_TRANSACTIONS.with([]);
+    transactions.increment(0);
     let mut out = |item: StreamItem| {
         shared.heard();
         if gone {
@@ -103,6 +106,10 @@ fn decode_all(
         }
         let bytes = match &item {
             StreamItem::Rows { event, .. } => event.bytes.len() + ITEM_OVERHEAD,
+            StreamItem::Commit { .. } => {
+                transactions.increment(1);
+                ITEM_OVERHEAD
+            }
             _ => ITEM_OVERHEAD,
         };
         let sent = rows

@@ -24,7 +24,7 @@ use crate::admin::{Servers, StatusSource};
 use crate::checkpoint::{Checkpoint, Lineage, Loaded, Store, TableProgress, compatible};
 use crate::config::{Endpoint, Settings};
 use crate::error::{Error, Kind, Result};
-use crate::metrics::Exposition;
+use crate::metrics::{self, Exposition};
 use crate::pipeline;
 use crate::plan::{Plan, SourceId};
 use crate::position::Position;
@@ -149,12 +149,20 @@ fn run(run: Run) -> Result<Running> {
     });
     let pipeline_options = pipeline::Options {
         max_bytes: memory / 2,
-        late_after: run.settings.sink.request_timeout * 3,
-        ..pipeline::Options::default()
+        ..pipeline::Options::for_requests_of(run.settings.sink.request_timeout)
     };
+    let lanes = metrics::queue(
+        metrics::Queue::Lanes,
+        pipeline_options.max_items,
+        pipeline_options.max_bytes,
+    );
     let (feed, durable) =
         pipeline::start(pipeline_options, writer, &tokio::runtime::Handle::current());
     let control = durable.control();
+    tokio::spawn(until(
+        committing.clone(),
+        watch_lanes(control.clone(), lanes),
+    ));
     let (letters_in, letters_out) = mpsc::channel(LETTERS);
     let deaths = Deaths::new(run.letters.clone(), letters_in);
     let committer = Committer::new(
@@ -234,6 +242,18 @@ fn spawn_workers(
         .collect()
 }
 
+/// Shows how full the pipeline is, often enough for a graph.
+async fn watch_lanes(control: pipeline::Control, queue: metrics::QueueGauges) {
+    let sequences = metrics::OPEN_SEQUENCES.with([]);
+    loop {
+        let now = control.gauges();
+        queue.items.set(now.items as f64);
+        queue.bytes.set(now.bytes as f64);
+        sequences.set(now.sequences as f64);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
 async fn until(cancelled: CancellationToken, work: impl Future<Output = ()>) {
     tokio::select! {
         // What fails because the daemon is ending is no failure.
@@ -303,13 +323,7 @@ pub async fn open_target(settings: &Settings) -> Result<(Option<Embedded>, Clien
     let label = match &settings.target.endpoint {
         Endpoint::Embedded { port } => {
             let (dir, port) = (settings.state.join("embedded"), *port);
-            let server = blocking(move || {
-                std::fs::create_dir_all(&dir).map_err(|e| {
-                    Error::new(Kind::Store, format!("cannot make {}", dir.display())).with_source(e)
-                })?;
-                sink::embedded::start(&dir, port)
-            })
-            .await?;
+            let server = blocking(move || sink::embedded::start(&dir, port)).await?;
             let url = server.endpoint_url();
             target.endpoint_url = Some(url.clone());
             embedded = Some(server);

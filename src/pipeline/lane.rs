@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::budget::Budget;
 use super::feed::Fed;
 use super::slots::{Pending, Slots, Superseded};
-use super::tracker::{Acknowledge, Held, Rejection};
+use super::tracker::{Acknowledge, Rejection, Verdicts};
 use super::writer::{Batch, Fate, Writer};
 use super::{Options, Sequence};
 use crate::error::{Error, Kind, Result};
@@ -41,8 +41,16 @@ pub(super) struct Lane<W> {
 #[derive(Default)]
 struct Patience {
     rounds: u32,
-    since: Option<Instant>,
     complained: Option<Instant>,
+}
+
+/// What the target did not take of a round.
+struct Refused {
+    /// Since when the item that waits longest is not taken.
+    since: Instant,
+    /// Others of the round were.
+    progress: bool,
+    trouble: Option<Error>,
 }
 
 impl<W: Writer> Lane<W> {
@@ -140,9 +148,14 @@ impl<W: Writer> Lane<W> {
     fn accept(&mut self, fed: Vec<Fed>) {
         let mut freed = Freed::default();
         for Fed { sequence, mutation } in fed {
-            freed.add(self.slots.insert(sequence, mutation));
+            let target = mutation.target;
+            let superseded = self.slots.insert(sequence, mutation);
+            if superseded.bytes > 0 {
+                self.writer.superseded(target);
+            }
+            freed.add(superseded);
         }
-        self.give_back(freed, Vec::new(), Held::default());
+        self.give_back(freed, Verdicts::default());
     }
 
     /// One request, and what follows from its answer.
@@ -158,12 +171,13 @@ impl<W: Writer> Lane<W> {
         }
         let now = Instant::now();
         let mut freed = Freed::default();
-        let mut rejected = Vec::new();
-        let mut held = Held::default();
-        let (mut progress, mut refused) = (false, false);
+        let mut verdicts = Verdicts::default();
+        let mut progress = false;
+        let mut refused: Option<Instant> = None;
+        let watched = self.tracker.watches_origins();
         let pending = batch.writes.into_iter().zip(debts).map(Pending::join);
         // Backwards: what comes again goes to the front of the queue, and keeps its order there.
-        for (pending, fate) in pending.zip(outcome.fates).rev() {
+        for (mut pending, fate) in pending.zip(outcome.fates).rev() {
             match fate {
                 Fate::Written => {
                     progress = true;
@@ -171,55 +185,70 @@ impl<W: Writer> Lane<W> {
                     freed.items += pending.owed().len();
                     freed.bytes += pending.mutation.weight();
                     freed.settled.extend_from_slice(pending.owed());
+                    if watched {
+                        let sequence = pending.sequence();
+                        verdicts.written.push((sequence, pending.mutation.origin));
+                    }
                 }
                 Fate::Rejected(reason) => {
                     progress = true;
                     self.slots.done(&pending, now);
-                    held.items += pending.owed().len();
-                    held.bytes += pending.mutation.weight();
+                    verdicts.held.items += pending.owed().len();
+                    verdicts.held.bytes += pending.mutation.weight();
                     freed.settled.extend_from_slice(pending.owed());
-                    rejected.push(rejection(pending, reason));
+                    verdicts.rejected.push(rejection(pending, reason));
                 }
                 Fate::NotWritten => {
-                    refused = true;
-                    freed.add(self.slots.not_written(pending));
+                    let since = pending.refused(now);
+                    refused = Some(refused.map_or(since, |oldest| oldest.min(since)));
+                    let target = pending.mutation.target;
+                    let superseded = self.slots.not_written(pending);
+                    if superseded.bytes > 0 {
+                        self.writer.superseded(target);
+                    }
+                    freed.add(superseded);
                 }
                 Fate::Unknown => {
-                    refused = true;
+                    let since = pending.refused(now);
+                    refused = Some(refused.map_or(since, |oldest| oldest.min(since)));
                     self.slots.unknown(pending, now);
                 }
             }
         }
-        self.give_back(freed, rejected, held);
+        self.give_back(freed, verdicts);
         self.count();
-        if refused {
-            self.back_off(progress, outcome.trouble).await?;
-        } else {
+        let Some(since) = refused else {
             self.patience = Patience::default();
-        }
-        Ok(())
+            return Ok(());
+        };
+        self.back_off(Refused {
+            since,
+            progress,
+            trouble: outcome.trouble,
+        })
+        .await
     }
 
     /// First the acknowledgement, then the budget: what is not held any more is known to be durable.
-    fn give_back(&mut self, freed: Freed, rejected: Vec<Rejection>, held: Held) {
+    fn give_back(&mut self, freed: Freed, verdicts: Verdicts) {
         if !freed.settled.is_empty() {
-            self.tracker.settle(&freed.settled, rejected, held);
+            self.tracker.settle(&freed.settled, verdicts);
         }
         if freed.items > 0 || freed.bytes > 0 {
             self.budget.give_back(freed.items, freed.bytes);
         }
     }
 
-    async fn back_off(&mut self, progress: bool, trouble: Option<Error>) -> Result<()> {
-        if progress {
-            self.patience = Patience::default();
+    async fn back_off(&mut self, refused: Refused) -> Result<()> {
+        if refused.progress {
+            self.patience.rounds = 0;
         }
         let now = Instant::now();
-        let waited = now - *self.patience.since.get_or_insert(now);
+        let waited = now.saturating_duration_since(refused.since);
         if waited >= self.options.retry_for {
-            return Err(given_up(waited, trouble));
+            return Err(given_up(waited, refused.trouble));
         }
-        self.complain(now, waited, trouble.as_ref());
+        self.complain(now, waited, refused.trouble.as_ref());
         let ceiling = self
             .options
             .backoff_base
@@ -231,8 +260,8 @@ impl<W: Writer> Lane<W> {
     }
 
     fn complain(&mut self, now: Instant, waited: Duration, trouble: Option<&Error>) {
-        let last = self.patience.complained.or(self.patience.since);
-        if last.is_some_and(|last| now - last < COMPLAIN_EVERY) {
+        let lately = |last| now.saturating_duration_since(last) < COMPLAIN_EVERY;
+        if waited < COMPLAIN_EVERY || self.patience.complained.is_some_and(lately) {
             return;
         }
         self.patience.complained = Some(now);
@@ -240,7 +269,7 @@ impl<W: Writer> Lane<W> {
         tracing::warn!(
             seconds = waited.as_secs(),
             reason,
-            "DynamoDB takes no writes on one of the lanes; trying again"
+            "DynamoDB has not taken an item for so long; trying again"
         );
     }
 
@@ -286,6 +315,7 @@ impl Freed {
 
 fn rejection(pending: Pending, reason: String) -> Rejection {
     Rejection {
+        sequence: pending.sequence(),
         origin: pending.mutation.origin,
         target: pending.mutation.target,
         key: pending.mutation.key,
@@ -295,7 +325,7 @@ fn rejection(pending: Pending, reason: String) -> Rejection {
 
 fn given_up(waited: Duration, trouble: Option<Error>) -> Error {
     let message = format!(
-        "DynamoDB has taken no writes for {} seconds",
+        "DynamoDB has not taken an item for {} seconds",
         waited.as_secs()
     );
     let error = Error::new(Kind::TargetUnavailable, message);

@@ -99,14 +99,23 @@ pub struct Options {
     /// Backoff after a round in which nothing could be written: a random time up to `base * 2^n`, `cap` at most.
     pub backoff_base: Duration,
     pub backoff_cap: Duration,
-    /// A lane that has not written anything for so long, although it tried, stops the pipeline.
+    /// An item that is not taken for so long, whatever becomes of others, stops the pipeline.
     pub retry_for: Duration,
     /// How long a request whose answer was lost may still be applied by the target.
     pub late_after: Duration,
 }
 
 impl Default for Options {
+    /// For requests of ten seconds at most.
     fn default() -> Self {
+        Self::for_requests_of(Duration::from_secs(10))
+    }
+}
+
+impl Options {
+    /// For a writer whose requests end after `timeout`, with or without an answer. One that is lost on the way may
+    /// still be under way then: in the buffers of the network, or before a server that is busy.
+    pub fn for_requests_of(timeout: Duration) -> Self {
         Self {
             lanes: 16,
             max_items: 50_000,
@@ -115,7 +124,7 @@ impl Default for Options {
             backoff_base: Duration::from_millis(25),
             backoff_cap: Duration::from_secs(5),
             retry_for: Duration::from_secs(15 * 60),
-            late_after: Duration::from_secs(30),
+            late_after: timeout * 3,
         }
     }
 }

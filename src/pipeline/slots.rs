@@ -28,6 +28,8 @@ pub(super) struct Debt {
     owed: Vec<Sequence>,
     /// When an attempt last ended without an answer.
     unknown_since: Option<Instant>,
+    /// When the target first did not take it, or what it superseded.
+    refused_since: Option<Instant>,
 }
 
 /// What coalescing set free.
@@ -224,8 +226,19 @@ impl Pending {
             debt: Debt {
                 owed: vec![sequence],
                 unknown_since: None,
+                refused_since: None,
             },
         }
+    }
+
+    /// The newest of the sequences that wait.
+    pub fn sequence(&self) -> Sequence {
+        self.debt.owed.last().copied().unwrap_or_default()
+    }
+
+    /// The target did not take it at `now`: since when that is so.
+    pub fn refused(&mut self, now: Instant) -> Instant {
+        *self.debt.refused_since.get_or_insert(now)
     }
 
     /// The sequences that wait for this mutation.

@@ -1,269 +1,14 @@
-//! The pipeline against a fake target with a vocabulary of faults. Values are version numbers, so that the fake sees
-//! at once when a key goes back in time.
+//! The pipeline against a fake target with a vocabulary of faults.
+
+mod fake;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use tokio::runtime::Runtime;
-
 use super::*;
-use crate::error::{Error, Kind};
-
-/// Shares of batches, 0 to 1.
-#[derive(Clone, Default)]
-struct Faults {
-    not_written: f64,
-    partial: f64,
-    unknown_applied: f64,
-    unknown_lost: f64,
-    unknown_late: f64,
-    late_by: Duration,
-    reject: Option<&'static str>,
-    /// Batches are answered only while this is false.
-    hold: bool,
-    latency: Duration,
-    fatal_after: Option<usize>,
-}
-
-#[derive(Default)]
-struct Fake {
-    state: Mutex<FakeState>,
-    /// Highest use of the budget seen from here.
-    control: Mutex<Option<Control>>,
-    most_items: AtomicUsize,
-    most_bytes: AtomicUsize,
-}
-
-#[derive(Default)]
-struct FakeState {
-    faults: Faults,
-    rng: fastrand::Rng,
-    /// By key: the version of the last write, and whether there is an item.
-    items: BTreeMap<String, (u64, bool)>,
-    under_way: HashSet<String>,
-    batches: Vec<Vec<String>>,
-    trouble: Vec<String>,
-}
-
-impl Fake {
-    fn new(seed: u64, faults: Faults) -> Arc<Self> {
-        let fake = Self::default();
-        {
-            let mut state = fake.state.lock().unwrap();
-            state.rng = fastrand::Rng::with_seed(seed);
-            state.faults = faults;
-        }
-        Arc::new(fake)
-    }
-
-    fn set(&self, change: impl FnOnce(&mut Faults)) {
-        change(&mut self.state.lock().unwrap().faults);
-    }
-
-    fn measure(&self) {
-        if let Some(control) = &*self.control.lock().unwrap() {
-            let gauges = control.gauges();
-            self.most_items.fetch_max(gauges.items, SeqCst);
-            self.most_bytes.fetch_max(gauges.bytes, SeqCst);
-        }
-    }
-
-    fn version(&self, key: &str) -> Option<u64> {
-        let state = self.state.lock().unwrap();
-        state.items.get(key).map(|(version, _)| *version)
-    }
-
-    fn check(&self) {
-        let state = self.state.lock().unwrap();
-        assert!(state.trouble.is_empty(), "{:?}", state.trouble.first());
-    }
-}
-
-impl FakeState {
-    fn apply(&mut self, writes: &[(String, u64, bool)]) {
-        for (key, version, exists) in writes {
-            let before = self.items.insert(key.clone(), (*version, *exists));
-            if let Some((before, _)) = before
-                && before > *version
-            {
-                let text = format!("{key} went back from version {before} to {version}");
-                self.trouble.push(text);
-            }
-        }
-    }
-}
-
-struct Under<'a>(&'a Fake, Vec<String>);
-
-impl Drop for Under<'_> {
-    fn drop(&mut self) {
-        let mut state = self.0.state.lock().unwrap();
-        for key in &self.1 {
-            state.under_way.remove(key);
-        }
-    }
-}
-
-/// The writer of the pipeline: shares the fake, so that late requests can outlive a call.
-struct FakeWriter(Arc<Fake>);
-
-impl Writer for FakeWriter {
-    async fn write(&self, batch: &Batch) -> Result<Outcome, Error> {
-        let fake = &self.0;
-        fake.measure();
-        let writes: Vec<_> = batch.writes.iter().map(parts).collect();
-        let keys: Vec<String> = writes.iter().map(|w| w.0.clone()).collect();
-        let (latency, fatal) = {
-            let mut state = fake.state.lock().unwrap();
-            for key in &keys {
-                if !state.under_way.insert(key.clone()) {
-                    state.trouble.push(format!("{key} is under way twice"));
-                }
-            }
-            if keys.is_empty() || keys.len() > MAX_REQUEST_ITEMS {
-                state.trouble.push(format!("a batch of {}", keys.len()));
-            }
-            state.batches.push(keys.clone());
-            let count = state.batches.len();
-            let latency = state.faults.latency.mul_f64(state.rng.f64());
-            (
-                latency,
-                state.faults.fatal_after.is_some_and(|after| count > after),
-            )
-        };
-        let _under = Under(fake, keys);
-        tokio::time::sleep(latency).await;
-        while fake.state.lock().unwrap().faults.hold {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        if fatal {
-            return Err(Error::new(Kind::TargetTable, "no such table"));
-        }
-        Ok(self.answer(batch, &writes))
-    }
-}
-
-impl FakeWriter {
-    fn answer(&self, batch: &Batch, writes: &[(String, u64, bool)]) -> Outcome {
-        let mut state = self.0.state.lock().unwrap();
-        let faults = state.faults.clone();
-        let mut rest = state.rng.f64();
-        let mut hit = |share: f64| {
-            let is = rest < share;
-            rest -= share;
-            is
-        };
-        let trouble = Some(Error::new(Kind::TargetUnavailable, "a fault"));
-        if hit(faults.not_written) {
-            return Outcome::all(batch, &Fate::NotWritten, trouble);
-        }
-        if hit(faults.unknown_lost) {
-            return Outcome::all(batch, &Fate::Unknown, trouble);
-        }
-        if hit(faults.unknown_applied) {
-            state.apply(writes);
-            return Outcome::all(batch, &Fate::Unknown, trouble);
-        }
-        if hit(faults.unknown_late) {
-            let by = faults.late_by.mul_f64(state.rng.f64());
-            let (fake, writes) = (Arc::clone(&self.0), writes.to_vec());
-            tokio::spawn(async move {
-                tokio::time::sleep(by).await;
-                fake.state.lock().unwrap().apply(&writes);
-            });
-            return Outcome::all(batch, &Fate::Unknown, trouble);
-        }
-        let partial = hit(faults.partial);
-        let mut fates = Vec::new();
-        for write in writes {
-            if faults.reject.is_some_and(|bad| write.0.starts_with(bad)) {
-                fates.push(Fate::Rejected("bad".into()));
-            } else if partial && state.rng.bool() {
-                fates.push(Fate::NotWritten);
-            } else {
-                state.apply(std::slice::from_ref(write));
-                fates.push(Fate::Written);
-            }
-        }
-        Outcome {
-            fates,
-            trouble: None,
-        }
-    }
-}
-
-/// Key, version and whether it is a put.
-fn parts(mutation: &Mutation) -> (String, u64, bool) {
-    let key = String::from_utf8(mutation.key.0.to_vec()).unwrap();
-    let exists = matches!(mutation.action, Action::Put { .. });
-    (key, mutation.origin.source_key.parse().unwrap(), exists)
-}
-
-fn put(key: &str, version: u64, size: usize) -> Mutation {
-    Mutation {
-        target: TargetId(0),
-        key: Key(Bytes::copy_from_slice(key.as_bytes())),
-        origin: Origin {
-            projection: ProjectionId(0),
-            source_key: version.to_string().into(),
-        },
-        action: Action::Put {
-            item: Bytes::from(vec![b'x'; size]),
-            size,
-        },
-    }
-}
-
-fn delete(key: &str, version: u64) -> Mutation {
-    Mutation {
-        action: Action::Delete,
-        ..put(key, version, 0)
-    }
-}
-
-fn quick() -> Options {
-    Options {
-        lanes: 4,
-        max_items: 500,
-        max_bytes: 1 << 20,
-        max_open_sequences: 100,
-        backoff_base: Duration::from_micros(200),
-        backoff_cap: Duration::from_millis(2),
-        retry_for: Duration::from_secs(20),
-        late_after: Duration::from_millis(30),
-    }
-}
-
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
-}
-
-fn begin<C: Send + 'static>(
-    options: Options,
-    fake: &Arc<Fake>,
-    runtime: &Runtime,
-) -> (Feed<C>, Progress<C>) {
-    let writer = Arc::new(FakeWriter(Arc::clone(fake)));
-    let (feed, progress) = start(options, writer, runtime.handle());
-    *fake.control.lock().unwrap() = Some(progress.control());
-    (feed, progress)
-}
-
-async fn collect<C: Send>(mut progress: Progress<C>) -> (Vec<C>, Vec<Rejection>) {
-    let (mut completions, mut rejected) = (Vec::new(), Vec::new());
-    while let Some(durable) = progress.next().await.unwrap() {
-        rejected.extend(durable.rejected);
-        completions.extend(durable.completions);
-    }
-    (completions, rejected)
-}
+use crate::error::Kind;
+use fake::{Fake, Faults, begin, collect, delete, put, quick, runtime};
 
 /// Feeds random sequences, checks each durable prefix as it comes, and the end state against the model.
 fn random_run(seed: u64, faults: Faults) {
@@ -727,4 +472,119 @@ fn drain_waits_for_everything_or_the_deadline() {
         assert_eq!((left.items, left.sequences), (0, 0));
     });
     drop(progress);
+}
+
+#[test]
+fn an_item_that_is_never_taken_stops_the_pipeline_though_others_are() {
+    let runtime = runtime();
+    let faults = Faults {
+        starve: Some("poor"),
+        ..Faults::default()
+    };
+    let fake = Fake::new(1, faults);
+    let options = Options {
+        retry_for: Duration::from_millis(300),
+        lanes: 1,
+        ..quick()
+    };
+    let (mut feed, mut progress) = begin::<u64>(options, &fake, &runtime);
+    let feeding = std::thread::spawn(move || {
+        for number in 0..10_000 {
+            let sequence = feed.open();
+            // Newer versions do not begin the wait anew.
+            let fed = feed
+                .push(sequence, put("poor", number, 10))
+                .and_then(|()| feed.push(sequence, put(&format!("rich{number}"), number, 10)));
+            if fed.is_err() {
+                return true;
+            }
+            feed.close(sequence, number);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        false
+    });
+    let error = runtime.block_on(async {
+        loop {
+            match progress.next().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("ended without an error"),
+                Err(error) => return error,
+            }
+        }
+    });
+    assert_eq!(error.kind(), Kind::TargetUnavailable);
+    assert!(fake.version("rich3").is_some(), "others were taken");
+    assert!(feeding.join().unwrap(), "the feed was told");
+}
+
+/// Of one row: a bad version of `bad`, and a newer one at `after`.
+fn healed_by(after: &str) -> Vec<String> {
+    let runtime = runtime();
+    let faults = Faults {
+        reject: Some("bad"),
+        ..Faults::default()
+    };
+    let fake = Fake::new(1, faults);
+    let (mut feed, mut progress) = begin::<u64>(quick(), &fake, &runtime);
+    let row = |key: &str| Mutation {
+        origin: put("", 7, 0).origin,
+        ..put(key, 7, 10)
+    };
+    let mut healed = Vec::new();
+    runtime.block_on(async {
+        for (number, key) in ["bad", after].into_iter().enumerate() {
+            let sequence = feed.open();
+            feed.push(sequence, row(key)).unwrap();
+            feed.close(sequence, number as u64);
+            let mut done = false;
+            while !done {
+                let durable = progress.next().await.unwrap().expect("more");
+                done = !durable.completions.is_empty();
+                let keys = durable.healed.iter().map(|o| o.source_key.to_string());
+                healed.extend(keys);
+            }
+        }
+    });
+    healed
+}
+
+#[test]
+fn a_rejected_row_is_healed_by_what_is_written_after_it() {
+    assert_eq!(healed_by("good"), ["7"]);
+    assert_eq!(healed_by("bad again"), Vec::<String>::new());
+}
+
+/// What is older than the rejection does not heal, however late it is written.
+#[test]
+fn an_older_version_of_a_row_does_not_heal_it() {
+    let runtime = runtime();
+    let fake = Fake::new(
+        1,
+        Faults {
+            reject: Some("bad"),
+            starve: Some("slow"),
+            ..Faults::default()
+        },
+    );
+    let (mut feed, mut progress) = begin::<u64>(quick(), &fake, &runtime);
+    for (number, key) in ["slow", "bad"].into_iter().enumerate() {
+        let sequence = feed.open();
+        let origin = put("", 7, 0).origin;
+        let mutation = Mutation {
+            origin,
+            ..put(key, 7, 10)
+        };
+        feed.push(sequence, mutation).unwrap();
+        feed.close(sequence, number as u64);
+    }
+    drop(feed);
+    runtime.block_on(async {
+        let (mut rejected, mut healed) = (0, 0);
+        while let Some(durable) = progress.next().await.unwrap() {
+            rejected += durable.rejected.len();
+            healed += durable.healed.len();
+            fake.set(|faults| faults.starve = None);
+        }
+        assert_eq!((rejected, healed), (1, 0));
+    });
 }

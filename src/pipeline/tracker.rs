@@ -1,6 +1,6 @@
 //! What is durable: for each sequence how many mutations are still owed, and the prefix that owes nothing.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -13,9 +13,15 @@ use super::{Key, Origin, Sequence};
 use crate::error::{Error, Result};
 use crate::plan::TargetId;
 
+/// Most rejected rows that are remembered until something newer of them is written. A row beyond that keeps a dead
+/// letter too many, if its next change overtakes the news of the rejection.
+const MOST_BAD: usize = 100_000;
+
 /// What DynamoDB will never take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
+    /// Of the mutation that was refused.
+    pub sequence: Sequence,
     pub origin: Origin,
     pub target: TargetId,
     pub key: Key,
@@ -30,6 +36,9 @@ pub struct Durable<C> {
     pub completions: Vec<C>,
     /// Each is told no later than the completion of the sequence that it belongs to: store these first.
     pub rejected: Vec<Rejection>,
+    /// Rejected rows (of now or of before) for which something newer has been written: an item in its place, or its
+    /// deletion. To be taken after `rejected`.
+    pub healed: Vec<Origin>,
 }
 
 /// What is under way.
@@ -65,9 +74,20 @@ pub struct Control {
 pub(super) trait Acknowledge: Send + Sync {
     /// One entry of `done` for each mutation that is owed no longer. The budget of rejections stays taken until they
     /// are handed out.
-    fn settle(&self, done: &[Sequence], rejected: Vec<Rejection>, held: Held);
+    fn settle(&self, done: &[Sequence], verdicts: Verdicts);
+    /// Whether [`Verdicts::written`] is wanted: some row was rejected.
+    fn watches_origins(&self) -> bool;
     /// Stops the pipeline.
     fn fail(&self, error: Error);
+}
+
+/// What a round of a lane says of rows.
+#[derive(Default)]
+pub(super) struct Verdicts {
+    pub rejected: Vec<Rejection>,
+    /// The budget of `rejected`.
+    pub held: Held,
+    pub written: Vec<(Sequence, Origin)>,
 }
 
 /// Budget that rejections hold.
@@ -93,6 +113,8 @@ pub(super) struct Tracker<C> {
     budget: Arc<Budget>,
     stop: CancellationToken,
     lane_keys: Arc<AtomicUsize>,
+    /// Rows in `State::bad`.
+    bad: AtomicUsize,
 }
 
 struct State<C> {
@@ -102,6 +124,9 @@ struct State<C> {
     /// Owed mutations, over all sequences.
     owed: usize,
     rejected: Vec<Rejection>,
+    healed: Vec<Origin>,
+    /// Rows that were rejected last, and in which sequence.
+    bad: HashMap<Origin, Sequence>,
     held: Held,
     failure: Option<Error>,
     /// Failed or aborted: nothing is acknowledged any more.
@@ -123,6 +148,8 @@ impl<C> Tracker<C> {
                 entries: VecDeque::new(),
                 owed: 0,
                 rejected: Vec::new(),
+                healed: Vec::new(),
+                bad: HashMap::new(),
                 held: Held::default(),
                 failure: None,
                 over: false,
@@ -133,6 +160,7 @@ impl<C> Tracker<C> {
             budget,
             stop,
             lane_keys,
+            bad: AtomicUsize::new(0),
         }
     }
 
@@ -197,7 +225,8 @@ impl<C> Tracker<C> {
             completions.extend(state.entries.pop_front().and_then(|e| e.completion));
         }
         let rejected = std::mem::take(&mut state.rejected);
-        if completions.is_empty() && rejected.is_empty() {
+        let healed = std::mem::take(&mut state.healed);
+        if completions.is_empty() && rejected.is_empty() && healed.is_empty() {
             if let Some(error) = state.failure.take() {
                 return Some(Err(error));
             }
@@ -211,12 +240,17 @@ impl<C> Tracker<C> {
         Some(Ok(Some(Durable {
             completions,
             rejected,
+            healed,
         })))
     }
 }
 
 impl<C: Send> Acknowledge for Tracker<C> {
-    fn settle(&self, done: &[Sequence], mut rejected: Vec<Rejection>, held: Held) {
+    fn watches_origins(&self) -> bool {
+        self.bad.load(Relaxed) > 0
+    }
+
+    fn settle(&self, done: &[Sequence], verdicts: Verdicts) {
         let mut state = self.lock();
         if state.over {
             return;
@@ -227,11 +261,11 @@ impl<C: Send> Acknowledge for Tracker<C> {
                 entry.owed = entry.owed.saturating_sub(1);
             }
         }
-        state.held.items += held.items;
-        state.held.bytes += held.bytes;
-        let news = !rejected.is_empty() || state.front_is_durable() || state.owed == 0;
+        state.judge(verdicts);
+        self.bad.store(state.bad.len(), Relaxed);
+        let told = !state.rejected.is_empty() || !state.healed.is_empty();
+        let news = told || state.front_is_durable() || state.owed == 0;
         let idle = state.owed == 0;
-        state.rejected.append(&mut rejected);
         drop(state);
         if news {
             self.news.notify_one();
@@ -290,6 +324,27 @@ impl<C> State<C> {
     fn entry(&mut self, sequence: Sequence) -> Option<&mut Entry<C>> {
         let index = sequence.checked_sub(self.base)?;
         self.entries.get_mut(usize::try_from(index).ok()?)
+    }
+
+    /// Of all that is said of a row, what was said of its newest sequence counts, in whatever order it comes.
+    fn judge(&mut self, verdicts: Verdicts) {
+        self.held.items += verdicts.held.items;
+        self.held.bytes += verdicts.held.bytes;
+        for rejection in verdicts.rejected {
+            self.healed.retain(|origin| *origin != rejection.origin);
+            if self.bad.len() < MOST_BAD || self.bad.contains_key(&rejection.origin) {
+                let newest = self.bad.entry(rejection.origin.clone()).or_default();
+                *newest = rejection.sequence.max(*newest);
+            }
+            self.rejected.push(rejection);
+        }
+        for (sequence, origin) in verdicts.written {
+            if self.bad.get(&origin).is_some_and(|bad| *bad < sequence) {
+                self.bad.remove(&origin);
+                // Stays in `rejected`: its sequence is not complete without it, and healing is told after it.
+                self.healed.push(origin);
+            }
+        }
     }
 
     fn front_is_durable(&self) -> bool {

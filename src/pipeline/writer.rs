@@ -4,6 +4,7 @@ use std::future::Future;
 
 use super::{Action, Mutation};
 use crate::error::Error;
+use crate::plan::TargetId;
 
 /// Most items of one request.
 pub const MAX_REQUEST_ITEMS: usize = 25;
@@ -53,6 +54,9 @@ pub struct Outcome {
 /// - The future may be dropped at any time; what was under way is then unknown, and is never acknowledged.
 pub trait Writer: Send + Sync + 'static {
     fn write(&self, batch: &Batch) -> impl Future<Output = Result<Outcome, Error>> + Send;
+
+    /// A mutation for `target` was replaced by a newer one before it was sent; to be counted.
+    fn superseded(&self, _target: TargetId) {}
 }
 
 impl Outcome {

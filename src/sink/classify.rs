@@ -5,8 +5,11 @@ use std::error::Error as StdError;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use serde::Deserialize;
 
 use crate::error::{Error, Kind};
+use crate::metrics::RetryReason;
 
 /// What a failed request means for its items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub struct Failure {
     pub meaning: Meaning,
     /// For the operator: the code, the status, the request's id.
     pub error: Error,
+    /// Why the request is repeated, if it is.
+    pub retry: RetryReason,
     /// DynamoDB's own words, shortened; for `Invalid` only, and without values of the row.
     pub reason: String,
 }
@@ -96,73 +101,135 @@ const CODES: &[(&str, Meaning)] = &[
 /// Longest text that is taken from an answer, in characters.
 const LONGEST: usize = 300;
 
-/// Judges a failed call; `what` names it: `BatchWriteItem`.
+/// Judges a failed call of the SDK; `what` names it: `DescribeTable`.
 pub fn classify<E>(what: &str, error: SdkError<E, HttpResponse>) -> Failure
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
 {
     match &error {
-        SdkError::ConstructionFailure(_) => Failure::new(
-            // Mostly credentials that cannot be had right now.
-            Meaning::NotWritten,
-            Error::new(
-                Kind::TargetDenied,
-                format!(
-                    "{what}: the request could not be made or signed: {}",
-                    causes(&error)
-                ),
-            ),
-        ),
-        SdkError::TimeoutError(_) => Failure::new(
-            Meaning::Unknown,
-            Error::new(
-                Kind::TargetUnavailable,
-                format!("{what}: no answer in time"),
-            ),
-        ),
-        SdkError::DispatchFailure(failure) => {
-            let meaning = if never_connected(&error) {
-                Meaning::NotWritten
-            } else if failure.is_user() {
-                Meaning::Fatal(Kind::TargetProtocol)
-            } else {
-                Meaning::Unknown
-            };
-            let kind = match meaning {
-                Meaning::Fatal(kind) => kind,
-                _ => Kind::TargetUnavailable,
-            };
-            let message = format!("{what}: the connection failed: {}", causes(&error));
-            Failure::new(meaning, Error::new(kind, message))
+        SdkError::ConstructionFailure(_) => unsigned(what, &error),
+        SdkError::TimeoutError(_) => late(what),
+        SdkError::DispatchFailure(failure) => connection(what, failure.is_user(), &error),
+        _ => {
+            let service = error.as_service_error();
+            judge(&Refusal {
+                what,
+                response: error.raw_response(),
+                code: service.and_then(ProvideErrorMetadata::code),
+                words: service
+                    .and_then(ProvideErrorMetadata::message)
+                    .unwrap_or_default(),
+            })
         }
-        _ => answered(what, &error),
     }
 }
 
-fn answered<E>(what: &str, error: &SdkError<E, HttpResponse>) -> Failure
-where
-    E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
-{
-    let raw = error.raw_response();
-    let status = raw.map_or(0, |r| r.status().as_u16());
-    let service = error.as_service_error();
-    let code = service.and_then(ProvideErrorMetadata::code);
+/// The request could not be made or signed: mostly credentials that cannot be had right now.
+pub(super) fn unsigned(what: &str, error: &(dyn StdError + 'static)) -> Failure {
+    let message = format!(
+        "{what}: the request could not be made or signed: {}",
+        causes(error)
+    );
+    let error = Error::new(Kind::TargetDenied, message);
+    Failure::new(Meaning::NotWritten, RetryReason::Connection, error)
+}
+
+/// No answer in time.
+pub(super) fn late(what: &str) -> Failure {
+    Failure::new(
+        Meaning::Unknown,
+        RetryReason::Timeout,
+        Error::new(
+            Kind::TargetUnavailable,
+            format!("{what}: no answer in time"),
+        ),
+    )
+}
+
+/// The connection failed before an answer began.
+pub(super) fn broken(what: &str, error: &ConnectorError) -> Failure {
+    connection(what, error.is_user(), error)
+}
+
+fn connection(what: &str, wrong_request: bool, error: &(dyn StdError + 'static)) -> Failure {
+    let meaning = if never_connected(error) {
+        Meaning::NotWritten
+    } else if wrong_request {
+        Meaning::Fatal(Kind::TargetProtocol)
+    } else {
+        Meaning::Unknown
+    };
+    let kind = match meaning {
+        Meaning::Fatal(kind) => kind,
+        _ => Kind::TargetUnavailable,
+    };
+    let message = format!("{what}: the connection failed: {}", causes(error));
+    Failure::new(meaning, RetryReason::Connection, Error::new(kind, message))
+}
+
+/// The connection failed in the middle of an answer.
+pub(super) fn broken_answer(what: &str, error: &(dyn StdError + 'static)) -> Failure {
+    let message = format!("{what}: the answer broke off: {}", causes(error));
+    Failure::new(
+        Meaning::Unknown,
+        RetryReason::Connection,
+        Error::new(Kind::TargetUnavailable, message),
+    )
+}
+
+/// DynamoDB's error as its wire has it.
+#[derive(Deserialize)]
+struct Body {
+    #[serde(rename = "__type", alias = "code")]
+    ty: Option<String>,
+    #[serde(alias = "Message")]
+    message: Option<String>,
+}
+
+/// Judges an answer that is not the one hoped for; `body` is what came with it.
+pub(super) fn refused(what: &str, response: &HttpResponse, body: &[u8]) -> Failure {
+    let told = match response.status().as_u16() {
+        // A success that cannot be read is nothing that DynamoDB says.
+        200 => None,
+        _ => serde_json::from_slice::<Body>(body).ok(),
+    };
+    let (code, words) = told.map_or((None, None), |body| (body.ty, body.message));
+    judge(&Refusal {
+        what,
+        response: Some(response),
+        code: code.as_deref(),
+        words: words.as_deref().unwrap_or_default(),
+    })
+}
+
+struct Refusal<'a> {
+    what: &'a str,
+    response: Option<&'a HttpResponse>,
+    code: Option<&'a str>,
+    words: &'a str,
+}
+
+fn judge(refusal: &Refusal<'_>) -> Failure {
+    let Refusal {
+        what,
+        response,
+        code,
+        words,
+    } = *refusal;
+    let status = response.map_or(0, |r| r.status().as_u16());
     let Some(code) = code else {
-        return not_dynamo(what, status, raw);
+        return not_dynamo(what, status, response);
     };
     let code = code.rsplit('#').next().unwrap_or(code);
     let meaning = CODES
         .iter()
         .find(|(known, _)| *known == code)
         .map_or_else(|| by_status(status), |(_, meaning)| *meaning);
-    let words = service
-        .and_then(ProvideErrorMetadata::message)
-        .unwrap_or_default();
     let kind = match meaning {
         Meaning::Fatal(kind) => kind,
         _ => Kind::TargetUnavailable,
     };
-    let id = raw
+    let id = response
         .and_then(RequestId::request_id)
         .map_or_else(String::new, |id| format!(", request {}", shorten(id)));
     // What DynamoDB says about an item may quote it.
@@ -171,8 +238,13 @@ where
         _ => format!(": {}", shorten(words)),
     };
     let message = format!("{what}: {} (status {status}{id}){told}", shorten(code));
+    let retry = match meaning {
+        Meaning::Throttled => RetryReason::Throttled,
+        _ => RetryReason::Server,
+    };
     Failure {
         meaning,
+        retry,
         error: Error::new(kind, message),
         reason: format!("{}: {}", shorten(code), without_values(words)),
     }
@@ -192,7 +264,7 @@ fn not_dynamo(what: &str, status: u16, raw: Option<&HttpResponse>) -> Failure {
         Meaning::Fatal(kind) => kind,
         _ => Kind::TargetUnavailable,
     };
-    Failure::new(meaning, Error::new(kind, message))
+    Failure::new(meaning, RetryReason::Unreadable, Error::new(kind, message))
 }
 
 fn by_status(status: u16) -> Meaning {
@@ -205,10 +277,11 @@ fn by_status(status: u16) -> Meaning {
 }
 
 impl Failure {
-    fn new(meaning: Meaning, error: Error) -> Self {
+    fn new(meaning: Meaning, retry: RetryReason, error: Error) -> Self {
         Self {
             reason: error.message().to_owned(),
             meaning,
+            retry,
             error,
         }
     }
@@ -217,6 +290,7 @@ impl Failure {
     pub fn protocol(message: impl Into<String>) -> Self {
         Self::new(
             Meaning::Fatal(Kind::TargetProtocol),
+            RetryReason::Unreadable,
             Error::new(Kind::TargetProtocol, message),
         )
     }

@@ -22,9 +22,14 @@ pub struct Embedded {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Opens (or creates) the database in `dir` and serves it on `127.0.0.1:port`; with port 0 the system chooses one.
-/// Blocks while the database opens.
+/// Opens (or creates) the database in `dir`, which is made if need be, and serves it on `127.0.0.1:port`; with port 0
+/// the system chooses one. Blocks while the database opens.
+///
+/// What has been answered survives the end of the process, `kill -9` included. The loss of power may take the last
+/// seconds with it (the database stays whole): then the copy has to be made again.
 pub fn start(dir: &Path, port: u16) -> Result<Embedded> {
+    std::fs::create_dir_all(dir)
+        .map_err(|e| store(format!("cannot make {}", dir.display())).with_source(e))?;
     let path = dir.join(FILE);
     let text = path.to_str().ok_or_else(|| {
         store(format!(
@@ -37,6 +42,11 @@ pub fn start(dir: &Path, port: u16) -> Result<Embedded> {
             "cannot open the embedded server's database {text}: {e}"
         ))
     })?;
+    // SQLite's `synchronous = NORMAL`: each item is a transaction of its own there, and waiting for the disk after each
+    // takes most of the time.
+    database
+        .disable_bulk_loading()
+        .map_err(|e| store(format!("cannot set up the embedded server's database: {e}")))?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|e| {
         Error::new(
             Kind::Usage,

@@ -1,10 +1,8 @@
 //! Comparing keys by value. DynamoDB may answer with a number or a text written otherwise than we wrote it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use aws_sdk_dynamodb::types::{AttributeValue, WriteRequest};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use super::answer::{Attribute, Write};
 
 /// Key attributes by name: type and value, numbers normalized, bytes in base64.
 pub type KeyValues = BTreeMap<String, (String, String)>;
@@ -24,29 +22,28 @@ pub fn of_json(key: &[u8]) -> Option<KeyValues> {
 }
 
 /// The key of an unprocessed write; puts come back as whole items.
-pub fn of_request(request: &WriteRequest, names: &[String]) -> Option<KeyValues> {
-    let attributes = match (&request.put_request, &request.delete_request) {
-        (Some(put), None) => &put.item,
-        (None, Some(delete)) => &delete.key,
-        _ => return None,
-    };
+pub fn of_write(write: &Write, names: &[String]) -> Option<KeyValues> {
+    let (Write::Put { item: attributes } | Write::Delete { key: attributes }) = write;
     names
         .iter()
-        .map(|name| of_attribute(attributes, name))
+        .map(|name| Some((name.clone(), of_attribute(attributes.get(name)?)?)))
         .collect()
 }
 
-fn of_attribute(
-    attributes: &HashMap<String, AttributeValue>,
-    name: &str,
-) -> Option<(String, (String, String))> {
-    let (ty, text) = match attributes.get(name)? {
-        AttributeValue::S(text) => ("S", text.clone()),
-        AttributeValue::N(text) => ("N", number(text)?),
-        AttributeValue::B(bytes) => ("B", STANDARD.encode(bytes.as_ref())),
+fn of_attribute(attribute: &Attribute) -> Option<(String, String)> {
+    let (ty, text) = match attribute {
+        Attribute {
+            text: Some(text), ..
+        } => ("S", text.clone()),
+        Attribute {
+            number: Some(text), ..
+        } => ("N", number(text)?),
+        Attribute {
+            bytes: Some(text), ..
+        } => ("B", text.clone()),
         _ => return None,
     };
-    Some((name.to_owned(), (ty.to_owned(), text)))
+    Some((ty.to_owned(), text))
 }
 
 /// A decimal number in one form: sign, digits without zeros at either end, `e`, the exponent of the last digit.

@@ -68,8 +68,8 @@ impl Rate {
         Duration::from_secs_f64((-state.tokens / limit).clamp(0.0, 60.0))
     }
 
-    /// Tells what became of units that were sent.
-    pub fn record(&self, taken: f64, throttled: f64, now: Instant) {
+    /// Tells what became of units that were sent; the limit from now on.
+    pub fn record(&self, taken: f64, throttled: f64, now: Instant) -> Option<f64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let started = *state.window.started.get_or_insert(now);
         state.window.taken += taken;
@@ -81,6 +81,7 @@ impl Rate {
         if elapsed >= WINDOW {
             state.turn(elapsed.as_secs_f64(), now);
         }
+        state.limit
     }
 
     /// Write units a second; `None` while there is no limit.

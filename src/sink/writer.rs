@@ -1,14 +1,14 @@
 //! One attempt at a batch: the request, and what its answer says about each item.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemOutput;
-use aws_smithy_types::body::SdkBody;
 
-use super::classify::{Failure, Meaning, classify};
+use super::answer::Unprocessed;
+use super::classify::{Failure, Meaning};
+use super::meters::{Meters, Stats};
 use super::rate::Rate;
+use super::wire::Wire;
 use super::{body, keys};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::{Action, Batch, Fate, Mutation, Outcome, Writer};
@@ -26,41 +26,11 @@ pub struct Table {
 
 /// Writes batches to DynamoDB.
 pub struct DynamoWriter {
-    client: Client,
+    wire: Wire,
     /// By the target's id, as `rates`.
     tables: Vec<Table>,
     rates: Vec<Rate>,
-    counters: Counters,
-}
-
-/// What the writer has done since its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Stats {
-    pub requests: u64,
-    pub puts: u64,
-    pub deletes: u64,
-    /// Bytes of request bodies.
-    pub bytes: u64,
-    /// Requests that were throttled as a whole.
-    pub throttled: u64,
-    /// Items that DynamoDB left unprocessed.
-    pub unprocessed: u64,
-    /// Requests whose outcome stayed unknown.
-    pub unknown: u64,
-    /// Items that DynamoDB will never take.
-    pub rejected: u64,
-}
-
-#[derive(Default)]
-struct Counters {
-    requests: AtomicU64,
-    puts: AtomicU64,
-    deletes: AtomicU64,
-    bytes: AtomicU64,
-    throttled: AtomicU64,
-    unprocessed: AtomicU64,
-    unknown: AtomicU64,
-    rejected: AtomicU64,
+    meters: Meters,
 }
 
 impl Table {
@@ -96,25 +66,15 @@ impl DynamoWriter {
     pub fn new(client: Client, tables: Vec<Table>) -> Self {
         let now = Instant::now();
         Self {
-            client,
+            wire: Wire::new(client),
             rates: tables.iter().map(|_| Rate::new(now)).collect(),
+            meters: Meters::new(tables.iter().map(|table| table.name.as_str())),
             tables,
-            counters: Counters::default(),
         }
     }
 
     pub fn stats(&self) -> Stats {
-        let c = &self.counters;
-        Stats {
-            requests: c.requests.load(Relaxed),
-            puts: c.puts.load(Relaxed),
-            deletes: c.deletes.load(Relaxed),
-            bytes: c.bytes.load(Relaxed),
-            throttled: c.throttled.load(Relaxed),
-            unprocessed: c.unprocessed.load(Relaxed),
-            unknown: c.unknown.load(Relaxed),
-            rejected: c.rejected.load(Relaxed),
-        }
+        self.meters.stats()
     }
 
     /// For each table that is held back: its name and the write units a second that it may have.
@@ -129,36 +89,17 @@ impl DynamoWriter {
     async fn send(&self, writes: &[&Mutation]) -> Result<Vec<usize>, Failure> {
         let body = body::batch_write(&self.tables, writes);
         let length = body.len();
-        self.counters.requests.fetch_add(1, Relaxed);
-        self.counters.bytes.fetch_add(length as u64, Relaxed);
-        let answer = self
-            .client
-            .batch_write_item()
-            .customize()
-            .mutate_request(move |request| {
-                *request.body_mut() = SdkBody::from(body.clone());
-                request
-                    .headers_mut()
-                    .insert("content-length", length.to_string());
-            })
-            .send()
-            .await;
-        match answer {
-            Ok(output) => self.unprocessed(&output, writes),
-            Err(error) => Err(classify("BatchWriteItem", error)),
-        }
+        let started = Instant::now();
+        let answer = self.wire.send(body).await;
+        let left = answer.and_then(|answer| self.left(&answer, writes));
+        let ended = left.as_ref().map(Vec::len);
+        self.meters.request(length, started.elapsed(), ended);
+        left
     }
 
-    fn unprocessed(
-        &self,
-        output: &BatchWriteItemOutput,
-        writes: &[&Mutation],
-    ) -> Result<Vec<usize>, Failure> {
-        let Some(tables) = output.unprocessed_items() else {
-            return Err(Failure::protocol(
-                "BatchWriteItem: an answer without UnprocessedItems",
-            ));
-        };
+    /// The indexes of the writes that came back.
+    fn left(&self, answer: &Unprocessed, writes: &[&Mutation]) -> Result<Vec<usize>, Failure> {
+        let tables = &answer.tables;
         if tables.is_empty() {
             return Ok(Vec::new());
         }
@@ -175,7 +116,7 @@ impl DynamoWriter {
                 .find_map(|w| is_table(w.target))
                 .map(|t| &t.keys);
             for request in requests {
-                let key = names.and_then(|names| keys::of_request(request, names));
+                let key = names.and_then(|names| keys::of_write(request, names));
                 let index = writes.iter().zip(&sent).position(|(write, sent)| {
                     is_table(write.target).is_some() && sent.is_some() && *sent == key
                 });
@@ -218,15 +159,14 @@ impl DynamoWriter {
                 }
             }
             if taken + refused > 0.0 {
-                rate.record(taken, refused, now);
+                let limit = rate.record(taken, refused, now);
+                self.meters.rate(index, limit);
             }
         }
     }
 
     fn written(&self, batch: &Batch, unprocessed: &[usize]) -> Outcome {
         self.record(batch, |index| unprocessed.contains(&index));
-        let left = unprocessed.len() as u64;
-        self.counters.unprocessed.fetch_add(left, Relaxed);
         let mut fates = vec![Fate::Written; batch.writes.len()];
         for &index in unprocessed {
             if let Some(fate) = fates.get_mut(index) {
@@ -241,17 +181,16 @@ impl DynamoWriter {
     }
 
     fn count_written(&self, batch: &Batch, fates: &[Fate]) {
-        let written = batch
-            .writes
-            .iter()
-            .zip(fates)
-            .filter(|(_, fate)| **fate == Fate::Written);
-        let (puts, deletes): (Vec<_>, Vec<_>) =
-            written.partition(|(write, _)| matches!(write.action, Action::Put { .. }));
-        self.counters.puts.fetch_add(puts.len() as u64, Relaxed);
-        self.counters
-            .deletes
-            .fetch_add(deletes.len() as u64, Relaxed);
+        for table in 0..self.tables.len() {
+            let fate = |position: usize| fates.get(position);
+            let written = of_table(batch, table)
+                .filter(|(position, _)| fate(*position) == Some(&Fate::Written))
+                .map(|(_, write)| write);
+            let left = of_table(batch, table)
+                .filter(|(position, _)| fate(*position) == Some(&Fate::NotWritten))
+                .count();
+            self.meters.items(table, written, left as u64);
+        }
     }
 
     /// Something in the batch is not acceptable: each item by itself, so that the others go on.
@@ -301,19 +240,19 @@ impl DynamoWriter {
                 Err(failure) => return self.fate(failure),
             }
         }
-        self.counters.rejected.fetch_add(1, Relaxed);
+        self.meters.rejected();
         Ok((Fate::Rejected(reason), None))
     }
 
     fn fate(&self, failure: Failure) -> Result<(Fate, Option<Error>)> {
         match failure.meaning {
             Meaning::Throttled => {
-                self.counters.throttled.fetch_add(1, Relaxed);
+                self.meters.throttled_request();
                 Ok((Fate::NotWritten, Some(failure.error)))
             }
             Meaning::NotWritten => Ok((Fate::NotWritten, Some(failure.error))),
             Meaning::Unknown => {
-                self.counters.unknown.fetch_add(1, Relaxed);
+                self.meters.unknown_request();
                 Ok((Fate::Unknown, Some(failure.error)))
             }
             Meaning::Invalid | Meaning::Fatal(_) => Err(failure.error),
@@ -331,11 +270,20 @@ impl Writer for DynamoWriter {
             Err(failure) => {
                 if failure.meaning == Meaning::Throttled {
                     self.record(batch, |_| true);
+                    for table in 0..self.tables.len() {
+                        if of_table(batch, table).next().is_some() {
+                            self.meters.throttled(table);
+                        }
+                    }
                 }
                 let (fate, trouble) = self.fate(failure)?;
                 Ok(Outcome::all(batch, &fate, trouble))
             }
         }
+    }
+
+    fn superseded(&self, target: TargetId) {
+        self.meters.coalesced(usize::from(target.0));
     }
 }
 

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::metrics::Counter;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError};
 use mysql_async::prelude::Queryable;
@@ -14,11 +15,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::connect;
+use super::decode::event::types;
 use super::dump::Dump;
 use super::options::Options;
 use super::preflight;
 use super::transaction::{Assembler, Output};
 use crate::error::{Directive, Error, Kind, Result};
+use crate::metrics::{self, QueueGauges};
 use crate::position::{Gtid, GtidSet};
 
 /// The first and the longest pause between two attempts; each is drawn between zero and its bound.
@@ -32,11 +35,8 @@ const PERMIT: usize = 64;
 
 /// What travels to the decode thread.
 pub enum Delivery {
-    /// One event; the permit goes back when it is dropped.
-    Event {
-        bytes: Bytes,
-        permit: OwnedSemaphorePermit,
-    },
+    /// One event; its share goes back when it is dropped.
+    Event { bytes: Bytes, share: Share },
     /// The connection is gone; the answer is how far the decode thread came.
     Disconnected { reply: oneshot::Sender<Received> },
 }
@@ -48,6 +48,33 @@ pub struct Received {
     pub complete: GtidSet,
     /// One of which only a part came, and of which items may stem.
     pub abandoned: Option<Gtid>,
+}
+
+/// What an event takes of the queue, as long as it is there.
+pub struct Share {
+    gauges: QueueGauges,
+    bytes: f64,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Share {
+    fn new(gauges: QueueGauges, bytes: usize, permit: OwnedSemaphorePermit) -> Self {
+        let bytes = bytes as f64;
+        gauges.items.increment(1.0);
+        gauges.bytes.increment(bytes);
+        Self {
+            gauges,
+            bytes,
+            _permit: permit,
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.gauges.items.decrement(1.0);
+        self.gauges.bytes.decrement(self.bytes);
+    }
 }
 
 /// Limits of what is between the network and the decode thread.
@@ -92,6 +119,7 @@ pub struct Stream {
     sender: Sender<Delivery>,
     budget: Arc<Semaphore>,
     permits: u32,
+    gauges: QueueGauges,
     state: watch::Sender<StreamState>,
     cancel: CancellationToken,
 }
@@ -120,6 +148,7 @@ impl Stream {
             sender,
             budget: Arc::new(Semaphore::new(permits as usize)),
             permits,
+            gauges: metrics::queue(metrics::Queue::Events, budget.events, budget.bytes),
             state,
             cancel,
         };
@@ -177,7 +206,8 @@ impl Stream {
             let weight = weight.min(self.permits);
             let permit = Arc::clone(&self.budget).acquire_many_owned(weight).await;
             let Ok(permit) = permit else { return Ok(()) };
-            if !self.deliver(Delivery::Event { bytes, permit }).await {
+            let share = Share::new(self.gauges.clone(), bytes.len(), permit);
+            if !self.deliver(Delivery::Event { bytes, share }).await {
                 return Ok(());
             }
         }
@@ -339,11 +369,13 @@ pub fn decode(
     assembler: &mut Assembler,
     out: &mut Output<'_>,
 ) -> Result<()> {
+    let mut counts = Counts::new();
     for delivery in deliveries {
         match delivery {
-            Delivery::Event { bytes, permit } => {
+            Delivery::Event { bytes, share } => {
+                counts.event(&bytes);
                 assembler.event(bytes, out)?;
-                drop(permit);
+                drop(share);
             }
             Delivery::Disconnected { reply } => {
                 assembler.disconnected(out)?;
@@ -355,6 +387,32 @@ pub fn decode(
         }
     }
     assembler.disconnected(out)
+}
+
+/// Counts events and bytes as they are taken.
+struct Counts {
+    bytes: Counter,
+    /// By the event's type, each looked up once.
+    events: Vec<Option<Counter>>,
+}
+
+impl Counts {
+    fn new() -> Self {
+        Self {
+            bytes: metrics::SOURCE_BYTES.with([]),
+            events: vec![None; 256],
+        }
+    }
+
+    fn event(&mut self, bytes: &[u8]) {
+        self.bytes.increment(bytes.len() as u64);
+        let code = bytes.get(4).copied().unwrap_or_default();
+        if let Some(counter) = self.events.get_mut(usize::from(code)) {
+            counter
+                .get_or_insert_with(|| metrics::SOURCE_EVENTS.with([types::name(code)]))
+                .increment(1);
+        }
+    }
 }
 
 #[cfg(test)]

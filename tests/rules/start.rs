@@ -25,7 +25,9 @@ async fn tables_that_changed_behind_the_position_are_refused() {
         let mut daemon = ready(&database, &target.endpoint(), &contract(&["things"], "S"));
         daemon.start();
         daemon.caught_up(PATIENCE).await;
-        database.run(&["INSERT INTO things VALUES (2, 'v2', 'w2')"]).await;
+        database
+            .run(&["INSERT INTO things VALUES (2, 'v2', 'w2')"])
+            .await;
         daemon.caught_up(PATIENCE).await;
         equal(&database, &target, &["things"]).await;
         daemon.terminate(Duration::from_secs(10));
@@ -36,7 +38,10 @@ async fn tables_that_changed_behind_the_position_are_refused() {
                 "ALTER TABLE things MODIFY COLUMN w VARCHAR(20) AFTER id",
             ])
             .await;
-        refused(&mut daemon, &["things", "not those of the checkpoint", "--resnapshot"]);
+        refused(
+            &mut daemon,
+            &["things", "not those of the checkpoint", "--resnapshot"],
+        );
         assert_eq!(target.scan_all().await, before);
         daemon.run_arguments(&["--resnapshot"]).start();
         daemon.caught_up(PATIENCE).await;
@@ -70,10 +75,17 @@ async fn a_snapshot_does_not_start_while_an_xa_transaction_is_prepared() {
     // It does not keep a daemon from going on: nothing is copied then.
     daemon.terminate(Duration::from_secs(10));
     database
-        .run(&["XA START 'y'", "INSERT INTO others VALUES (1)", "XA END 'y'", "XA PREPARE 'y'"])
+        .run(&[
+            "XA START 'y'",
+            "INSERT INTO others VALUES (1)",
+            "XA END 'y'",
+            "XA PREPARE 'y'",
+        ])
         .await;
     daemon.start();
-    database.run(&["INSERT INTO things VALUES (3, 'three')", "XA ROLLBACK 'y'"]).await;
+    database
+        .run(&["INSERT INTO things VALUES (3, 'three')", "XA ROLLBACK 'y'"])
+        .await;
     daemon.caught_up(PATIENCE).await;
     equal(&database, &target, &["things"]).await;
 }
@@ -99,9 +111,14 @@ async fn without_the_right_to_see_them_the_end_of_a_prepared_transaction_stops_t
     daemon.set("source", "user", "\"reader\"");
     daemon.start();
     daemon.caught_up(PATIENCE).await;
-    assert!(daemon.log().contains("XA_RECOVER_ADMIN"), "a warning names the grant");
+    assert!(
+        daemon.log().contains("XA_RECOVER_ADMIN"),
+        "a warning names the grant"
+    );
     let mut conn = database.conn().await;
     conn.query_drop("XA COMMIT 'x'").await.expect("a commit");
-    let status = daemon.reach("a stop", PATIENCE, |s| !s["stopped"].is_null()).await;
+    let status = daemon
+        .reach("a stop", PATIENCE, |s| !s["stopped"].is_null())
+        .await;
     assert_eq!(status["stopped"]["kind"], "unsupported", "{status}");
 }

@@ -19,7 +19,13 @@ fn letters(daemon: &mut Daemon) -> Vec<String> {
     assert!(!text.contains(SECRET), "{text}");
     let mut keys: Vec<String> = text
         .lines()
-        .filter_map(|line| line.split("  key ").nth(1)?.split_whitespace().next().map(str::to_owned))
+        .filter_map(|line| {
+            line.split("  key ")
+                .nth(1)?
+                .split_whitespace()
+                .next()
+                .map(str::to_owned)
+        })
         .collect();
     keys.sort();
     keys
@@ -28,7 +34,9 @@ fn letters(daemon: &mut Daemon) -> Vec<String> {
 async fn equal(database: &Database<'_>, target: &Target) {
     let mut expected = Oracle::new();
     let sql = "SELECT id `id:N`, v `v:N` FROM things WHERE v REGEXP '^[0-9]+$'";
-    expected.add(&mut database.conn().await, "things", &["id"], sql).await;
+    expected
+        .add(&mut database.conn().await, "things", &["id"], sql)
+        .await;
     items::compare(expected.tables(), &target.scan_all().await);
 }
 
@@ -53,7 +61,13 @@ async fn a_dead_letter_lives_as_long_as_its_row_has_no_valid_item() {
 
     // Rows that had an item, a new one, and a primary key that changes.
     let update = format!("UPDATE things SET v = '{SECRET}' WHERE id IN (1, 3)");
-    database.run(&[&update, &secret(6), "UPDATE things SET id = 14 WHERE id = 4"]).await;
+    database
+        .run(&[
+            &update,
+            &secret(6),
+            "UPDATE things SET id = 14 WHERE id = 4",
+        ])
+        .await;
     daemon.caught_up(PATIENCE).await;
     daemon.kill();
     assert_eq!(letters(&mut daemon), ["1", "14", "2", "3", "6"]);
@@ -78,10 +92,15 @@ async fn a_dead_letter_lives_as_long_as_its_row_has_no_valid_item() {
     assert_eq!(letters(&mut daemon), ["6"]);
     equal(&database, &target).await;
     daemon.start();
-    conn.query_drop("DELETE FROM things WHERE id = 6").await.expect("a delete");
+    conn.query_drop("DELETE FROM things WHERE id = 6")
+        .await
+        .expect("a delete");
     daemon.caught_up(PATIENCE).await;
     assert_eq!(letters(&mut daemon), [""; 0]);
     let logs = daemon.logs();
     assert!(!logs.contains(SECRET), "a value is in the log");
-    assert!(logs.contains("dead-letters list"), "the log tells of dead letters");
+    assert!(
+        logs.contains("dead-letters list"),
+        "the log tells of dead letters"
+    );
 }

@@ -68,6 +68,29 @@ pub mod types {
     pub const MARIADB_WRITE_ROWS_COMPRESSED: u8 = 169;
     pub const MARIADB_UPDATE_ROWS_COMPRESSED: u8 = 170;
     pub const MARIADB_DELETE_ROWS_COMPRESSED: u8 = 171;
+
+    /// The type's name in metrics.
+    pub fn name(code: u8) -> &'static str {
+        match code {
+            QUERY => "query",
+            ROTATE => "rotate",
+            FORMAT_DESCRIPTION => "format_description",
+            XID => "xid",
+            TABLE_MAP => "table_map",
+            WRITE_ROWS | WRITE_ROWS_V1 => "write_rows",
+            UPDATE_ROWS | UPDATE_ROWS_V1 => "update_rows",
+            DELETE_ROWS | DELETE_ROWS_V1 => "delete_rows",
+            PARTIAL_UPDATE_ROWS => "partial_update_rows",
+            HEARTBEAT | HEARTBEAT_V2 => "heartbeat",
+            ROWS_QUERY => "rows_query",
+            GTID | GTID_TAGGED | MARIADB_GTID => "gtid",
+            ANONYMOUS_GTID => "anonymous_gtid",
+            PREVIOUS_GTIDS => "previous_gtids",
+            XA_PREPARE => "xa_prepare",
+            TRANSACTION_PAYLOAD => "transaction_payload",
+            _ => "other",
+        }
+    }
 }
 
 /// Whether an event of this type can hold changes of rows. Types that nobody knows are taken to.
