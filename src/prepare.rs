@@ -325,7 +325,9 @@ fn refuse_server(findings: &[Finding]) -> Result<()> {
         Kind::SourceSettings,
         format!("MySQL is not ready for replication\n{}", errors.join("\n")),
     )
-    .with_remedy("cure each as it says, SQL as an administrator; `penstock check` looks at everything again"))
+    .with_remedy(
+        "cure each as it says, SQL as an administrator; `penstock check` looks at everything again",
+    ))
 }
 
 /// The databases whose tables the contract may mean.
