@@ -103,7 +103,7 @@ impl Kind {
                 "set [source] server_id to a number that no replica of this server uses"
             }
             Kind::EventUnreadable => {
-                "the position stays before the event; report it with the position, or start over after it with `penstock run --resnapshot`"
+                "restart: damage on the way does not come again, and the position stays before the event. If it stops there again, report it with the position, or start over with `penstock run --resnapshot`"
             }
             Kind::TableChanged => {
                 "make the contract fit the tables as they are now, then `penstock run --resnapshot`"
