@@ -49,7 +49,7 @@ fn word(rng: &mut Rng) -> String {
 const ODD: &[Odd] = &[
     Odd {
         name: "labels",
-        columns: "a ENUM('zebra','ant','Mouse','','bee','10','9') NOT NULL, b SMALLINT NOT NULL",
+        columns: "a ENUM('zebra','ant','Mouse','Bee','bea','10','9') NOT NULL, b SMALLINT NOT NULL",
         key: &["a", "b"],
         value: |rng, column| match column {
             "a" => format!("{}", rng.u8(1..=7)),
@@ -93,7 +93,7 @@ const ODD: &[Odd] = &[
         name: "padded",
         columns: "a CHAR(20) CHARACTER SET latin1 COLLATE latin1_swedish_ci NOT NULL, b CHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NOT NULL",
         key: &["a", "b"],
-        value: |rng, _| word(rng).replace('\'', "").split_at(1).0.to_owned().replace(|c: char| !c.is_ascii_alphabetic(), "ü"),
+        value: |rng, _| word(rng).replacen('\'', "'ü", 1).replace("0'", "   '"),
         text: plain,
     },
     Odd {
