@@ -81,6 +81,7 @@ impl Shared {
             Phase::Snapshot
         };
         metrics::set_phase(phase);
+        metrics::DEAD_LETTERS.with([]).set(letters as f64);
         Self {
             plan,
             progress,

@@ -271,15 +271,16 @@ fn map(columns: u8) -> Arc<TableMap> {
     body.extend_from_slice(b"shop\0\x06things\0");
     body.push(columns);
     body.extend(std::iter::repeat_n(3, columns.into()));
-    body.extend_from_slice(&[0, 0]);
+    // No further metadata of the types, no column may be NULL, and all numbers are signed.
+    body.extend_from_slice(&[0, 0, 1, 1, 0]);
     Arc::new(TableMap::parse(&event(types::TABLE_MAP, &body)).expect("a table map"))
 }
 
 /// A rows event; an update has before and after image in turn.
 fn rows(code: u8, images: &[[i32; 3]]) -> StreamItem {
-    let mut body = vec![7, 0, 0, 0, 0, 0, 1, 0, 2, 0, 3, 0xFF];
+    let mut body = vec![7, 0, 0, 0, 0, 0, 1, 0, 2, 0, 3, 0b111];
     if code == types::UPDATE_ROWS {
-        body.push(0xFF);
+        body.push(0b111);
     }
     for image in images {
         body.push(0);
