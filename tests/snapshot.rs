@@ -42,7 +42,9 @@ fn hex(column: &str) -> String {
 fn word(rng: &mut Rng) -> String {
     let letters: Vec<char> = "aAbBzZäÄéEeßsSñnåø-_ 0~".chars().collect();
     let length = rng.usize(1..8);
-    let word: String = (0..length).map(|_| letters[rng.usize(..letters.len())]).collect();
+    let word: String = (0..length)
+        .map(|_| letters[rng.usize(..letters.len())])
+        .collect();
     format!("'{}{}'", word.trim_end(), rng.u16(0..300))
 }
 
@@ -101,7 +103,10 @@ const ODD: &[Odd] = &[
         columns: "a VARCHAR(20) CHARACTER SET gbk COLLATE gbk_chinese_ci NOT NULL, b VARCHAR(20) CHARACTER SET utf16 COLLATE utf16_unicode_ci NOT NULL",
         key: &["a", "b"],
         value: |rng, column| match column {
-            "a" => format!("'{}'", ["中", "文", "丁", "一", "誠", "a", "Z"][rng.usize(..7)].repeat(rng.usize(1..4))),
+            "a" => format!(
+                "'{}'",
+                ["中", "文", "丁", "一", "誠", "a", "Z"][rng.usize(..7)].repeat(rng.usize(1..4))
+            ),
             _ => word(rng),
         },
         text: plain,
@@ -112,7 +117,11 @@ const ODD: &[Odd] = &[
         key: &["a", "b"],
         value: |rng, column| match column {
             "a" => format!("x'{:02x}00'", rng.u8(0..6) * 51),
-            _ => format!("x'{:02x}{}'", rng.u8(..), ["", "00", "0000", "ff"][rng.usize(..4)]),
+            _ => format!(
+                "x'{:02x}{}'",
+                rng.u8(..),
+                ["", "00", "0000", "ff"][rng.usize(..4)]
+            ),
         },
         text: hex,
     },
@@ -141,8 +150,19 @@ const ODD: &[Odd] = &[
         columns: "a DATE NOT NULL, b TIME(3) NOT NULL, c YEAR NOT NULL",
         key: &["a", "b", "c"],
         value: |rng, column| match column {
-            "a" => ["'0000-00-00'", "'1000-01-01'", "'2024-02-29'", "'9999-12-31'"][rng.usize(..4)].to_owned(),
-            "b" => format!("'{}{}:00:01.{:03}'", ["-", ""][rng.usize(..2)], [0, 25, 837][rng.usize(..3)], rng.u16(0..30)),
+            "a" => [
+                "'0000-00-00'",
+                "'1000-01-01'",
+                "'2024-02-29'",
+                "'9999-12-31'",
+            ][rng.usize(..4)]
+            .to_owned(),
+            "b" => format!(
+                "'{}{}:00:01.{:03}'",
+                ["-", ""][rng.usize(..2)],
+                [0, 25, 837][rng.usize(..3)],
+                rng.u16(0..30)
+            ),
             _ => ["0", "1901", "1999", "2155"][rng.usize(..4)].to_owned(),
         },
         text: plain,
@@ -173,14 +193,27 @@ impl Odd {
     }
 
     fn values(&self, rng: &mut Rng) -> Vec<String> {
-        self.key.iter().map(|column| (self.value)(rng, column)).map(quoted).collect()
+        self.key
+            .iter()
+            .map(|column| (self.value)(rng, column))
+            .map(quoted)
+            .collect()
     }
 
     fn insert(&self, rng: &mut Rng, rows: u32) -> String {
-        let mut sql = format!("INSERT IGNORE INTO {} ({}, v) VALUES ", self.name, self.key.join(", "));
+        let mut sql = format!(
+            "INSERT IGNORE INTO {} ({}, v) VALUES ",
+            self.name,
+            self.key.join(", ")
+        );
         for row in 0..rows {
             let comma = if row == 0 { "" } else { ", " };
-            let _ = write!(sql, "{comma}({}, {})", self.values(rng).join(", "), rng.u16(..));
+            let _ = write!(
+                sql,
+                "{comma}({}, {})",
+                self.values(rng).join(", "),
+                rng.u16(..)
+            );
         }
         sql
     }
@@ -191,25 +224,45 @@ impl Odd {
         let first = self.key[0];
         let (one, other) = (self.values(rng), self.values(rng));
         match rng.u8(0..6) {
-            0 => format!("UPDATE {table} SET v = v + 1 WHERE {first} >= {} ORDER BY {first} LIMIT 3", one[0]),
-            1 => format!("DELETE FROM {table} WHERE {first} <= {} ORDER BY {first} DESC LIMIT 2", one[0]),
+            0 => format!(
+                "UPDATE {table} SET v = v + 1 WHERE {first} >= {} ORDER BY {first} LIMIT 3",
+                one[0]
+            ),
+            1 => format!(
+                "DELETE FROM {table} WHERE {first} <= {} ORDER BY {first} DESC LIMIT 2",
+                one[0]
+            ),
             // The key changes.
             2 => {
-                let set: Vec<String> =
-                    self.key.iter().zip(&other).map(|(k, v)| format!("{k} = {v}")).collect();
-                format!("UPDATE IGNORE {table} SET {} WHERE {first} >= {} LIMIT 1", set.join(", "), one[0])
+                let set: Vec<String> = self
+                    .key
+                    .iter()
+                    .zip(&other)
+                    .map(|(k, v)| format!("{k} = {v}"))
+                    .collect();
+                format!(
+                    "UPDATE IGNORE {table} SET {} WHERE {first} >= {} LIMIT 1",
+                    set.join(", "),
+                    one[0]
+                )
             }
             // Nothing that is mapped changes.
-            3 => format!("UPDATE {table} SET u = u + 1 WHERE {first} <= {} LIMIT 5", one[0]),
+            3 => format!(
+                "UPDATE {table} SET u = u + 1 WHERE {first} <= {} LIMIT 5",
+                one[0]
+            ),
             _ => self.insert(rng, 2),
         }
     }
 
     /// The item's key holds all columns of the row's key, each in an attribute of its own as well.
     fn contract(&self) -> serde_json::Value {
-        let mut attributes = vec![json!({"name": "v", "type": "N", "source_table": self.name, "source_column": "v"})];
+        let mut attributes = vec![
+            json!({"name": "v", "type": "N", "source_table": self.name, "source_column": "v"}),
+        ];
         for key in self.key {
-            let mut attribute = json!({"name": key, "type": "S", "source_table": self.name, "source_column": key});
+            let mut attribute =
+                json!({"name": key, "type": "S", "source_table": self.name, "source_column": key});
             if self.name == "bytes" {
                 attribute["transformation"] = json!({"type": "binary-format", "format": "hex"});
             }
@@ -222,10 +275,18 @@ impl Odd {
 
     fn oracle(&self) -> String {
         let mut list = vec!["v `v:N`".to_owned()];
-        list.extend(self.key.iter().map(|key| format!("{} `{key}:S`", (self.text)(key))));
+        list.extend(
+            self.key
+                .iter()
+                .map(|key| format!("{} `{key}:S`", (self.text)(key))),
+        );
         if self.key.len() > 2 {
             let parts: Vec<String> = self.key[1..].iter().map(|key| (self.text)(key)).collect();
-            list.push(format!("CONCAT_WS('#', {}) `{}:S`", parts.join(", "), self.key[1..].join("#")));
+            list.push(format!(
+                "CONCAT_WS('#', {}) `{}:S`",
+                parts.join(", "),
+                self.key[1..].join("#")
+            ));
         }
         format!("SELECT {} FROM {}", list.join(", "), self.name)
     }
@@ -241,7 +302,9 @@ impl Odd {
 
 /// Numbers stay as they are; bare words become strings.
 fn quoted(value: String) -> String {
-    let is_number = value.bytes().all(|b| b.is_ascii_digit() || b"-.".contains(&b));
+    let is_number = value
+        .bytes()
+        .all(|b| b.is_ascii_digit() || b"-.".contains(&b));
     if value.starts_with('\'') || value.starts_with("x'") || (is_number && !value.is_empty()) {
         value
     } else {
@@ -260,7 +323,9 @@ async fn chunks_by_keys_of_every_kind_under_load_lose_nothing() {
         statements.push(odd.create());
         statements.push(odd.insert(&mut rng, 900));
     }
-    database.run(&statements.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    database
+        .run(&statements.iter().map(String::as_str).collect::<Vec<_>>())
+        .await;
     let tables: Vec<_> = ODD.iter().map(Odd::contract).collect();
     let target = Target::dynoxide();
     let mut daemon = Daemon::new(&database, &target, &json!({ "tables": tables }).to_string());
@@ -284,7 +349,9 @@ async fn chunks_by_keys_of_every_kind_under_load_lose_nothing() {
     });
     daemon.start();
     daemon
-        .reach("the snapshot is complete", PATIENCE, |s| s["phase"] != "snapshot")
+        .reach("the snapshot is complete", PATIENCE, |s| {
+            s["phase"] != "snapshot"
+        })
         .await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     until.cancel();
@@ -296,8 +363,14 @@ async fn chunks_by_keys_of_every_kind_under_load_lose_nothing() {
     for odd in ODD {
         let keys = odd.keys();
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        expected.add(&mut conn, odd.name, &keys, &odd.oracle()).await;
-        assert!(expected.tables()[odd.name].len() > 100, "{} has several chunks", odd.name);
+        expected
+            .add(&mut conn, odd.name, &keys, &odd.oracle())
+            .await;
+        assert!(
+            expected.tables()[odd.name].len() > 100,
+            "{} has several chunks",
+            odd.name
+        );
     }
     items::compare(expected.tables(), &target.scan_all().await);
     assert_eq!(daemon.metric("penstock_dead_letter_rows").await, 0.0);
@@ -314,7 +387,10 @@ async fn a_floating_point_key_is_refused() {
         let output = daemon.command(&["run", "--until-caught-up"]);
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{text}");
-        assert!(text.contains("id") && text.to_uppercase().contains("FLOAT"), "{text}");
+        assert!(
+            text.contains("id") && text.to_uppercase().contains("FLOAT"),
+            "{text}"
+        );
     }
 }
 
@@ -347,7 +423,9 @@ async fn fill(database: &Database<'_>, rows: u32, bytes: u32) {
 async fn expected(database: &Database<'_>) -> Oracle {
     let mut oracle = Oracle::new();
     let sql = "SELECT id `id:N`, v `v:S` FROM things";
-    oracle.add(&mut database.conn().await, "Things", &["id"], sql).await;
+    oracle
+        .add(&mut database.conn().await, "Things", &["id"], sql)
+        .await;
     oracle
 }
 
@@ -366,7 +444,9 @@ async fn a_killed_snapshot_goes_on_at_its_cursor() {
         ..Faults::default()
     });
     let mut daemon = Daemon::between(server.port(), &database.name, &stub.url(), &things());
-    daemon.set("snapshot", "chunk_rows", "500").set("snapshot", "workers", "3");
+    daemon
+        .set("snapshot", "chunk_rows", "500")
+        .set("snapshot", "workers", "3");
     assert!(daemon.command(&["provision", "--yes"]).status.success());
     daemon.start();
     for part in [0.3, 0.6] {
@@ -386,13 +466,19 @@ async fn a_killed_snapshot_goes_on_at_its_cursor() {
             .await;
         let chunks = daemon.metric("penstock_snapshot_reread_chunks_total").await;
         let rows = daemon.metric("penstock_snapshot_reread_rows_total").await;
-        assert!(chunks <= WORKERS && rows <= WORKERS * CHUNK, "{chunks} chunks, {rows} rows");
+        assert!(
+            chunks <= WORKERS && rows <= WORKERS * CHUNK,
+            "{chunks} chunks, {rows} rows"
+        );
         println!("killed after {before} rows: {chunks} chunks with {rows} rows were read again");
     }
     daemon.caught_up(PATIENCE).await;
     let read = daemon.metric("penstock_snapshot_rows_total").await;
     let most = f64::from(ROWS) * 0.7 + WORKERS * CHUNK;
-    assert!(read <= most, "{read} rows were read after the last kill, at most {most} were left");
+    assert!(
+        read <= most,
+        "{read} rows were read after the last kill, at most {most} were left"
+    );
     let actual = crate::rules::scan(&stub, "Things", &["id"]);
     items::compare(expected(&database).await.tables(), &actual);
 }

@@ -23,7 +23,7 @@ use super::{Daemon, Running, decode};
 use crate::admin::{Servers, StatusSource};
 use crate::checkpoint::{Checkpoint, Lineage, Loaded, Store, TableProgress, compatible};
 use crate::config::{Endpoint, Settings};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Directive, Error, Kind, Result};
 use crate::metrics::{self, Exposition};
 use crate::pipeline;
 use crate::plan::{Plan, SourceId};
@@ -57,6 +57,8 @@ pub struct Parts {
     pub embedded: Option<Embedded>,
 }
 
+/// How long the target may be away when the daemon starts.
+const TARGET_PATIENCE: Duration = Duration::from_secs(60);
 /// How many dead letters may be on their way to the store.
 const LETTERS: usize = 256;
 
@@ -344,7 +346,7 @@ async fn ready_target(embedded: bool, client: &Client, plan: &Plan) -> Result<()
     if embedded {
         return provision::create(client, plan, Duration::from_secs(30), |_| {}).await;
     }
-    let states = provision::inspect(client, plan).await?;
+    let states = inspect(client, plan).await?;
     let wrong: Vec<String> = states
         .iter()
         .filter(|s| s.condition != Condition::Right)
@@ -360,6 +362,24 @@ async fn ready_target(embedded: bool, client: &Client, plan: &Plan) -> Result<()
             wrong.join("; ")
         ),
     ))
+}
+
+/// The target's tables; a target that throttles or is away for a moment is asked again.
+async fn inspect(client: &Client, plan: &Plan) -> Result<Vec<provision::TableState>> {
+    let begun = std::time::Instant::now();
+    let mut pause = Duration::from_millis(100);
+    loop {
+        match provision::inspect(client, plan).await {
+            Err(error)
+                if error.directive() == Directive::Retry && begun.elapsed() < TARGET_PATIENCE =>
+            {
+                tracing::warn!(%error, "DynamoDB does not tell its tables; trying again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(5));
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// The checkpoint to go on from, or a new one at the source's present end.

@@ -15,7 +15,11 @@ use crate::support::target::Target;
 fn copy(from: &Path, to: &Path) {
     let _ = std::fs::remove_dir_all(to);
     let copied = Command::new("cp").arg("-a").args([from, to]).status();
-    assert!(copied.is_ok_and(|status| status.success()), "cp {}", from.display());
+    assert!(
+        copied.is_ok_and(|status| status.success()),
+        "cp {}",
+        from.display()
+    );
 }
 
 /// The items are those of now, the checkpoint is older: all in between is applied over its own result.
@@ -54,11 +58,16 @@ async fn transactions_are_replayed_over_what_is_durable() {
     daemon.caught_up(PATIENCE).await;
     equal(&database, &target, &["things"]).await;
     daemon.kill();
-    database.run(&["UPDATE things SET v = 'later' WHERE id = 12"]).await;
+    database
+        .run(&["UPDATE things SET v = 'later' WHERE id = 12"])
+        .await;
     copy(&old, &daemon.state());
     daemon.start();
     daemon.caught_up(PATIENCE).await;
-    assert!(daemon.metric("penstock_source_rows_total").await >= 11.0, "it was replayed");
+    assert!(
+        daemon.metric("penstock_source_rows_total").await >= 11.0,
+        "it was replayed"
+    );
     equal(&database, &target, &["things"]).await;
 }
 
@@ -68,7 +77,10 @@ async fn a_large_transaction_whose_connection_breaks_comes_again() {
     let server = Server::start(&mysql::FAST);
     let database = Database::create(&server).await;
     database
-        .run(&["CREATE TABLE things (id INT PRIMARY KEY, v VARCHAR(2000))", "INSERT INTO things VALUES (-1, 'x')"])
+        .run(&[
+            "CREATE TABLE things (id INT PRIMARY KEY, v VARCHAR(2000))",
+            "INSERT INTO things VALUES (-1, 'x')",
+        ])
         .await;
     let stub = Stub::start(Faults {
         latency: Duration::from_millis(100),
@@ -96,11 +108,21 @@ async fn a_large_transaction_whose_connection_breaks_comes_again() {
             conn.query_first::<u64, _>(sql).await.expect("the dumps")
         })
         .await;
-        conn.query_drop(format!("KILL {dump}")).await.expect("a kill");
+        conn.query_drop(format!("KILL {dump}"))
+            .await
+            .expect("a kill");
     }
-    assert!(stub.items("things").len() < 30_000, "it broke in the middle");
-    assert_eq!(daemon.status().await.expect("a status")["position"]["gtids"], before["gtids"]);
-    database.run(&["DELETE FROM things WHERE id % 3 = 0 AND id < 3000"]).await;
+    assert!(
+        stub.items("things").len() < 30_000,
+        "it broke in the middle"
+    );
+    assert_eq!(
+        daemon.status().await.expect("a status")["position"]["gtids"],
+        before["gtids"]
+    );
+    database
+        .run(&["DELETE FROM things WHERE id % 3 = 0 AND id < 3000"])
+        .await;
     daemon.caught_up(PATIENCE).await;
     assert!(daemon.metric("penstock_source_reconnects_total").await >= 1.0);
     equal_stub(&database, &stub, &["things"]).await;
@@ -124,12 +146,20 @@ async fn the_position_follows_an_idle_source() {
     daemon.caught_up(PATIENCE).await;
     let mut conn = database.conn().await;
     for _ in 0..3 {
-        conn.query_drop("INSERT INTO others VALUES ()").await.expect("a row");
+        conn.query_drop("INSERT INTO others VALUES ()")
+            .await
+            .expect("a row");
     }
-    conn.query_drop("FLUSH BINARY LOGS").await.expect("a new file");
-    let files: Vec<(String, u64, String)> = conn.query("SHOW BINARY LOGS").await.expect("the files");
+    conn.query_drop("FLUSH BINARY LOGS")
+        .await
+        .expect("a new file");
+    let files: Vec<(String, u64, String)> =
+        conn.query("SHOW BINARY LOGS").await.expect("the files");
     let newest = files.last().expect("a file").0.clone();
-    let executed: Option<String> = conn.query_first("SELECT @@gtid_executed").await.expect("a set");
+    let executed: Option<String> = conn
+        .query_first("SELECT @@gtid_executed")
+        .await
+        .expect("a set");
     let executed = executed.expect("a set").replace('\n', "");
     daemon
         .reach("the position follows", PATIENCE, |s| {
@@ -139,8 +169,12 @@ async fn the_position_follows_an_idle_source() {
     // A checkpoint is committed several times a second.
     tokio::time::sleep(Duration::from_secs(1)).await;
     daemon.kill();
-    conn.query_drop(format!("PURGE BINARY LOGS TO '{newest}'")).await.expect("a purge");
-    database.run(&["INSERT INTO things VALUES (2, 'two')"]).await;
+    conn.query_drop(format!("PURGE BINARY LOGS TO '{newest}'"))
+        .await
+        .expect("a purge");
+    database
+        .run(&["INSERT INTO things VALUES (2, 'two')"])
+        .await;
     daemon.start();
     daemon.caught_up(PATIENCE).await;
     equal(&database, &target, &["things"]).await;

@@ -6,10 +6,10 @@ use mysql_async::prelude::Queryable;
 
 use super::{PATIENCE, contract, ready};
 use crate::support::daemon::Daemon;
+use crate::support::eventually;
 use crate::support::items;
 use crate::support::mysql::{Database, Server};
 use crate::support::oracle::Oracle;
-use crate::support::eventually;
 use crate::support::target::Target;
 
 /// What stands in columns that are no numbers, and must stand nowhere else.
@@ -39,7 +39,10 @@ fn letters(daemon: &mut Daemon) -> Vec<String> {
 /// Waits until exactly the rows of these keys have a letter: it is stored a moment after the item is written.
 async fn listed(daemon: &mut Daemon, keys: &[&str]) {
     let what = format!("the dead letters {keys:?}");
-    eventually(&what, PATIENCE, async || (letters(daemon) == keys).then_some(())).await;
+    eventually(&what, PATIENCE, async || {
+        (letters(daemon) == keys).then_some(())
+    })
+    .await;
 }
 
 async fn equal(database: &Database<'_>, target: &Target) {

@@ -13,7 +13,10 @@ use crate::support::stub::{Faults, Stub};
 #[tokio::test]
 async fn a_row_whose_deletion_was_streamed_before_it_was_visible_does_not_come_back() {
     let mut options = mysql::SEMI_SYNC.to_vec();
-    options.extend(["--rpl-semi-sync-source-enabled=OFF", "--rpl-semi-sync-source-wait-no-replica=ON"]);
+    options.extend([
+        "--rpl-semi-sync-source-enabled=OFF",
+        "--rpl-semi-sync-source-wait-no-replica=ON",
+    ]);
     let server = Server::start(&options);
     let database = Database::create(&server).await;
     database
@@ -29,7 +32,9 @@ async fn a_row_whose_deletion_was_streamed_before_it_was_visible_does_not_come_b
         ..Faults::default()
     });
     let mut daemon = ready(&database, &stub.url(), &contract(&["first", "ghosts"], "S"));
-    daemon.set("snapshot", "chunk_rows", "100").set("snapshot", "workers", "1");
+    daemon
+        .set("snapshot", "chunk_rows", "100")
+        .set("snapshot", "workers", "1");
     // From now on a commit waits so long for a replica that never answers, and is streamed before.
     database
         .run(&[
@@ -45,14 +50,28 @@ async fn a_row_whose_deletion_was_streamed_before_it_was_visible_does_not_come_b
         .await;
     let mut deleting = database.conn().await;
     let delete = tokio::spawn(async move {
-        deleting.query_drop("DELETE FROM ghosts WHERE id = 1").await.expect("a delete");
+        deleting
+            .query_drop("DELETE FROM ghosts WHERE id = 1")
+            .await
+            .expect("a delete");
     });
     // Time enough to read the rest of the first table and the second one, if nothing keeps the worker from it.
     tokio::time::sleep(Duration::from_secs(6)).await;
     let sql = "SELECT COUNT(*) FROM ghosts WHERE id = 1";
-    let seen: Option<u64> = database.conn().await.query_first(sql).await.expect("a count");
-    assert_eq!(seen, Some(1), "the deletion became visible too early to show anything");
-    database.run(&["SET GLOBAL rpl_semi_sync_source_enabled = OFF"]).await;
+    let seen: Option<u64> = database
+        .conn()
+        .await
+        .query_first(sql)
+        .await
+        .expect("a count");
+    assert_eq!(
+        seen,
+        Some(1),
+        "the deletion became visible too early to show anything"
+    );
+    database
+        .run(&["SET GLOBAL rpl_semi_sync_source_enabled = OFF"])
+        .await;
     delete.await.expect("the delete");
     daemon.caught_up(PATIENCE).await;
     equal_stub(&database, &stub, &["first", "ghosts"]).await;
