@@ -26,7 +26,7 @@ use crate::position::{Gtid, GtidSet};
 
 /// The first and the longest pause between two attempts; each is drawn between zero and its bound.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How long a transaction that was sent early may take until the server counts it as executed; semi-sync waits 10 s
 /// for a replica unless it is told otherwise.
 const EARLY_SECONDS: u32 = 20;
