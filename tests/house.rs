@@ -310,6 +310,7 @@ fn the_top_level_is_what_it_shall_be() {
         "config",
         "contracts",
         "dashboards",
+        "docs",
         "fuzz",
         "packaging",
         "target",

@@ -27,12 +27,7 @@ const MAYBE: [&str; 4] = [
 async fn every_metric_of_a_working_daemon_has_a_series() {
     let database = Database::create(Server::shared()).await;
     workload::fill(&database, ROWS).await;
-    let stub = Stub::start(Faults {
-        throttle: 0.1,
-        partial: 0.2,
-        internal: 0.1,
-        ..Faults::default()
-    });
+    let stub = Stub::start(Faults::default());
     let mut daemon = Daemon::between(
         database.server.port(),
         &database.name,
@@ -42,6 +37,12 @@ async fn every_metric_of_a_working_daemon_has_a_series() {
     daemon.set("sink", "request_timeout_ms", "1000");
     let provisioned = daemon.command(&["provision", "--yes"]);
     assert!(provisioned.status.success(), "{provisioned:?}");
+    stub.set_faults(Faults {
+        throttle: 0.1,
+        partial: 0.2,
+        internal: 0.1,
+        ..Faults::default()
+    });
     daemon.start();
     daemon.caught_up(Duration::from_secs(60)).await;
     database

@@ -100,7 +100,7 @@ const ODD: &[Odd] = &[
     },
     Odd {
         name: "han",
-        columns: "a VARCHAR(20) CHARACTER SET gbk COLLATE gbk_chinese_ci NOT NULL, b VARCHAR(20) CHARACTER SET utf16 COLLATE utf16_unicode_ci NOT NULL",
+        columns: "a VARCHAR(20) CHARACTER SET utf8mb3 COLLATE utf8mb3_unicode_ci NOT NULL, b VARCHAR(20) CHARACTER SET utf16 COLLATE utf16_unicode_ci NOT NULL",
         key: &["a", "b"],
         value: |rng, column| match column {
             "a" => format!(

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
+use penstock::position::GtidSet;
 use serde_json::{Value, json};
 
 use crate::support::daemon::Daemon;
@@ -74,21 +75,22 @@ async fn stops_at(statement: &str, kind: &str) {
         .await;
     daemon.caught_up(PATIENCE).await;
     let before = target.scan_all().await;
-    let position = daemon.status().await.expect("a status")["position"].clone();
     database.run(&[statement]).await;
     let status = stopped(&mut daemon).await;
     assert_eq!(status["stopped"]["kind"], kind, "{statement}: {status}");
     assert_eq!(status["phase"], "stopped", "{statement}");
-    assert_eq!(
-        status["position"]["gtids"], position["gtids"],
-        "{statement}"
-    );
+    assert_position_before(&status);
     let remedy = status["stopped"]["remedy"].as_str().expect("a remedy");
     assert!(remedy.contains("penstock"), "{statement}: {remedy}");
     assert_eq!(before, target.scan_all().await, "{statement}");
     daemon.terminate(Duration::from_secs(10));
     daemon.start();
-    if table_is_there(&database).await {
+    if statement.contains("ADD COLUMN") {
+        // The columns are not those of the checkpoint: that is seen before anything starts.
+        let status = daemon.ended(PATIENCE);
+        assert_eq!(status.code(), Some(1), "{statement}");
+        assert!(daemon.log().contains("--resnapshot"), "{statement}");
+    } else if table_is_there(&database).await {
         let again = stopped(&mut daemon).await;
         assert_eq!(
             again["stopped"]["kind"], kind,
@@ -103,6 +105,19 @@ async fn stops_at(statement: &str, kind: &str) {
         );
     }
     assert_eq!(before, target.scan_all().await, "{statement}");
+}
+
+/// The position does not hold the transaction at which the stream stopped. (Other tests move it: they share the server.)
+fn assert_position_before(status: &Value) {
+    let reason = status["stopped"]["reason"].as_str().expect("a reason");
+    let (_, gtid) = reason.rsplit_once("transaction ").expect("a transaction");
+    let gtid: GtidSet = gtid.trim_end_matches(')').parse().expect("a GTID");
+    let position = status["position"]["gtids"].as_str().expect("a position");
+    let position: GtidSet = position.parse().expect("a GTID set");
+    assert!(
+        !gtid.is_subset(&position),
+        "{reason}: the position is past it"
+    );
 }
 
 async fn table_is_there(database: &Database<'_>) -> bool {
