@@ -67,7 +67,12 @@ async fn kill_again_and_again(daemon: &mut Daemon, rng: &mut Rng) -> Met {
     let mut met = Met::default();
     while met.kills < KILLS {
         daemon.start();
-        tokio::time::sleep(life.mul_f64(rng.f64() * 2.0)).await;
+        // The copy takes seconds: the first lives are so short that several of them end in it.
+        let length = match met.kills < KILLS / 2 {
+            true => Duration::from_millis(rng.u64(250..700)),
+            false => life.mul_f64(rng.f64() * 2.0),
+        };
+        tokio::time::sleep(length).await;
         // A life can end before the first answer: then nothing is known of its phase.
         let status = daemon.status().await;
         daemon.kill();

@@ -1,4 +1,4 @@
-//! The JSON Schema of the format (draft 2020-12), for editors; generated from [`spec`](super::spec).
+//! The JSON Schema of the format (draft 2020-12), for editors; generated from [`spec`].
 
 use serde_json::{Map, Value, json};
 

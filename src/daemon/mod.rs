@@ -51,7 +51,7 @@ pub struct Daemon {
     parts: Parts,
 }
 
-/// Why [`Daemon::wait`] returned.
+/// Why [`Daemon::until`] returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// Snapshot complete, nothing in flight, stream at the source's position.

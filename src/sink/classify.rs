@@ -57,7 +57,11 @@ const CODES: &[(&str, Meaning)] = &[
     ("RequestTimeout", Meaning::Unknown),
     ("RequestTimeoutException", Meaning::Unknown),
     ("ValidationException", Meaning::Invalid),
-    ("SerializationException", Meaning::Invalid),
+    // What we sent is no request: no item is to blame.
+    (
+        "SerializationException",
+        Meaning::Fatal(Kind::TargetProtocol),
+    ),
     ("ItemCollectionSizeLimitExceededException", Meaning::Invalid),
     (
         "ResourceNotFoundException",

@@ -110,7 +110,7 @@ pub async fn greet(options: &Options, wire: &mut Wire<TcpStream>) -> Result<(Gre
     }
 }
 
-/// Switches to TLS as the mode asks, with `request` (see [`ssl_request`]).
+/// Switches to TLS as the mode asks, with `request` (see `ssl_request`).
 pub async fn secure(
     options: &Options,
     mut wire: Wire<TcpStream>,

@@ -266,6 +266,21 @@ impl Daemon {
         }
     }
 
+    /// CPU time that it has used, in seconds (user and system; to a hundredth).
+    pub fn cpu_seconds(&self) -> f64 {
+        let pid = self.child.as_ref().expect("a running daemon").id();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The name in parentheses may hold spaces: fields are counted after it.
+        let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+        let ticks: u64 = fields
+            .split(' ')
+            .skip(11)
+            .take(2)
+            .filter_map(|ticks| ticks.parse::<u64>().ok())
+            .sum();
+        ticks as f64 / 100.0
+    }
+
     /// Its resident memory in bytes.
     pub fn resident_bytes(&self) -> u64 {
         self.memory("VmRSS:")

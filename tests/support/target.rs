@@ -144,7 +144,14 @@ impl Target {
             "TableName": name, "KeySchema": schema, "AttributeDefinitions": definitions,
             "BillingMode": "PAY_PER_REQUEST",
         });
-        self.call("CreateTable", &request).await.map(drop)
+        self.call("CreateTable", &request).await?;
+        let description = json!({ "TableName": name });
+        eventually("the table is active", Duration::from_secs(10), async || {
+            let answer = self.call("DescribeTable", &description).await.ok()?;
+            (answer["Table"]["TableStatus"] == "ACTIVE").then_some(())
+        })
+        .await;
+        Ok(())
     }
 
     /// Puts an item given in DynamoDB's JSON.

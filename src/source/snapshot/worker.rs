@@ -12,7 +12,7 @@ use super::bound::ChunkKey;
 use super::progress::{Assignment, Progress, Work};
 use super::window::{Emitted, Opened, RawRow, Request};
 use crate::checkpoint::{Bound, Range};
-use crate::error::{Directive, Error, Result};
+use crate::error::{Directive, Error, Kind, Result};
 use crate::metrics;
 use crate::plan::{Plan, SourceId, SourceTable};
 use crate::position::GtidSet;
@@ -178,7 +178,7 @@ impl Worker {
         received: &GtidSet,
     ) -> Result<(Vec<RawRow>, GtidSet)> {
         let table = self.plan.source(assignment.source);
-        self.wait_until_visible(conn, table, received).await?;
+        let seen_at = self.wait_until_visible(conn, table, received).await?;
         let key = chunk_key(table);
         let sql = select(table, &key, &assignment.range)?;
         let mut rows = Vec::new();
@@ -208,21 +208,33 @@ impl Worker {
             let old = std::mem::replace(conn, fresh);
             drop(old);
         }
-        let high = executed(conn).await.map_err(|e| self.failed(table, e))?;
+        let (high, read_from) = executed_at(conn).await.map_err(|e| self.failed(table, e))?;
+        if read_from != seen_at {
+            // Behind one address there can be several servers: the watermark of one says nothing of the rows of another.
+            return Err(Error::new(
+                Kind::SourceUnavailable,
+                format!(
+                    "another server answered while {} was copied ({seen_at}, then {read_from})",
+                    table.name
+                ),
+            ));
+        }
         Ok((rows, high))
     }
 
-    /// The stream can run ahead of what a SELECT sees: a transaction is sent before its commit is visible.
+    /// The stream can run ahead of what a SELECT sees: a transaction is sent before its commit is visible. Tells
+    /// which server it was asked of.
     async fn wait_until_visible(
         &self,
         conn: &mut mysql_async::Conn,
         table: &SourceTable,
         received: &GtidSet,
-    ) -> Result<()> {
+    ) -> Result<String> {
         let mut waited = false;
         loop {
-            if received.is_subset(&executed(conn).await.map_err(|e| self.failed(table, e))?) {
-                return Ok(());
+            let (executed, server) = executed_at(conn).await.map_err(|e| self.failed(table, e))?;
+            if received.is_subset(&executed) {
+                return Ok(server);
             }
             if !waited {
                 tracing::debug!(table = %table.name, "waiting until what the stream received is visible");
@@ -242,10 +254,19 @@ impl Worker {
 
 /// `@@gtid_executed` as it is now.
 pub async fn executed(conn: &mut mysql_async::Conn) -> mysql_async::Result<GtidSet> {
-    let text: Option<String> = conn.query_first("SELECT @@GLOBAL.gtid_executed").await?;
-    text.unwrap_or_default()
+    Ok(executed_at(conn).await?.0)
+}
+
+/// `@@gtid_executed` as it is now, and the server's UUID.
+async fn executed_at(conn: &mut mysql_async::Conn) -> mysql_async::Result<(GtidSet, String)> {
+    let row: Option<(String, String)> = conn
+        .query_first("SELECT @@GLOBAL.gtid_executed, @@GLOBAL.server_uuid")
+        .await?;
+    let (text, server) = row.unwrap_or_default();
+    let executed = text
         .parse()
-        .map_err(|e| mysql_async::Error::Other(format!("gtid_executed: {e}").into()))
+        .map_err(|e| mysql_async::Error::Other(format!("gtid_executed: {e}").into()))?;
+    Ok((executed, server))
 }
 
 /// The key by which a table is cut.

@@ -1,0 +1,129 @@
+//! Rows a second from the binlog of a real MySQL to a stand-in for DynamoDB that counts and forgets, both processes of
+//! their own: the whole daemon as its users run it. MySQL works on the same machine; its share is not ours, so the rate per
+//! CPU-second of the daemon stands beside the rate per second.
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use support::daemon::Daemon;
+use support::mysql::{self, Database, Server};
+use support::stub::{Faults, Stub};
+
+/// Rows of one transaction.
+const BATCH: u64 = 1000;
+
+fn main() {
+    if std::env::args().nth(1).as_deref() == Some("stub") {
+        serve();
+        return;
+    }
+    let rows = std::env::var("PENSTOCK_BENCH_ROWS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(1_000_000);
+    tokio::runtime::Runtime::new()
+        .expect("a runtime")
+        .block_on(measure(rows));
+}
+
+/// The other process: the stand-in, until its input ends.
+fn serve() {
+    let stub = Stub::start_fast(Faults::default());
+    println!("{}", stub.url());
+    let mut rest = Vec::new();
+    let _ = std::io::stdin().read_to_end(&mut rest);
+}
+
+async fn measure(rows: u64) {
+    let (mut stub, url) = start_stub();
+    let server = Server::start(&mysql::FAST);
+    let database = Database::create(&server).await;
+    database
+        .run(&[
+            "CREATE TABLE rows_ (id BIGINT NOT NULL PRIMARY KEY, name VARCHAR(100) NOT NULL,
+                 amount DECIMAL(12,2) NOT NULL, at DATETIME(3) NOT NULL, note TEXT)",
+        ])
+        .await;
+    let mut daemon = Daemon::between(server.port(), &database.name, &url, &contract());
+    let provisioned = daemon.command(&["provision", "--yes"]);
+    assert!(provisioned.status.success(), "{provisioned:?}");
+    // The copy of the empty table: from here on everything comes from the binlog.
+    let copied = daemon.command(&["run", "--until-caught-up"]);
+    assert!(copied.status.success(), "{copied:?}");
+    fill(&database, rows).await;
+
+    let begun = Instant::now();
+    daemon.start();
+    let mut cpu = 0.0;
+    loop {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        cpu = daemon.cpu_seconds().max(cpu);
+        if daemon
+            .status()
+            .await
+            .is_some_and(|s| s["caught_up"] == true)
+        {
+            break;
+        }
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("{rows} rows in transactions of {BATCH}, five columns");
+    println!(
+        "{:>14}{:>16}{:>22}{:>14}",
+        "rows/s", "rows/CPU-s", "CPU-s/million rows", "peak RSS"
+    );
+    println!(
+        "{:>14.0}{:>16.0}{:>22.2}{:>11} MB",
+        rows as f64 / seconds,
+        rows as f64 / cpu,
+        cpu * 1e6 / rows as f64,
+        daemon.peak_bytes() >> 20
+    );
+    drop(stub.stdin.take());
+    let _ = stub.wait();
+}
+
+fn start_stub() -> (Child, String) {
+    let mut child = Command::new(std::env::current_exe().expect("this program"))
+        .arg("stub")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the stand-in's process");
+    let mut url = String::new();
+    BufReader::new(child.stdout.take().expect("a pipe"))
+        .read_line(&mut url)
+        .expect("its address");
+    (child, url.trim().to_owned())
+}
+
+fn contract() -> String {
+    let attribute = |name: &str, ty: &str, column: &str| json!({"name": name, "type": ty, "source_table": "rows_", "source_column": column});
+    json!({"tables": [{
+        "table": "Rows", "type": "single-entity", "source_table": "rows_", "pk": "id", "sk": null,
+        "attributes": [
+            attribute("id", "N", "id"), attribute("name", "S", "name"), attribute("amount", "N", "amount"),
+            attribute("at", "S", "at"), attribute("note", "S", "note"),
+        ],
+    }]})
+    .to_string()
+}
+
+async fn fill(database: &Database<'_>, rows: u64) {
+    let mut statements = vec![format!(
+        "CREATE PROCEDURE fill() BEGIN DECLARE b BIGINT DEFAULT 0; WHILE b * {BATCH} < {rows} DO
+           INSERT INTO rows_ WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < {BATCH})
+             SELECT b * {BATCH} + i, CONCAT('name ', i), i / 7, FROM_UNIXTIME(1700000000 + i), REPEAT('note ', 10) FROM n;
+           SET b = b + 1;
+         END WHILE; END"
+    )];
+    statements.push("CALL fill()".to_owned());
+    let statements: Vec<&str> = statements.iter().map(String::as_str).collect();
+    database.run(&statements).await;
+}
