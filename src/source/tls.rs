@@ -85,6 +85,15 @@ pub fn server_name(host: &str) -> Result<ServerName<'static>> {
 /// A TLS handshake that failed, in the operator's terms.
 pub fn failed(options: &Options, error: impl std::fmt::Display) -> Error {
     let text = error.to_string();
+    if is_broken_connection(&text) {
+        return Error::new(
+            Kind::SourceUnavailable,
+            format!(
+                "the connection to MySQL at {} broke in the TLS handshake: {text}",
+                options.address()
+            ),
+        );
+    }
     let remedy = if text.contains("not valid for") || text.contains("NotValidForName") {
         "use a certificate that names this host, set [source] host to a name it has, or use tls = \"verify-ca\""
     } else if text.contains("UnknownIssuer") {
@@ -99,6 +108,24 @@ pub fn failed(options: &Options, error: impl std::fmt::Display) -> Error {
         format!("TLS with MySQL at {} failed: {text}", options.address()),
     )
     .with_remedy(remedy)
+}
+
+/// A connection that ends or is reset in the middle of a handshake says nothing of certificates. The client gives the
+/// cause as text only.
+fn is_broken_connection(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    [
+        "handshake eof",
+        "unexpected eof",
+        "unexpected end of file",
+        "close_notify",
+        "connection reset",
+        "connection aborted",
+        "broken pipe",
+        "timed out",
+    ]
+    .iter()
+    .any(|broken| text.contains(broken))
 }
 
 /// Verifies as far as the mode asks for; signatures of the handshake always.
@@ -166,5 +193,23 @@ impl ServerCertVerifier for Verifier {
         self.provider
             .signature_verification_algorithms
             .supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_in_the_handshake_is_no_matter_of_certificates() {
+        let options = Options::default();
+        for text in [
+            "tls handshake eof",
+            "Connection reset by peer (os error 104)",
+        ] {
+            assert_eq!(failed(&options, text).kind(), Kind::SourceUnavailable);
+        }
+        let error = failed(&options, "invalid peer certificate: UnknownIssuer");
+        assert_eq!(error.kind(), Kind::SourceSettings);
     }
 }
