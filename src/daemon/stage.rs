@@ -130,6 +130,7 @@ impl Stage {
         requests: &Receiver<Request>,
         stop: &Receiver<()>,
     ) -> Result<()> {
+        let mut requests = requests.clone();
         loop {
             select! {
                 recv(stop) -> _ => return Ok(()),
@@ -148,30 +149,11 @@ impl Stage {
                             return Ok(());
                         }
                     }
-                    // Every worker has ended: the snapshot is complete.
-                    Err(_) => return self.run_without_snapshot(stream, stop),
-                },
-            }
-        }
-    }
-
-    fn run_without_snapshot(
-        mut self,
-        stream: &Receiver<Queued>,
-        stop: &Receiver<()>,
-    ) -> Result<()> {
-        self.windows.clear();
-        loop {
-            select! {
-                recv(stop) -> _ => return Ok(()),
-                recv(stream) -> item => match item {
-                    Ok((item, share)) => {
-                        if !self.stream_item(item)? {
-                            return Ok(());
-                        }
-                        drop(share);
+                    // Every worker has ended: the snapshot is complete, and nobody asks any more.
+                    Err(_) => {
+                        self.windows.clear();
+                        requests = crossbeam_channel::never();
                     }
-                    Err(_) => return Ok(()),
                 },
             }
         }
