@@ -4,12 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use super::entity::EntityCompiler;
 use super::fingerprint;
+use super::graph;
 use super::index::IndexKeys;
 use super::key::{self, Key};
 use super::model::*;
 use super::scope::Cx;
 use super::sources::Sources;
 use super::types::{self, type_name};
+use super::typing;
 use super::unique;
 use crate::contract::diagnostic::{Diagnostics, Place, Severity};
 use crate::contract::model::{AttributeType, Contract, Entity, Table, TableKind, Text};
@@ -348,6 +350,7 @@ impl<'a, 'd> Compiler<'a, 'd> {
             filter,
             attributes: all,
             uniqueness: Uniqueness::Unproved(String::new()),
+            graph: None,
         };
         Some((projection, pk, sk))
     }
@@ -390,6 +393,8 @@ impl<'a, 'd> Compiler<'a, 'd> {
             }
         }
         let mut plan = Plan {
+            stored: vec![None; sources.len()],
+            indexes: Vec::new(),
             sources,
             targets: self.targets,
             projections: self.projections,
@@ -398,7 +403,11 @@ impl<'a, 'd> Compiler<'a, 'd> {
             fingerprint: String::new(),
         };
         plan.fingerprint = fingerprint::of(&plan);
-        Some(plan)
+        if !offline {
+            typing::run(&mut plan, self.cx.d);
+            graph::build(&mut plan, self.cx.d);
+        }
+        (!self.cx.d.has_errors()).then_some(plan)
     }
 }
 

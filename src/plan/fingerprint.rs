@@ -196,6 +196,7 @@ fn value(plan: &Plan, driving: &SourceTable, source: &ValueSource) -> String {
             source,
             condition,
             select,
+            ..
         } => format!(
             "aggregate {operation:?} {:?} on {} of {}",
             plan.source(*source).name,

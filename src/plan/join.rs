@@ -160,6 +160,7 @@ pub(super) fn calculation(
                 source,
                 condition: condition?,
                 select,
+                node: 0,
             })
         }
         Calculation::Case { cases, otherwise } => {
@@ -218,6 +219,7 @@ fn plain(kind: &'static str, hops: Vec<HopPlan>) -> JoinPlan {
     JoinPlan {
         kind,
         hops,
+        nodes: Vec::new(),
         condition: None,
         else_value: None,
         else_sql: None,

@@ -23,6 +23,7 @@ mod entity;
 pub mod explain;
 mod fingerprint;
 mod gate;
+pub mod graph;
 mod index;
 mod join;
 mod key;
@@ -32,6 +33,7 @@ mod sources;
 mod sql;
 mod suggest;
 mod types;
+mod typing;
 mod unique;
 
 pub use compile::compile;

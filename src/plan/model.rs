@@ -8,7 +8,10 @@ use crate::contract::Place;
 use crate::contract::model::{
     AggregateOperation, AttributeType, BinaryFormat, GsiProjection, Scalar,
 };
+use crate::expression::Expression;
 use crate::schema::{Column, TableName};
+
+use super::graph::{Graph, Index, NodeId, Stored};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceId(pub u16);
@@ -23,6 +26,10 @@ pub struct Plan {
     pub targets: Vec<TargetTable>,
     pub projections: Vec<Projection>,
     pub settings: Mapping,
+    /// What is kept of each source for the joins (by source id); `None` where no join reads it.
+    pub stored: Vec<Option<Stored>>,
+    /// How the stored rows are found.
+    pub indexes: Vec<Index>,
     /// Compiled without a catalog: columns, types and keys are guessed from the contract's words. Such a plan can be
     /// explained and must never run.
     pub offline: bool,
@@ -103,6 +110,8 @@ pub struct Projection {
     pub attributes: Vec<AttributePlan>,
     /// Whether the key is provably unique, and why (not).
     pub uniqueness: Uniqueness,
+    /// The rows that an item is made of, where they are more than the driving row, or where its key may be contested.
+    pub graph: Option<Graph>,
 }
 
 #[derive(Debug, Clone)]
@@ -154,6 +163,8 @@ pub enum ValueSource {
         source: SourceId,
         condition: Sql,
         select: Option<Sql>,
+        /// The rows in the projection's graph; set where the plan has one.
+        node: NodeId,
     },
     Case {
         cases: Vec<(Sql, Sql)>,
@@ -192,6 +203,8 @@ pub struct Sql {
     /// What each column reference means, in the order in which they stand in the text.
     pub refs: Vec<SqlRef>,
     pub place: Place,
+    /// Ready to be evaluated; `None` offline, where nobody knows the columns' types.
+    pub typed: Option<Arc<Expression>>,
 }
 
 /// A column reference of a SQL expression, resolved.
@@ -205,7 +218,7 @@ pub struct SqlRef {
 }
 
 /// Whose row a reference reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RowRef {
     Driving,
     /// The row of a hop (an index into [`JoinPlan::hops`]); 0 is the target of a join with one target, and of an aggregate.
@@ -218,6 +231,8 @@ pub struct JoinPlan {
     /// The contract's word: `foreign-key`, `chain`, …
     pub kind: &'static str,
     pub hops: Vec<HopPlan>,
+    /// For each hop its rows in the projection's graph; set where the plan has one.
+    pub nodes: Vec<NodeId>,
     /// Anything besides the hops that evaluation needs, as written (condition, else, null_value, order, limit, separator).
     pub condition: Option<Sql>,
     pub else_value: Option<Scalar>,
@@ -291,7 +306,8 @@ impl ValueSource {
 }
 
 impl JoinPlan {
-    fn each_sql(&mut self, visit: &mut dyn FnMut(&mut Sql)) {
+    /// Every SQL expression of the join.
+    pub fn each_sql(&mut self, visit: &mut dyn FnMut(&mut Sql)) {
         for hop in &mut self.hops {
             hop.conditions.iter_mut().for_each(&mut *visit);
             hop.select.iter_mut().for_each(&mut *visit);

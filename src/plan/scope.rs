@@ -91,6 +91,7 @@ impl Scope {
             expr: Arc::new(parsed.expr),
             refs,
             place: parsed.place,
+            typed: None,
         })
     }
 

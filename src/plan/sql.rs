@@ -273,6 +273,11 @@ fn at(text: &Text, location: Location, length: usize) -> Place {
     subplace(text, before + offset, width)
 }
 
+/// The place of what stands at a line and column (from 1) of the text.
+pub(super) fn at_location(text: &Text, line: u64, column: u64) -> Place {
+    at(text, Location { line, column }, 1)
+}
+
 /// The place of some bytes of a text from the contract.
 pub(super) fn subplace(text: &Text, offset: usize, length: usize) -> Place {
     let span = &text.place.span;

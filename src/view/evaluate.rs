@@ -2,31 +2,36 @@
 
 use std::borrow::Cow;
 
+use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator};
+
+use super::joined;
 use super::reason::Fault;
+use super::scene::{Path, Scene};
 use super::transform::{self, Output};
 use crate::change::{Row, Textual, Value, write_int};
 use crate::contract::model::Scalar;
-use crate::plan::{Piece, Transform, ValueSource};
+use crate::plan::{Piece, Plan, RowRef, Sql, Transform, ValueSource};
 
 /// The value of `source`. Computed text stands in `buffer`, whose content is replaced.
 pub(super) fn value<'v>(
     source: &'v ValueSource,
-    row: &'v Row<'_>,
+    scene: Scene<'v>,
+    plan: &'v Plan,
     buffer: &'v mut String,
 ) -> Result<Cow<'v, Value<'v>>, Fault> {
     match source {
-        ValueSource::Column(slot) => column(row, *slot).map(Cow::Borrowed),
+        ValueSource::Column(slot) => column(scene.driving, *slot).map(Cow::Borrowed),
         ValueSource::Static(scalar) => Ok(Cow::Owned(constant(scalar))),
         ValueSource::Template(pieces) => {
             buffer.clear();
-            Ok(Cow::Owned(match template(pieces, row, buffer)? {
+            Ok(Cow::Owned(match template(pieces, scene, plan, buffer)? {
                 true => Value::Text(Cow::Borrowed(buffer)),
                 false => Value::Null,
             }))
         }
         ValueSource::Transformed { input, by } => {
             buffer.clear();
-            let output = transformed(input, by, row, buffer)?;
+            let output = transformed(input, by, scene, plan, buffer)?;
             Ok(Cow::Owned(match output {
                 Output::Null => Value::Null,
                 Output::Integer(number) => Value::Int(number),
@@ -34,12 +39,139 @@ pub(super) fn value<'v>(
                 Output::Json => Value::Json(Cow::Borrowed(buffer)),
             }))
         }
-        ValueSource::Join(_)
-        | ValueSource::Aggregate { .. }
-        | ValueSource::Case { .. }
-        | ValueSource::Concat { .. }
-        | ValueSource::Expression(_) => Err(UNSUPPORTED),
+        ValueSource::Join(join) => joined::value(join, scene, plan, buffer),
+        ValueSource::Aggregate {
+            operation,
+            source,
+            select,
+            node,
+            ..
+        } => joined::aggregate(*operation, select.as_ref(), scene, *node, plan.source(*source))
+            .map(Cow::Owned),
+        ValueSource::Case { cases, otherwise } => {
+            for (when, then) in cases {
+                if is_true(when, scene.path(&[]))? {
+                    return evaluated(then, scene.path(&[]));
+                }
+            }
+            match otherwise {
+                Some(sql) => evaluated(sql, scene.path(&[])),
+                None => Ok(Cow::Owned(Value::Null)),
+            }
+        }
+        ValueSource::Concat { parts, separator } => {
+            buffer.clear();
+            concat(parts, separator.as_deref(), scene, buffer)
+        }
+        ValueSource::Expression(sql) => evaluated(sql, scene.path(&[])),
     }
+}
+
+/// The value of an expression over the rows of `path`. A column is borrowed from its row.
+pub(super) fn evaluated<'v>(sql: &'v Sql, path: Path<'v>) -> Result<Cow<'v, Value<'v>>, Fault> {
+    if let (Some(reference), true) = (sql.refs.first(), is_column(&sql.expr)) {
+        return match path.at(reference.row) {
+            Some(row) => column(row, reference.slot).map(Cow::Borrowed),
+            None => Ok(Cow::Owned(Value::Null)),
+        };
+    }
+    let typed = sql.typed.as_ref().ok_or(UNSUPPORTED)?;
+    match typed.evaluate(&path) {
+        Ok(value) => Ok(Cow::Owned(owned(value))),
+        Err(error) => Err(Fault::Expression(error.what())),
+    }
+}
+
+/// Whether the condition holds; NULL does not.
+pub(super) fn is_true(sql: &Sql, path: Path<'_>) -> Result<bool, Fault> {
+    let typed = sql.typed.as_ref().ok_or(UNSUPPORTED)?;
+    typed
+        .is_true(&path)
+        .map_err(|error| Fault::Expression(error.what()))
+}
+
+/// Whether MySQL takes the expression's value for true or false rather than for a number.
+pub(super) fn is_boolean(expr: &Expr) -> bool {
+    use BinaryOperator::*;
+    match expr {
+        Expr::Nested(inner) => is_boolean(inner),
+        Expr::IsNull(_)
+        | Expr::IsNotNull(_)
+        | Expr::IsTrue(_)
+        | Expr::IsNotTrue(_)
+        | Expr::IsFalse(_)
+        | Expr::IsNotFalse(_)
+        | Expr::InList { .. }
+        | Expr::Between { .. }
+        | Expr::Like { .. }
+        | Expr::UnaryOp {
+            op: UnaryOperator::Not | UnaryOperator::BangNot,
+            ..
+        } => true,
+        Expr::BinaryOp { op, .. } => matches!(
+            op,
+            Eq | NotEq | Lt | LtEq | Gt | GtEq | Spaceship | And | Or | Xor
+        ),
+        Expr::Value(value) => matches!(value.value, sqlparser::ast::Value::Boolean(_)),
+        _ => false,
+    }
+}
+
+/// Without what it was borrowed from.
+pub(super) fn owned(value: Value<'_>) -> Value<'static> {
+    fn text(text: Cow<'_, str>) -> Cow<'static, str> {
+        Cow::Owned(text.into_owned())
+    }
+    fn bytes(bytes: Cow<'_, [u8]>) -> Cow<'static, [u8]> {
+        Cow::Owned(bytes.into_owned())
+    }
+    match value {
+        Value::Null => Value::Null,
+        Value::Int(v) => Value::Int(v),
+        Value::UInt(v) => Value::UInt(v),
+        Value::Float(v) => Value::Float(v),
+        Value::Double(v) => Value::Double(v),
+        Value::Decimal(v) => Value::Decimal(text(v)),
+        Value::Text(v) => Value::Text(text(v)),
+        Value::Set(v) => Value::Set(text(v)),
+        Value::Bytes(v) => Value::Bytes(bytes(v)),
+        Value::Date(v) => Value::Date(v),
+        Value::DateTime(v) => Value::DateTime(v),
+        Value::Timestamp(v) => Value::Timestamp(v),
+        Value::Time(v) => Value::Time(v),
+        Value::Year(v) => Value::Year(v),
+        Value::Bit(v) => Value::Bit(v),
+        Value::Json(v) => Value::Json(text(v)),
+        Value::Geometry(v) => Value::Geometry(bytes(v)),
+        Value::Vector(v) => Value::Vector(bytes(v)),
+    }
+}
+
+fn is_column(expr: &Expr) -> bool {
+    matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+}
+
+/// CONCAT, or CONCAT_WS where there is a separator.
+fn concat<'v>(
+    parts: &[Sql],
+    separator: Option<&str>,
+    scene: Scene<'_>,
+    buffer: &'v mut String,
+) -> Result<Cow<'v, Value<'v>>, Fault> {
+    let mut written = false;
+    for part in parts {
+        let start = buffer.len();
+        if let (Some(separator), true) = (separator, written) {
+            buffer.push_str(separator);
+        }
+        let value = evaluated(part, scene.path(&[]))?;
+        match (append_value(&value, buffer)?, separator) {
+            (true, _) => written = true,
+            (false, Some(_)) => buffer.truncate(start),
+            (false, None) => return Ok(Cow::Owned(Value::Null)),
+        }
+    }
+    Ok(Cow::Owned(Value::Text(Cow::Borrowed(buffer))))
 }
 
 /// Whether JSON text that `source` gives comes from elsewhere than a JSON column, and so may be irregular.
@@ -53,28 +185,29 @@ pub(super) fn is_foreign(source: &ValueSource) -> bool {
     )
 }
 
-/// Calls `each` with every slot that `source` reads. False where it needs more than the driving row.
-pub(super) fn slots(source: &ValueSource, each: &mut impl FnMut(usize)) -> bool {
+/// Calls `each` with every slot of the driving row that `source` reads.
+pub(super) fn slots(source: &ValueSource, each: &mut impl FnMut(usize)) {
     match source {
-        ValueSource::Column(slot) => {
-            each(*slot);
-            true
+        ValueSource::Column(slot) => each(*slot),
+        ValueSource::Static(_) => {}
+        ValueSource::Template(pieces) => {
+            for piece in pieces {
+                if let Piece::Value(source) = piece {
+                    slots(source, each);
+                }
+            }
         }
-        ValueSource::Static(_) => true,
-        ValueSource::Template(pieces) => pieces.iter().all(|piece| match piece {
-            Piece::Literal(_) => true,
-            Piece::Value(source) => slots(source, each),
-        }),
         ValueSource::Transformed { input, .. } => slots(input, each),
-        ValueSource::Join(_)
-        | ValueSource::Aggregate { .. }
-        | ValueSource::Case { .. }
-        | ValueSource::Concat { .. }
-        | ValueSource::Expression(_) => false,
+        // Only borrowed for its visitor.
+        other => other.clone().each_sql(&mut |sql| {
+            for reference in sql.refs.iter().filter(|r| r.row == RowRef::Driving) {
+                each(reference.slot);
+            }
+        }),
     }
 }
 
-/// Never seen outside: a projector refuses such plans when it is made.
+/// Never seen outside: plans whose expressions are not typed do not run.
 const UNSUPPORTED: Fault = Fault::WrongType {
     expected: "a value of the driving row alone",
 };
@@ -84,7 +217,7 @@ fn column<'v>(row: &'v Row<'_>, slot: usize) -> Result<&'v Value<'v>, Fault> {
     row.values.get(slot).ok_or(UNSUPPORTED)
 }
 
-fn constant(scalar: &Scalar) -> Value<'_> {
+pub(super) fn constant(scalar: &Scalar) -> Value<'_> {
     match scalar {
         Scalar::Null => Value::Null,
         Scalar::Bool(true) => Value::Json(Cow::Borrowed("true")),
@@ -95,14 +228,19 @@ fn constant(scalar: &Scalar) -> Value<'_> {
 }
 
 /// Appends the pieces; false where one of them is NULL, which makes the whole NULL.
-fn template(pieces: &[Piece], row: &Row<'_>, out: &mut String) -> Result<bool, Fault> {
+fn template(
+    pieces: &[Piece],
+    scene: Scene<'_>,
+    plan: &Plan,
+    out: &mut String,
+) -> Result<bool, Fault> {
     for piece in pieces {
         let written = match piece {
             Piece::Literal(text) => {
                 out.push_str(text);
                 true
             }
-            Piece::Value(source) => append(source, row, out)?,
+            Piece::Value(source) => append(source, scene, plan, out)?,
         };
         if !written {
             return Ok(false);
@@ -112,24 +250,34 @@ fn template(pieces: &[Piece], row: &Row<'_>, out: &mut String) -> Result<bool, F
 }
 
 /// Appends the text of `source`; false where it is NULL.
-fn append(source: &ValueSource, row: &Row<'_>, out: &mut String) -> Result<bool, Fault> {
+fn append(
+    source: &ValueSource,
+    scene: Scene<'_>,
+    plan: &Plan,
+    out: &mut String,
+) -> Result<bool, Fault> {
     match source {
-        ValueSource::Column(slot) => append_value(column(row, *slot)?, out),
-        ValueSource::Template(pieces) => template(pieces, row, out),
-        ValueSource::Transformed { input, by } => match transformed(input, by, row, out)? {
-            Output::Null => Ok(false),
-            Output::Integer(number) => {
-                write_int(number, out);
-                Ok(true)
+        ValueSource::Column(slot) => append_value(column(scene.driving, *slot)?, out),
+        ValueSource::Template(pieces) => template(pieces, scene, plan, out),
+        ValueSource::Transformed { input, by } => {
+            match transformed(input, by, scene, plan, out)? {
+                Output::Null => Ok(false),
+                Output::Integer(number) => {
+                    write_int(number, out);
+                    Ok(true)
+                }
+                Output::Text | Output::Json => Ok(true),
             }
-            Output::Text | Output::Json => Ok(true),
-        },
+        }
         ValueSource::Static(scalar) => append_value(&constant(scalar), out),
-        _ => Err(UNSUPPORTED),
+        other => {
+            let mut buffer = String::new();
+            append_value(&*value(other, scene, plan, &mut buffer)?, out)
+        }
     }
 }
 
-fn append_value(value: &Value<'_>, out: &mut String) -> Result<bool, Fault> {
+pub(super) fn append_value(value: &Value<'_>, out: &mut String) -> Result<bool, Fault> {
     match value.write_text(out) {
         Textual::Written => Ok(true),
         Textual::Null => Ok(false),
@@ -141,13 +289,14 @@ fn append_value(value: &Value<'_>, out: &mut String) -> Result<bool, Fault> {
 fn transformed(
     input: &ValueSource,
     by: &Transform,
-    row: &Row<'_>,
+    scene: Scene<'_>,
+    plan: &Plan,
     out: &mut String,
 ) -> Result<Output, Fault> {
     if let ValueSource::Column(slot) = input {
-        return transform::apply(by, column(row, *slot)?, out);
+        return transform::apply(by, column(scene.driving, *slot)?, out);
     }
     let mut buffer = String::new();
-    let input = value(input, row, &mut buffer)?;
+    let input = value(input, scene, plan, &mut buffer)?;
     transform::apply(by, &input, out)
 }

@@ -7,16 +7,22 @@
 //! (sizes, keys, numbers, nesting) are checked while `item` writes, so that an item that leaves this module is one that
 //! DynamoDB takes.
 
+mod construct;
 mod convert;
 mod date;
 mod evaluate;
+mod encoding;
 mod item;
+mod joined;
+pub mod joins;
 mod json;
 mod number;
 mod program;
 mod projector;
 mod reason;
+mod scene;
 mod source_key;
+pub mod state;
 mod transform;
 
 pub use item::{

@@ -6,11 +6,12 @@ use super::convert::{Converter, Written};
 use super::evaluate;
 use super::item::{ItemWriter, MAX_PARTITION_KEY_BYTES, MAX_SORT_KEY_BYTES, Name};
 use super::reason::{Fault, Reason};
+use super::scene::Scene;
 use crate::change::{Row, Value};
 use crate::contract::model::AttributeType;
 use crate::error::{Error, Kind, Result};
 use crate::plan::{
-    AttributePlan, KeyAttribute, Plan, Projection, Role, TargetId, TargetTable, ValueSource,
+    AttributePlan, KeyAttribute, Plan, Projection, Role, Sql, TargetId, TargetTable, ValueSource,
 };
 
 /// One projection.
@@ -26,6 +27,8 @@ pub(super) struct Program {
     slots: Vec<usize>,
     /// The slots that the key depends on.
     key_slots: Vec<usize>,
+    /// Rows that do not satisfy it have no item.
+    filter: Option<Sql>,
     write_nulls: bool,
 }
 
@@ -52,8 +55,7 @@ pub(super) struct Workspace {
 }
 
 impl Program {
-    /// Makes `projection` ready. A projection that needs more than its driving row, or that does not fit its tables, is
-    /// refused.
+    /// Makes `projection` ready. One that does not fit its tables is refused.
     pub(super) fn new(plan: &Plan, projection: &Projection) -> Result<Self> {
         let target = plan
             .targets
@@ -63,9 +65,6 @@ impl Program {
             .sources
             .get(usize::from(projection.driving.0))
             .ok_or_else(|| misfit(projection, "its driving table is not in the plan"))?;
-        if projection.filter.is_some() {
-            return Err(unsupported(projection, "a filter"));
-        }
         let mut attributes = key_attributes(projection, target)?;
         let keys = attributes.len();
         // Index keys before the rest: while they are written the item has room, so that one that does not fit is itself
@@ -73,9 +72,12 @@ impl Program {
         for role in [Role::IndexKey, Role::Plain] {
             attributes.extend(projection.attributes.iter().filter(|a| a.role == role));
         }
-        let key_slots = collect_slots(projection, &attributes[..keys])?;
-        let mut slots = collect_slots(projection, &attributes)?;
+        let key_slots = collect_slots(&attributes[..keys]);
+        let mut slots = collect_slots(&attributes);
         slots.extend(&source.key);
+        let filter = projection.filter.clone();
+        let filtered = filter.iter().flat_map(|sql| &sql.refs);
+        slots.extend(filtered.map(|reference| reference.slot));
         slots.sort_unstable();
         slots.dedup();
         if slots
@@ -97,6 +99,7 @@ impl Program {
             keys,
             slots,
             key_slots,
+            filter,
             write_nulls: plan.settings.write_nulls,
         })
     }
@@ -111,26 +114,48 @@ impl Program {
         same(&self.key_slots, before, after)
     }
 
+    /// Whether the driving row is one that has an item.
+    pub(super) fn passes(&self, scene: Scene<'_>) -> Result<bool, Reason> {
+        match &self.filter {
+            None => Ok(true),
+            Some(filter) => evaluate::is_true(filter, scene.path(&[])).map_err(|fault| Reason {
+                attribute: Arc::from("filter"),
+                fault,
+            }),
+        }
+    }
+
     /// Starts an item with its key attributes: what [`ItemWriter::closed`] then gives is the key.
-    pub(super) fn write_key(&self, row: &Row<'_>, work: &mut Workspace) -> Result<(), Reason> {
+    pub(super) fn write_key(
+        &self,
+        plan: &Plan,
+        scene: Scene<'_>,
+        work: &mut Workspace,
+    ) -> Result<(), Reason> {
         work.writer.start();
-        self.write(&self.attributes[..self.keys], row, work)
+        self.write(&self.attributes[..self.keys], plan, scene, work)
     }
 
     /// Writes the attributes behind the key.
-    pub(super) fn write_rest(&self, row: &Row<'_>, work: &mut Workspace) -> Result<(), Reason> {
-        self.write(&self.attributes[self.keys..], row, work)
+    pub(super) fn write_rest(
+        &self,
+        plan: &Plan,
+        scene: Scene<'_>,
+        work: &mut Workspace,
+    ) -> Result<(), Reason> {
+        self.write(&self.attributes[self.keys..], plan, scene, work)
     }
 
     fn write(
         &self,
         attributes: &[Attribute],
-        row: &Row<'_>,
+        plan: &Plan,
+        scene: Scene<'_>,
         work: &mut Workspace,
     ) -> Result<(), Reason> {
         for attribute in attributes {
             attribute
-                .write(row, self.write_nulls, work)
+                .write(plan, scene, self.write_nulls, work)
                 .map_err(|fault| Reason {
                     attribute: Arc::clone(&attribute.name),
                     fault,
@@ -159,9 +184,15 @@ impl Attribute {
         }
     }
 
-    fn write(&self, row: &Row<'_>, write_nulls: bool, work: &mut Workspace) -> Result<(), Fault> {
+    fn write(
+        &self,
+        plan: &Plan,
+        scene: Scene<'_>,
+        write_nulls: bool,
+        work: &mut Workspace,
+    ) -> Result<(), Fault> {
         let mark = work.writer.mark();
-        let written = self.write_value(row, work);
+        let written = self.write_value(plan, scene, work);
         match self.role {
             Role::PartitionKey | Role::SortKey => return self.check_key(written),
             Role::IndexKey => {
@@ -182,7 +213,12 @@ impl Attribute {
     }
 
     /// Writes name and value; gives the value's size as DynamoDB counts it.
-    fn write_value(&self, row: &Row<'_>, work: &mut Workspace) -> Result<(Written, usize), Fault> {
+    fn write_value(
+        &self,
+        plan: &Plan,
+        scene: Scene<'_>,
+        work: &mut Workspace,
+    ) -> Result<(Written, usize), Fault> {
         let Workspace {
             writer,
             converter,
@@ -190,7 +226,7 @@ impl Attribute {
         } = work;
         writer.name(&self.encoded)?;
         let before = writer.size();
-        let value = evaluate::value(&self.value, row, text)?;
+        let value = evaluate::value(&self.value, scene, plan, text)?;
         let written = converter.write(&value, self.ty, self.foreign, writer)?;
         Ok((written, writer.size() - before))
     }
@@ -260,30 +296,14 @@ fn key_attributes<'p>(
     Ok(keys)
 }
 
-fn collect_slots(projection: &Projection, attributes: &[&AttributePlan]) -> Result<Vec<usize>> {
+fn collect_slots(attributes: &[&AttributePlan]) -> Vec<usize> {
     let mut slots = Vec::new();
     for attribute in attributes {
-        if !evaluate::slots(&attribute.value, &mut |slot| slots.push(slot)) {
-            let what = format!(
-                "attribute {:?} (a join, calculation or expression)",
-                attribute.name
-            );
-            return Err(unsupported(projection, &what));
-        }
+        evaluate::slots(&attribute.value, &mut |slot| slots.push(slot));
     }
     slots.sort_unstable();
     slots.dedup();
-    Ok(slots)
-}
-
-fn unsupported(projection: &Projection, what: &str) -> Error {
-    Error::new(
-        Kind::Unsupported,
-        format!(
-            "{}: {what} needs more than the driving row, which this version does not execute",
-            projection.label
-        ),
-    )
+    slots
 }
 
 fn misfit(projection: &Projection, what: &str) -> Error {
@@ -294,12 +314,17 @@ fn misfit(projection: &Projection, what: &str) -> Error {
 }
 
 fn same(slots: &[usize], before: &Row<'_>, after: &Row<'_>) -> bool {
-    slots.iter().all(
-        |slot| match (before.values.get(*slot), after.values.get(*slot)) {
-            // Equality of floats takes -0 for 0, whose texts differ.
-            (Some(Value::Float(a)), Some(Value::Float(b))) => a.to_bits() == b.to_bits(),
-            (Some(Value::Double(a)), Some(Value::Double(b))) => a.to_bits() == b.to_bits(),
-            (a, b) => a == b,
-        },
-    )
+    slots
+        .iter()
+        .all(|slot| same_value(before.values.get(*slot), after.values.get(*slot)))
+}
+
+/// Whether two values certainly have the same text.
+pub(super) fn same_value(a: Option<&Value<'_>>, b: Option<&Value<'_>>) -> bool {
+    match (a, b) {
+        // Equality of floats takes -0 for 0, whose texts differ.
+        (Some(Value::Float(a)), Some(Value::Float(b))) => a.to_bits() == b.to_bits(),
+        (Some(Value::Double(a)), Some(Value::Double(b))) => a.to_bits() == b.to_bits(),
+        (a, b) => a == b,
+    }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::program::{Program, Workspace};
 use super::reason::Reason;
+use super::scene::Scene;
 use super::source_key;
 use crate::change::{Change, Row};
 use crate::error::{Error, Kind, Result};
@@ -19,6 +20,8 @@ pub enum Outcome {
     Write(Mutation),
     /// The row has no valid item: a dead letter. Deletes of what it had go before it as writes.
     Unmappable { origin: Origin, reason: Reason },
+    /// The row's key is another row's: a dead letter. Which of them has it follows from all rows that claim it.
+    Contested { origin: Origin, owner: Origin },
     /// There is no such row any more (deleted, or another primary key): what was known of it can go.
     Gone(Origin),
 }
@@ -37,14 +40,13 @@ pub struct Projector {
 }
 
 impl Projector {
-    /// Makes the plan's projections ready.
+    /// Makes the plan's projections ready that need their driving row only.
     ///
     /// # Errors
-    /// `Unsupported` for a projection that needs more than its driving row, naming it; `Internal` for a plan whose
-    /// parts do not fit.
+    /// `Internal` for a plan whose parts do not fit.
     pub fn new(plan: Arc<Plan>) -> Result<Self> {
         let mut programs: Vec<Vec<Program>> = plan.sources.iter().map(|_| Vec::new()).collect();
-        for projection in &plan.projections {
+        for projection in plan.projections.iter().filter(|p| p.graph.is_none()) {
             let program = Program::new(&plan, projection)?;
             if let Some(of_source) = programs.get_mut(usize::from(projection.driving.0)) {
                 of_source.push(program);
@@ -108,6 +110,7 @@ impl Projector {
                 continue;
             }
             let mut run = Run {
+                plan,
                 program,
                 names,
                 work,
@@ -152,6 +155,7 @@ impl Names {
 
 /// One projection over one change.
 struct Run<'r> {
+    plan: &'r Plan,
     program: &'r Program,
     names: &'r Names,
     work: &'r mut Workspace,
@@ -183,12 +187,25 @@ impl Run<'_> {
     fn put(&mut self, row: &Row<'_>) -> Option<Bytes> {
         let name = self.names.after.as_ref()?;
         let origin = self.origin(name);
-        if let Err(reason) = self.program.write_key(row, self.work) {
+        let scene = Scene::of(row);
+        match self.program.passes(scene) {
+            Ok(true) => {}
+            Ok(false) => {
+                // A row that has no item any more has no dead letter either.
+                self.out.push(Outcome::Gone(origin));
+                return None;
+            }
+            Err(reason) => {
+                self.later.push(Outcome::Unmappable { origin, reason });
+                return None;
+            }
+        }
+        if let Err(reason) = self.program.write_key(self.plan, scene, self.work) {
             self.later.push(Outcome::Unmappable { origin, reason });
             return None;
         }
         let key = self.work.writer.closed();
-        match self.program.write_rest(row, self.work) {
+        match self.program.write_rest(self.plan, scene, self.work) {
             Ok(()) => {
                 let action = Action::Put {
                     item: self.work.writer.closed(),
@@ -212,7 +229,10 @@ impl Run<'_> {
         let Some(name) = &self.names.before else {
             return;
         };
-        if self.program.write_key(row, self.work).is_err() {
+        let scene = Scene::of(row);
+        if !matches!(self.program.passes(scene), Ok(true))
+            || self.program.write_key(self.plan, scene, self.work).is_err()
+        {
             return;
         }
         let key = self.work.writer.closed();

@@ -52,6 +52,8 @@ pub enum Fault {
     NoInstant,
     /// A UUID needs exactly 16 bytes.
     NotUuid,
+    /// MySQL would refuse to compute the expression: what is wrong with it.
+    Expression(&'static str),
 }
 
 impl Fault {
@@ -75,6 +77,7 @@ impl Fault {
             Fault::NotADate => "not_a_date",
             Fault::NoInstant => "no_instant",
             Fault::NotUuid => "not_uuid",
+            Fault::Expression(_) => "expression",
         }
     }
 }
@@ -121,6 +124,7 @@ impl fmt::Display for Fault {
                 "the date has parts that are zero or does not exist, so it is no instant",
             ),
             Fault::NotUuid => f.write_str("a UUID needs exactly 16 bytes"),
+            Fault::Expression(what) => write!(f, "its expression cannot be computed: {what}"),
         }
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn value(plan: &Plan, driving: &SourceTable, source: &ValueSource) ->
             source,
             condition,
             select,
+            ..
         } => {
             let operation = match operation {
                 AggregateOperation::Sum => "SUM",

@@ -1,0 +1,533 @@
+//! Plan → graphs: which rows each item needs, and the indexes that find them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use sqlparser::ast::{BinaryOperator, Expr};
+
+use super::{Cardinality, Graph, Index, IndexId, Node, NodeId, NodeJoin, Part, Stored};
+use crate::contract::diagnostic::{Diagnostics, Place};
+use crate::expression::{self, Expression};
+use crate::plan::model::*;
+use crate::plan::typing::{self, Columns};
+
+/// Gives every projection that needs more than its driving row its graph, and the plan its indexes. The plan's
+/// expressions have been typed.
+pub(in crate::plan) fn build(plan: &mut Plan, d: &mut Diagnostics) {
+    let contested: BTreeSet<TargetId> = plan
+        .projections
+        .iter()
+        .filter(|p| matches!(p.uniqueness, Uniqueness::Unproved(_)))
+        .map(|p| p.target)
+        .collect();
+    let mut projections = std::mem::take(&mut plan.projections);
+    let mut builder = Builder {
+        sources: &plan.sources,
+        indexes: Vec::new(),
+        known: HashMap::new(),
+        d,
+    };
+    for projection in &mut projections {
+        if needs_rows(projection) || contested.contains(&projection.target) {
+            projection.graph = builder.graph(projection);
+        }
+    }
+    plan.indexes = builder.indexes;
+    plan.projections = projections;
+    plan.stored = stored(plan, d);
+}
+
+/// Whether an attribute needs other rows than the driving one.
+fn needs_rows(projection: &Projection) -> bool {
+    fn joins(value: &ValueSource) -> bool {
+        match value {
+            ValueSource::Join(_) | ValueSource::Aggregate { .. } => true,
+            ValueSource::Transformed { input, .. } => joins(input),
+            ValueSource::Template(pieces) => pieces
+                .iter()
+                .any(|piece| matches!(piece, Piece::Value(value) if joins(value))),
+            _ => false,
+        }
+    }
+    projection.attributes.iter().any(|a| joins(&a.value))
+}
+
+struct Builder<'p, 'd> {
+    sources: &'p [SourceTable],
+    indexes: Vec<Index>,
+    /// Indexes by what they are made of.
+    known: HashMap<String, IndexId>,
+    d: &'d mut Diagnostics,
+}
+
+/// One side of `a = b`: an expression, and its text with what its references mean.
+struct Side {
+    value: Arc<Expression>,
+    text: String,
+    /// The slot, where the side is a column and nothing else.
+    column: Option<usize>,
+}
+
+/// `from = to`.
+struct Pair {
+    row: RowRef,
+    from: Side,
+    to: Side,
+    comparison: expression::Comparison,
+}
+
+/// A hop of a join, on its way to become a node.
+struct Hop<'h> {
+    source: SourceId,
+    conditions: &'h [Sql],
+    cardinality: Cardinality,
+    /// The driving row's node and those of the hops before.
+    path: &'h [NodeId],
+}
+
+impl Builder<'_, '_> {
+    fn graph(&mut self, projection: &mut Projection) -> Option<Graph> {
+        let mut graph = Graph::default();
+        graph.nodes.push(Node {
+            source: projection.driving,
+            join: None,
+            cardinality: Cardinality::One,
+            reads: BTreeSet::new(),
+        });
+        if let Some(filter) = &projection.filter {
+            note(&mut graph, &[0], filter);
+        }
+        let mut complete = true;
+        for attribute in &mut projection.attributes {
+            complete &= self.value(&mut graph, &mut attribute.value);
+        }
+        complete.then_some(graph)
+    }
+
+    fn value(&mut self, graph: &mut Graph, value: &mut ValueSource) -> bool {
+        match value {
+            ValueSource::Column(slot) => {
+                graph.nodes[0].reads.insert(*slot);
+                true
+            }
+            ValueSource::Static(_) => true,
+            ValueSource::Template(pieces) => pieces.iter_mut().all(|piece| match piece {
+                Piece::Literal(_) => true,
+                Piece::Value(value) => self.value(graph, value),
+            }),
+            ValueSource::Transformed { input, .. } => self.value(graph, input),
+            ValueSource::Join(join) => self.join(graph, join),
+            ValueSource::Aggregate {
+                source,
+                condition,
+                select,
+                node,
+                ..
+            } => {
+                let hop = Hop {
+                    source: *source,
+                    conditions: std::slice::from_ref(condition),
+                    cardinality: Cardinality::Many,
+                    path: &[0],
+                };
+                let Some(found) = self.node(graph, &hop) else {
+                    return false;
+                };
+                *node = found;
+                if let Some(select) = select {
+                    note(graph, &[0, found], select);
+                }
+                true
+            }
+            ValueSource::Case { .. }
+            | ValueSource::Concat { .. }
+            | ValueSource::Expression(_) => {
+                value.each_sql(&mut |sql| note(graph, &[0], sql));
+                true
+            }
+        }
+    }
+
+    fn join(&mut self, graph: &mut Graph, join: &mut JoinPlan) -> bool {
+        let array = join.construction.as_ref().is_some_and(|c| c.array);
+        let mut path = vec![0];
+        for hop in &join.hops {
+            let cardinality = match (array, hop.to_one) {
+                (true, _) => Cardinality::Many,
+                (false, true) => Cardinality::One,
+                (false, false) => Cardinality::First,
+            };
+            let hop = Hop {
+                source: hop.source,
+                conditions: &hop.conditions,
+                cardinality,
+                path: &path,
+            };
+            let Some(node) = self.node(graph, &hop) else {
+                return false;
+            };
+            path.push(node);
+        }
+        join.nodes = path[1..].to_vec();
+        join.each_sql(&mut |sql| note(graph, &path, sql));
+        true
+    }
+
+    /// The node of the hop: one that is there already, or a new one.
+    fn node(&mut self, graph: &mut Graph, hop: &Hop<'_>) -> Option<NodeId> {
+        let own = RowRef::Joined(hop.path.len() - 1);
+        let place = hop.conditions.first()?.place.clone();
+        let mut pairs = Vec::new();
+        let mut residual = Vec::new();
+        for condition in hop.conditions {
+            for part in conjuncts(&condition.expr) {
+                match self.pair(condition, part, own) {
+                    Some(pair) => pairs.push(pair),
+                    None => residual.push((condition, part)),
+                }
+            }
+        }
+        let Some(row) = self.parent_row(&pairs) else {
+            self.d.error_help(
+                "join-without-equality",
+                &place,
+                "no condition of this join holds a column of the joined table equal to one of the row before it",
+                "join on `target.column = source.column`; other conditions may stand beside it",
+            );
+            return None;
+        };
+        let (pairs, others): (Vec<Pair>, Vec<Pair>) =
+            pairs.into_iter().partition(|pair| pair.row == row);
+        let residual = self.residual(hop, residual, &others, row, own)?;
+        let parent = Graph::node_of(hop.path, row)?;
+        let identity = |node: &Node| {
+            node.source == hop.source
+                && node.cardinality == hop.cardinality
+                && node.join.as_ref().is_some_and(|j| {
+                    j.parent == parent && j.residual.is_empty() && residual.is_empty()
+                })
+        };
+        let (forward, pairs) = self.index(hop.source, pairs, |p| &p.to);
+        let parent_source = graph.nodes.get(parent)?.source;
+        let (reverse, from, to) = self.both(parent_source, forward, pairs);
+        let same = |node: &Node| {
+            identity(node)
+                && node
+                    .join
+                    .as_ref()
+                    .is_some_and(|j| j.forward == forward && j.reverse == reverse)
+        };
+        if let Some(found) = graph.nodes.iter().position(same) {
+            self.note_conditions(graph, hop, found);
+            return Some(found);
+        }
+        let node = graph.nodes.len();
+        let mut path = hop.path.to_vec();
+        path.push(node);
+        graph.nodes.push(Node {
+            source: hop.source,
+            join: Some(NodeJoin {
+                parent,
+                path,
+                forward,
+                reverse,
+                from,
+                to,
+                residual,
+            }),
+            cardinality: hop.cardinality,
+            reads: BTreeSet::new(),
+        });
+        self.note_conditions(graph, hop, node);
+        Some(node)
+    }
+
+    fn note_conditions(&self, graph: &mut Graph, hop: &Hop<'_>, node: NodeId) {
+        let mut path = hop.path.to_vec();
+        path.push(node);
+        for condition in hop.conditions {
+            note(graph, &path, condition);
+        }
+    }
+
+    /// `part` as an equality between the hop's own row and one row before it.
+    fn pair(&mut self, sql: &Sql, part: &Expr, own: RowRef) -> Option<Pair> {
+        let Expr::BinaryOp {
+            left,
+            op: BinaryOperator::Eq,
+            right,
+        } = part
+        else {
+            return None;
+        };
+        let (left, right) = (self.side(sql, left)?, self.side(sql, right)?);
+        let ((left_row, left), (right_row, right)) = (left, right);
+        let (row, from, to) = match (left_row, right_row) {
+            (a, b) if b == own && a != own => (a, left, right),
+            (a, b) if a == own && b != own => (b, right, left),
+            _ => return None,
+        };
+        let comparison = expression::comparison(from.value.ty(), to.value.ty()).ok()?;
+        Some(Pair {
+            row,
+            from,
+            to,
+            comparison,
+        })
+    }
+
+    /// An expression over exactly one row.
+    fn side(&mut self, sql: &Sql, expr: &Expr) -> Option<(RowRef, Side)> {
+        let part = sub(sql, expr);
+        let value = expression::compile(&part, &|source, slot| self.sources.column(source, slot)).ok()?;
+        let mut rows = BTreeSet::new();
+        let mut slots = Vec::new();
+        value.each_reference(&mut |row, _, slot| {
+            rows.insert(row);
+            slots.push(slot);
+        });
+        let row = rows.pop_first().filter(|_| rows.is_empty())?;
+        let column = match (is_column(expr), slots.as_slice()) {
+            (true, [slot]) => Some(*slot),
+            _ => None,
+        };
+        let text = format!("{} {slots:?}", part.text);
+        Some((
+            row,
+            Side {
+                value: Arc::new(value),
+                text: column.map_or(text, |slot| format!("column {slot}")),
+                column,
+            },
+        ))
+    }
+
+    /// The row that most equalities lead to; the nearest of several.
+    fn parent_row(&self, pairs: &[Pair]) -> Option<RowRef> {
+        let count = |row: RowRef| pairs.iter().filter(|p| p.row == row).count();
+        pairs.iter().map(|p| p.row).max_by_key(|row| (count(*row), *row))
+    }
+
+    /// What the indexes do not answer, ready to be evaluated.
+    fn residual(
+        &mut self,
+        hop: &Hop<'_>,
+        parts: Vec<(&Sql, &Expr)>,
+        others: &[Pair],
+        row: RowRef,
+        own: RowRef,
+    ) -> Option<Vec<Arc<Expression>>> {
+        let mut found = Vec::new();
+        let mut complete = true;
+        let mut all: Vec<(&Sql, Expr)> = parts.into_iter().map(|(s, e)| (s, e.clone())).collect();
+        if !others.is_empty() {
+            // Equalities with a second row: looked at once the candidates are there.
+            for condition in hop.conditions {
+                let again = conjuncts(&condition.expr).into_iter().filter(|part| {
+                    self.pair(condition, part, own).is_some_and(|p| p.row != row)
+                });
+                all.extend(again.cloned().collect::<Vec<_>>().into_iter().map(|e| (condition, e)));
+            }
+        }
+        for (sql, expr) in all {
+            let part = sub(sql, &expr);
+            match typing::expression(&part, self.sources, self.d) {
+                Some(value) => found.push(value),
+                None => complete = false,
+            }
+        }
+        complete.then_some(found)
+    }
+
+    /// The index over one side of the pairs, and the pairs in its order.
+    fn index(
+        &mut self,
+        source: SourceId,
+        mut pairs: Vec<Pair>,
+        side: impl Fn(&Pair) -> &Side,
+    ) -> (IndexId, Vec<Pair>) {
+        let primary = self.is_key(source, &pairs, &side);
+        match &primary {
+            Some(order) => pairs.sort_by_key(|p| order.iter().position(|s| side(p).column == Some(*s))),
+            None => pairs.sort_by(|a, b| side(a).text.cmp(&side(b).text)),
+        }
+        let id = self.intern(source, &pairs, &side, primary.is_some());
+        (id, pairs)
+    }
+
+    /// The index over the parents' side, and both sides' parts: `from` in the order of `forward`, `to` in that of the
+    /// index that is found.
+    fn both(
+        &mut self,
+        parent: SourceId,
+        forward: IndexId,
+        pairs: Vec<Pair>,
+    ) -> (IndexId, Vec<Part>, Vec<Part>) {
+        let _ = forward;
+        let part = |side: &Side, pair: &Pair| Part {
+            value: Arc::clone(&side.value),
+            comparison: pair.comparison.clone(),
+        };
+        let from: Vec<Part> = pairs.iter().map(|p| part(&p.from, p)).collect();
+        let (reverse, pairs) = self.index(parent, pairs, |p| &p.from);
+        let to = pairs.iter().map(|p| part(&p.to, p)).collect();
+        (reverse, from, to)
+    }
+
+    fn intern(
+        &mut self,
+        source: SourceId,
+        pairs: &[Pair],
+        side: &impl Fn(&Pair) -> &Side,
+        primary: bool,
+    ) -> IndexId {
+        let parts = pairs.iter().map(|p| (&side(p).text, format!("{:?}", p.comparison)));
+        let identity = format!("{source:?} {primary} {:?}", parts.collect::<Vec<_>>());
+        if let Some(found) = self.known.get(&identity) {
+            return *found;
+        }
+        let id = self.indexes.len();
+        let names = pairs.iter().map(|p| match side(p).column {
+            Some(slot) => self.sources.column(source, slot).map_or(String::new(), |c| c.name.clone()),
+            None => side(p).text.clone(),
+        });
+        self.indexes.push(Index {
+            source,
+            text: names.collect::<Vec<_>>().join(", "),
+            parts: pairs
+                .iter()
+                .map(|p| Part {
+                    value: Arc::clone(&side(p).value),
+                    comparison: p.comparison.clone(),
+                })
+                .collect(),
+            primary,
+        });
+        self.known.insert(identity, id);
+        id
+    }
+
+    /// The key's slots in order, where the pairs are exactly the table's key, compared as the key itself is.
+    fn is_key(
+        &self,
+        source: SourceId,
+        pairs: &[Pair],
+        side: &impl Fn(&Pair) -> &Side,
+    ) -> Option<Vec<usize>> {
+        let table = self.sources.get(usize::from(source.0))?;
+        let own = |slot: usize| Some(format!("{:?}", key_comparison(table, slot)?));
+        let is = |slot: &usize| {
+            pairs.iter().any(|p| {
+                side(p).column == Some(*slot) && own(*slot) == Some(format!("{:?}", p.comparison))
+            })
+        };
+        (pairs.len() == table.key.len() && table.key.iter().all(is)).then(|| table.key.clone())
+    }
+}
+
+/// How a key column's values compare with one another; `None`: byte for byte.
+fn key_comparison(table: &SourceTable, slot: usize) -> Option<expression::Comparison> {
+    let ty = expression::column_type(&table.columns.get(slot)?.column);
+    expression::comparison(&ty, &ty).ok()
+}
+
+/// Marks what the expression reads.
+fn note(graph: &mut Graph, path: &[NodeId], sql: &Sql) {
+    for reference in &sql.refs {
+        let node = Graph::node_of(path, reference.row).and_then(|node| graph.nodes.get_mut(node));
+        if let Some(node) = node {
+            node.reads.insert(reference.slot);
+        }
+    }
+}
+
+fn stored(plan: &Plan, d: &mut Diagnostics) -> Vec<Option<Stored>> {
+    let mut all: Vec<Option<Stored>> = vec![None; plan.sources.len()];
+    for (p, projection) in plan.projections.iter().enumerate() {
+        for (n, node) in projection.graph.iter().flat_map(|g| g.nodes.iter().enumerate()) {
+            let Some(slot) = all.get_mut(usize::from(node.source.0)) else {
+                continue;
+            };
+            let stored = slot.get_or_insert_with(Stored::default);
+            stored.slots.extend(&node.reads);
+            stored.used.push((p, n));
+            if n > 0 && node.cardinality != Cardinality::One {
+                orderable(plan, projection, node.source, d);
+            }
+        }
+    }
+    for (id, stored) in all.iter_mut().enumerate() {
+        let (Some(stored), Some(table)) = (stored, plan.sources.get(id)) else {
+            continue;
+        };
+        stored.slots.extend(&table.key);
+        stored.slots.sort_unstable();
+        stored.slots.dedup();
+        stored.key = table.key.iter().map(|slot| key_comparison(table, *slot)).collect();
+        let of_table = |(_, index): &(usize, &Index)| {
+            usize::from(index.source.0) == id && !index.primary
+        };
+        let indexes = plan.indexes.iter().enumerate().filter(of_table);
+        stored.indexes = indexes.map(|(id, _)| id).collect();
+    }
+    all
+}
+
+/// Rows that are taken in the order of their key need one that we can compare.
+fn orderable(plan: &Plan, projection: &Projection, source: SourceId, d: &mut Diagnostics) {
+    let table = plan.source(source);
+    for slot in &table.key {
+        let column = &table.columns[*slot].column;
+        if let Err(refusal) = expression::order(&expression::column_type(column)) {
+            let place: Place = projection
+                .attributes
+                .first()
+                .map_or_else(|| plan.target(projection.target).place.clone(), |a| a.place.clone());
+            d.error(
+                "key-order-unknown",
+                &place,
+                format!(
+                    "rows of `{}` are taken in the order of their key, and `{}` cannot be put in order: {}",
+                    table.name, column.name, refusal.message
+                ),
+            );
+        }
+    }
+}
+
+/// The parts of `a AND b AND c`.
+fn conjuncts(expr: &Expr) -> Vec<&Expr> {
+    let mut found = Vec::new();
+    let mut open = vec![expr];
+    while let Some(expr) = open.pop() {
+        match expr {
+            Expr::Nested(inner) => open.push(inner),
+            Expr::BinaryOp {
+                left,
+                op: BinaryOperator::And,
+                right,
+            } => open.extend([&**right, left]),
+            other => found.push(other),
+        }
+    }
+    found
+}
+
+/// A part of an expression as one of its own; its references are those of the whole.
+fn sub(sql: &Sql, expr: &Expr) -> Sql {
+    Sql {
+        text: expr.to_string(),
+        expr: Arc::new(expr.clone()),
+        refs: sql.refs.clone(),
+        place: sql.place.clone(),
+        typed: None,
+    }
+}
+
+fn is_column(expr: &Expr) -> bool {
+    match expr {
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) => true,
+        Expr::Nested(inner) => is_column(inner),
+        _ => false,
+    }
+}

@@ -1,0 +1,222 @@
+//! json-construction: rows become the JSON text that MySQL's JSON_OBJECT and an ordered list of them give.
+
+use std::cmp::Ordering;
+
+use super::evaluate::{evaluated, is_boolean};
+use super::reason::Fault;
+use super::scene::{Path, Scene};
+use crate::change::{Row, Temporal, Textual, TimeOfDay, Value};
+use crate::expression::{self, Comparison};
+use crate::plan::graph::NodeId;
+use crate::plan::{ConstructionPlan, SourceTable, Sql};
+
+/// Appends the document to `out`; false where it is NULL (an object of no row).
+pub(super) fn write(
+    construction: &ConstructionPlan,
+    scene: Scene<'_>,
+    node: NodeId,
+    table: &SourceTable,
+    out: &mut String,
+) -> Result<bool, Fault> {
+    let rows = scene.rows(node);
+    let hops = [node];
+    let path = scene.path(&hops);
+    let members = members(construction);
+    if !construction.array {
+        let Some(row) = rows.first() else {
+            return Ok(false);
+        };
+        object(&members, path.with(row), out)?;
+        return Ok(true);
+    }
+    let order = ordered(construction, path, rows, table)?;
+    let limit = construction
+        .limit
+        .map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
+    out.push('[');
+    for (nth, row) in order.into_iter().take(limit).enumerate() {
+        if nth > 0 {
+            out.push_str(", ");
+        }
+        object(&members, path.with(row), out)?;
+    }
+    out.push(']');
+    Ok(true)
+}
+
+/// The rows in the order of their key.
+pub(super) fn in_key_order<'r>(
+    rows: &'r [Row<'r>],
+    table: &SourceTable,
+) -> Result<Vec<&'r Row<'r>>, Fault> {
+    let keys = key_order(table)?;
+    let mut sorted: Vec<&Row<'_>> = rows.iter().collect();
+    sorted.sort_by(|a, b| by_key(&keys, a, b));
+    Ok(sorted)
+}
+
+/// How the table's key columns are put in order, by slot.
+pub(super) fn key_order(table: &SourceTable) -> Result<Vec<(usize, Comparison)>, Fault> {
+    table
+        .key
+        .iter()
+        .map(|slot| {
+            let column = table.columns.get(*slot).ok_or(UNORDERED)?;
+            let ty = expression::column_type(&column.column);
+            Ok((*slot, expression::order(&ty).map_err(|_| UNORDERED)?))
+        })
+        .collect()
+}
+
+/// By the key's columns.
+pub(super) fn by_key(keys: &[(usize, Comparison)], a: &Row<'_>, b: &Row<'_>) -> Ordering {
+    let value = |row: &'_ Row<'_>, slot: usize| row.values.get(slot).cloned().map(super::evaluate::owned);
+    for (slot, comparison) in keys {
+        let (Some(a), Some(b)) = (value(a, *slot), value(b, *slot)) else {
+            continue;
+        };
+        match compare(comparison, &a, &b) {
+            Ordering::Equal => {}
+            other => return other,
+        }
+    }
+    Ordering::Equal
+}
+
+/// The plan is refused where such an order would be needed.
+const UNORDERED: Fault = Fault::WrongType {
+    expected: "a key that can be put in order",
+};
+
+/// Keys as MySQL's documents have them: shorter ones first, then byte by byte.
+fn members(construction: &ConstructionPlan) -> Vec<&(String, Sql)> {
+    let mut members: Vec<_> = construction.select.iter().collect();
+    members.sort_by(|(a, _), (b, _)| (a.len(), a.as_bytes()).cmp(&(b.len(), b.as_bytes())));
+    members
+}
+
+fn object(members: &[&(String, Sql)], path: Path<'_>, out: &mut String) -> Result<(), Fault> {
+    out.push('{');
+    for (nth, (key, sql)) in members.iter().enumerate() {
+        if nth > 0 {
+            out.push_str(", ");
+        }
+        string(key, out);
+        out.push_str(": ");
+        let value = evaluated(sql, path)?;
+        json(&value, is_boolean(&sql.expr), out)?;
+    }
+    out.push('}');
+    Ok(())
+}
+
+/// NULL comes first.
+fn compare(comparison: &Comparison, a: &Value<'_>, b: &Value<'_>) -> Ordering {
+    match (a, b) {
+        (Value::Null, Value::Null) => Ordering::Equal,
+        (Value::Null, _) => Ordering::Less,
+        (_, Value::Null) => Ordering::Greater,
+        _ => comparison.compare(a, b).unwrap_or(Ordering::Equal),
+    }
+}
+
+/// By `order_by`; ties, and rows without one, by key.
+fn ordered<'r>(
+    construction: &ConstructionPlan,
+    path: Path<'r>,
+    rows: &'r [Row<'r>],
+    table: &SourceTable,
+) -> Result<Vec<&'r Row<'r>>, Fault> {
+    let mut sorted = in_key_order(rows, table)?;
+    let mut terms = Vec::new();
+    for (term, descending) in &construction.order {
+        let typed = term.typed.as_ref().ok_or(UNORDERED)?;
+        let comparison = expression::order(typed.ty()).map_err(|_| UNORDERED)?;
+        terms.push((term, *descending, comparison));
+    }
+    if terms.is_empty() {
+        return Ok(sorted);
+    }
+    let mut keyed = Vec::with_capacity(sorted.len());
+    for row in sorted.drain(..) {
+        let values = terms
+            .iter()
+            .map(|(term, ..)| Ok(super::evaluate::owned(evaluated(term, path.with(row))?.into_owned())))
+            .collect::<Result<Vec<Value<'static>>, Fault>>()?;
+        keyed.push((values, row));
+    }
+    keyed.sort_by(|(a, _), (b, _)| {
+        let pairs = terms.iter().zip(a.iter().zip(b));
+        pairs.fold(Ordering::Equal, |order, ((_, descending, comparison), (a, b))| {
+            let next = || compare(comparison, a, b);
+            order.then_with(|| if *descending { next().reverse() } else { next() })
+        })
+    });
+    Ok(keyed.into_iter().map(|(_, row)| row).collect())
+}
+
+/// A SQL value as a JSON one, as JSON_OBJECT makes it.
+fn json(value: &Value<'_>, boolean: bool, out: &mut String) -> Result<(), Fault> {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Int(number) if boolean => out.push_str(if *number == 0 { "false" } else { "true" }),
+        Value::Text(text) | Value::Set(text) => string(text, out),
+        Value::Date(date) => {
+            out.push('"');
+            Value::Date(*date).write_text(out);
+            out.push('"');
+        }
+        Value::DateTime(at) | Value::Timestamp(at) => {
+            out.push('"');
+            Value::DateTime(Temporal { fsp: 6, ..*at }).write_text(out);
+            out.push('"');
+        }
+        Value::Time(time) => {
+            out.push('"');
+            Value::Time(TimeOfDay { fsp: 6, ..*time }).write_text(out);
+            out.push('"');
+        }
+        Value::Float(number) => double(f64::from(*number), out),
+        Value::Double(number) => double(*number, out),
+        Value::Int(_) | Value::UInt(_) | Value::Decimal(_) | Value::Year(_) | Value::Json(_) => {
+            if value.write_text(out) != Textual::Written {
+                return Err(Fault::Binary);
+            }
+        }
+        Value::Bytes(_) | Value::Geometry(_) | Value::Vector(_) | Value::Bit(_) => {
+            return Err(Fault::Binary);
+        }
+    }
+    Ok(())
+}
+
+/// MySQL prints a whole number of type DOUBLE with `.0` in a document.
+fn double(number: f64, out: &mut String) {
+    let start = out.len();
+    Value::Double(number).write_text(out);
+    if out.get(start..).is_some_and(|text| text.bytes().all(|b| b.is_ascii_digit() || b == b'-')) {
+        out.push_str(".0");
+    }
+}
+
+/// A JSON string as MySQL prints it.
+fn string(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\u{8}' => out.push_str("\\b"),
+            '\t' => out.push_str("\\t"),
+            '\n' => out.push_str("\\n"),
+            '\u{c}' => out.push_str("\\f"),
+            '\r' => out.push_str("\\r"),
+            c if u32::from(c) < 0x20 => {
+                out.push_str("\\u00");
+                super::transform::write_hex(&[c as u8], out);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}

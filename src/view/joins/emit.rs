@@ -1,0 +1,335 @@
+//! What follows from the items that a transaction touched.
+//!
+//! Two steps: first every key that an item had and has no more is given up, then every item is put. A key that one row
+//! leaves and another takes in the same transaction ends with the other's item, whatever the order of the rows.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use super::keys::{item_id, split_id};
+use super::{Joins, PAGE, corrupt, misfit};
+use crate::error::Result;
+use crate::pipeline::{Action, Key, Mutation, Origin};
+use crate::view::program::Program;
+use crate::view::projector::Outcome;
+use crate::view::reason::Reason;
+use crate::view::source_key::source_key;
+use crate::view::state::State;
+
+/// So many items of a transaction are computed once and held; of more, each is computed for either step.
+const HELD: u64 = 4096;
+const HASH: usize = 16;
+
+/// Takes what follows; false: the pipeline has closed.
+pub(super) type Sink<'o> = dyn FnMut(Outcome) -> Result<bool> + 'o;
+
+/// What a driving row makes.
+#[derive(Debug)]
+pub(super) struct Computed {
+    pub projection: usize,
+    pub row_key: Vec<u8>,
+    /// The row's name; `None` where there is no such row any more.
+    pub name: Option<Arc<str>>,
+    pub item: Item,
+}
+
+/// The item of a row.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// None: the row is gone, or is not one that has an item.
+    None,
+    /// None, though there should be one. Its key, where that is valid.
+    Bad(Option<Bytes>, Reason),
+    Valid {
+        key: Bytes,
+        item: Bytes,
+        size: usize,
+        hash: [u8; HASH],
+    },
+}
+
+impl Item {
+    pub(super) fn key(&self) -> Option<&Bytes> {
+        match self {
+            Item::None => None,
+            Item::Bad(key, _) => key.as_ref(),
+            Item::Valid { key, .. } => Some(key),
+        }
+    }
+}
+
+/// What was written for a driving row: the entry of the items' map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub hash: [u8; HASH],
+    pub name: Arc<str>,
+    pub key: Bytes,
+}
+
+impl Entry {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HASH + 2 + self.name.len() + self.key.len());
+        bytes.extend_from_slice(&self.hash);
+        let length = u16::try_from(self.name.len()).unwrap_or(u16::MAX);
+        bytes.extend_from_slice(&length.to_be_bytes());
+        let name = self.name.as_bytes();
+        bytes.extend_from_slice(name.get(..usize::from(length)).unwrap_or(name));
+        bytes.extend_from_slice(&self.key);
+        bytes
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self> {
+        let parts = || {
+            let (hash, rest) = bytes.split_first_chunk::<HASH>()?;
+            let (length, rest) = rest.split_first_chunk::<2>()?;
+            let (name, key) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
+            let name = std::str::from_utf8(name).ok()?;
+            Some(Self {
+                hash: *hash,
+                name: Arc::from(name),
+                key: Bytes::copy_from_slice(key),
+            })
+        };
+        parts().ok_or_else(|| corrupt("what was written for an item"))
+    }
+}
+
+impl Joins {
+    pub(super) fn emit(&mut self, state: &mut dyn State, out: &mut Sink<'_>) -> Result<bool> {
+        if self.touched.len() <= HELD {
+            return self.emit_held(state, out);
+        }
+        for step in [Joins::vacate, Joins::put] {
+            let mut after: Option<Vec<u8>> = None;
+            loop {
+                let (ids, more) = self.marked(after.as_deref(), PAGE)?;
+                for id in &ids {
+                    let (projection, row_key) = split_id(id)?;
+                    let computed = self.compute(state, projection, row_key)?;
+                    if !step(self, state, &computed, out)? {
+                        return Ok(false);
+                    }
+                }
+                if !more {
+                    break;
+                }
+                after = ids.into_iter().next_back();
+            }
+        }
+        self.settle_contested(state, out)
+    }
+
+    fn emit_held(&mut self, state: &mut dyn State, out: &mut Sink<'_>) -> Result<bool> {
+        let (ids, _) = self.marked(None, HELD as usize)?;
+        let mut all = Vec::with_capacity(ids.len());
+        for id in &ids {
+            let (projection, row_key) = split_id(id)?;
+            let computed = self.compute(state, projection, row_key)?;
+            if !self.vacate(state, &computed, out)? {
+                return Ok(false);
+            }
+            all.push(computed);
+        }
+        for computed in &all {
+            if !self.put(state, computed, out)? {
+                return Ok(false);
+            }
+        }
+        self.settle_contested(state, out)
+    }
+
+    fn marked(&mut self, after: Option<&[u8]>, limit: usize) -> Result<(Vec<Vec<u8>>, bool)> {
+        let mut ids = Vec::new();
+        let more = self
+            .touched
+            .page(after, limit, &mut |id| ids.push(id.to_vec()))?;
+        Ok((ids, more))
+    }
+
+    /// What the driving row makes, as the state is now.
+    pub(super) fn compute(
+        &mut self,
+        state: &mut dyn State,
+        projection: usize,
+        row_key: &[u8],
+    ) -> Result<Computed> {
+        let driving = self.plan.projections.get(projection).map(|p| p.driving);
+        let driving = driving.ok_or_else(|| misfit("a projection"))?;
+        let mut computed = Computed {
+            projection,
+            row_key: row_key.to_vec(),
+            name: None,
+            item: Item::None,
+        };
+        let mut bytes = Vec::new();
+        if !state.get(self.spaces.rows(driving), row_key, &mut bytes)? {
+            return Ok(computed);
+        }
+        let table = self.plan.source(driving);
+        computed.name = Some(source_key(table, &self.decode(driving, &bytes)?));
+        let loaded = match self.load(state, projection, bytes)? {
+            Ok(loaded) => loaded,
+            Err(fault) => {
+                let attribute = Arc::from("join_condition");
+                computed.item = Item::Bad(None, Reason { attribute, fault });
+                return Ok(computed);
+            }
+        };
+        let decoded = self.decoded(projection, &loaded)?;
+        let plan = Arc::clone(&self.plan);
+        let work = &mut self.work;
+        let program = self.programs.get(projection).and_then(Option::as_ref);
+        let program: &Program = program.ok_or_else(|| misfit("a projection without a program"))?;
+        let scene = decoded.scene();
+        match program.passes(scene) {
+            Ok(true) => {}
+            Ok(false) => return Ok(computed),
+            Err(reason) => {
+                computed.item = Item::Bad(None, reason);
+                return Ok(computed);
+            }
+        }
+        computed.item = match program.write_key(&plan, scene, work) {
+            Err(reason) => Item::Bad(None, reason),
+            Ok(()) => {
+                let key = work.writer.closed();
+                match program.write_rest(&plan, scene, work) {
+                    Err(reason) => Item::Bad(Some(key), reason),
+                    Ok(()) => {
+                        let item = work.writer.closed();
+                        Item::Valid {
+                            hash: hash(&item),
+                            size: work.writer.size(),
+                            key,
+                            item,
+                        }
+                    }
+                }
+            }
+        };
+        Ok(computed)
+    }
+
+    /// Gives up the key that the row's item had, where it has it no more.
+    fn vacate(
+        &mut self,
+        state: &mut dyn State,
+        computed: &Computed,
+        out: &mut Sink<'_>,
+    ) -> Result<bool> {
+        let entry = self.entry(state, computed.projection, &computed.row_key)?;
+        if self.is_contested(self.target(computed.projection)?) {
+            return self.claim(state, computed, entry);
+        }
+        let Some(entry) = entry else { return Ok(true) };
+        let kept = matches!(&computed.item, Item::Valid { key, .. } if *key == entry.key);
+        if kept {
+            return Ok(true);
+        }
+        let space = self.spaces.items(computed.projection);
+        state.delete(space, &computed.row_key)?;
+        let delete = self.mutation(computed.projection, entry.key, &entry.name, Action::Delete)?;
+        out(delete)
+    }
+
+    /// Puts the row's item, unless it stands there already; tells of rows that have none.
+    fn put(
+        &mut self,
+        state: &mut dyn State,
+        computed: &Computed,
+        out: &mut Sink<'_>,
+    ) -> Result<bool> {
+        // A row that is gone was told when it went.
+        let Some(name) = &computed.name else {
+            return Ok(true);
+        };
+        let origin = Self::origin(computed.projection, name);
+        match &computed.item {
+            Item::None => out(Outcome::Gone(origin)),
+            Item::Bad(_, reason) => out(Outcome::Unmappable {
+                origin,
+                reason: reason.clone(),
+            }),
+            Item::Valid { .. } if self.is_contested(self.target(computed.projection)?) => Ok(true),
+            Item::Valid {
+                key,
+                item,
+                size,
+                hash,
+            } => {
+                let entry = Entry {
+                    hash: *hash,
+                    name: Arc::clone(name),
+                    key: key.clone(),
+                };
+                let known = self.entry(state, computed.projection, &computed.row_key)?;
+                if known.as_ref() == Some(&entry) {
+                    return Ok(true);
+                }
+                let space = self.spaces.items(computed.projection);
+                state.put(space, &computed.row_key, &entry.encode())?;
+                let action = Action::Put {
+                    item: item.clone(),
+                    size: *size,
+                };
+                out(self.mutation(computed.projection, key.clone(), name, action)?)
+            }
+        }
+    }
+
+    pub(super) fn entry(
+        &self,
+        state: &mut dyn State,
+        projection: usize,
+        row_key: &[u8],
+    ) -> Result<Option<Entry>> {
+        let mut bytes = Vec::new();
+        if !state.get(self.spaces.items(projection), row_key, &mut bytes)? {
+            return Ok(None);
+        }
+        Entry::decode(&bytes).map(Some)
+    }
+
+    pub(super) fn target(&self, projection: usize) -> Result<crate::plan::TargetId> {
+        let projection = self.plan.projections.get(projection);
+        Ok(projection.ok_or_else(|| misfit("a projection"))?.target)
+    }
+
+    pub(super) fn mutation(
+        &self,
+        projection: usize,
+        key: Bytes,
+        name: &Arc<str>,
+        action: Action,
+    ) -> Result<Outcome> {
+        Ok(Outcome::Write(Mutation {
+            target: self.target(projection)?,
+            key: Key(key),
+            origin: Self::origin(projection, name),
+            action,
+        }))
+    }
+
+    pub(super) fn origin(projection: usize, name: &Arc<str>) -> Origin {
+        Origin {
+            projection: Self::projection_id(projection),
+            source_key: Arc::clone(name),
+        }
+    }
+
+    /// Marks the item of a row of the state.
+    pub(super) fn mark_item(&mut self, projection: usize, row_key: &[u8]) -> Result<()> {
+        self.touched.insert(&item_id(projection, row_key)).map(|_| ())
+    }
+}
+
+/// Tells two items apart: half of SHA-256.
+fn hash(item: &[u8]) -> [u8; HASH] {
+    let mut half = [0; HASH];
+    for (to, from) in half.iter_mut().zip(Sha256::digest(item)) {
+        *to = from;
+    }
+    half
+}

@@ -1,0 +1,141 @@
+//! The first pass: once every table that a projection reads has been copied, its items are made, row by row in the order
+//! of the driving rows' keys, while the stream goes on.
+//!
+//! Changes touch only items that the pass has come to; the others it will make from the state as it is then.
+
+use super::{Joins, PAGE, Space, corrupt, misfit};
+use crate::error::Result;
+use crate::view::projector::Outcome;
+use crate::view::state::State;
+
+/// How far a projection's first pass has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FirstPass {
+    /// Tables that it needs are not copied yet.
+    Waiting,
+    /// Items of rows up to this key are made.
+    Under(Vec<u8>),
+    Done,
+}
+
+/// A page of a first pass.
+#[derive(Debug)]
+pub struct Page {
+    pub outcomes: Vec<Outcome>,
+    /// Whether the pass goes on after it.
+    pub more: bool,
+}
+
+impl FirstPass {
+    /// Whether changes can touch items.
+    pub(super) fn begun(&self) -> bool {
+        !matches!(self, FirstPass::Waiting)
+    }
+
+    /// Whether the pass has come to the row.
+    pub(super) fn covers(&self, row_key: &[u8]) -> bool {
+        match self {
+            FirstPass::Waiting => false,
+            FirstPass::Under(cursor) => row_key <= cursor.as_slice(),
+            FirstPass::Done => true,
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        match self {
+            FirstPass::Waiting => vec![0],
+            FirstPass::Under(cursor) => [&[1], cursor.as_slice()].concat(),
+            FirstPass::Done => vec![2],
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self> {
+        match bytes {
+            [0] => Ok(FirstPass::Waiting),
+            [1, cursor @ ..] => Ok(FirstPass::Under(cursor.to_vec())),
+            [2] => Ok(FirstPass::Done),
+            _ => Err(corrupt("how far a first pass has come")),
+        }
+    }
+}
+
+impl Joins {
+    /// How far each projection's pass has come; those that need their driving row only are done.
+    pub fn passes(&self) -> &[FirstPass] {
+        &self.passes
+    }
+
+    /// Whether every projection's items are made.
+    pub fn all_made(&self) -> bool {
+        self.passes.iter().all(|pass| *pass == FirstPass::Done)
+    }
+
+    /// Makes the next page of a projection's items. Between transactions only; all tables that the projection reads are
+    /// copied.
+    ///
+    /// # Errors
+    /// `Store` where the state cannot be read or written.
+    pub fn first_pass(&mut self, state: &mut dyn State, projection: usize) -> Result<Page> {
+        let cursor = match self.passes.get(projection) {
+            Some(FirstPass::Under(cursor)) => Some(cursor.clone()),
+            Some(FirstPass::Waiting) => None,
+            Some(FirstPass::Done) | None => return Err(misfit("a first pass that is done")),
+        };
+        let driving = self.plan.projections.get(projection).map(|p| p.driving);
+        let rows = self.spaces.rows(driving.ok_or_else(|| misfit("a projection"))?);
+        let mut keys: Vec<Vec<u8>> = Vec::new();
+        let more = state.page(rows, &[], cursor.as_deref(), PAGE, &mut |key, _| {
+            keys.push(key.to_vec());
+        })?;
+        for key in &keys {
+            self.mark_item(projection, key)?;
+        }
+        let pass = match (more, keys.pop()) {
+            (true, Some(last)) => FirstPass::Under(last),
+            _ => FirstPass::Done,
+        };
+        self.set_pass(state, projection, pass)?;
+        let mut outcomes = Vec::new();
+        self.finish(state, &mut |outcome| {
+            outcomes.push(outcome);
+            Ok(true)
+        })?;
+        Ok(Page { outcomes, more })
+    }
+
+    pub(super) fn read_passes(&mut self, state: &mut dyn State) -> Result<()> {
+        let mut bytes = Vec::new();
+        for (id, projection) in self.plan.projections.iter().enumerate() {
+            let pass = match &projection.graph {
+                None => FirstPass::Done,
+                Some(_) if state.get(self.progress(), &name(id), &mut bytes)? => {
+                    FirstPass::decode(&bytes)?
+                }
+                Some(_) => FirstPass::Waiting,
+            };
+            self.passes.push(pass);
+        }
+        Ok(())
+    }
+
+    fn set_pass(
+        &mut self,
+        state: &mut dyn State,
+        projection: usize,
+        pass: FirstPass,
+    ) -> Result<()> {
+        state.put(self.progress(), &name(projection), &pass.encode())?;
+        if let Some(slot) = self.passes.get_mut(projection) {
+            *slot = pass;
+        }
+        Ok(())
+    }
+
+    fn progress(&self) -> Space {
+        Space(self.spaces.progress)
+    }
+}
+
+fn name(projection: usize) -> [u8; 2] {
+    (projection as u16).to_be_bytes()
+}
