@@ -17,6 +17,7 @@ mod program;
 mod projector;
 mod reason;
 mod source_key;
+pub mod state;
 mod transform;
 
 pub use item::{
