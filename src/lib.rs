@@ -28,4 +28,5 @@ pub mod prepare;
 pub mod schema;
 pub mod sink;
 pub mod source;
+pub mod state;
 pub mod view;

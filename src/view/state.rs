@@ -226,7 +226,11 @@ mod tests {
             state.put(Space(1), key.as_bytes(), b"1").expect("memory");
             state.put(Space(2), key.as_bytes(), b"2").expect("memory");
         }
-        let page = |list: &[&str]| list.iter().map(|k| k.as_bytes().to_vec()).collect::<Vec<_>>();
+        let page = |list: &[&str]| {
+            list.iter()
+                .map(|k| k.as_bytes().to_vec())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(keys(&mut state, b"b", None), (page(&["b", "b1"]), true));
         assert_eq!(
             keys(&mut state, b"b", Some(b"b1")),
