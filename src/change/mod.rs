@@ -3,13 +3,18 @@
 //! Snapshot and stream speak this one language, so that the same row gives the same item whichever way it came.
 
 pub mod charset;
+pub(crate) mod decimal;
 mod float;
+mod json;
+pub(crate) mod jsonb;
 mod text;
 mod value;
 
+pub use decimal::Decimal;
 pub use float::{
     write_f32 as write_float, write_f64 as write_double, write_fixed as write_fixed_float,
 };
+pub use json::Json;
 pub use text::{Textual, write_int, write_uint};
 pub(crate) use text::{padded, write_clock, write_date, write_fraction};
 pub use value::{Temporal, TimeOfDay, Value};

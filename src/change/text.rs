@@ -26,15 +26,32 @@ impl Value<'_> {
             Value::UInt(number) | Value::Bit(number) => write_uint(*number, out),
             Value::Float(number) => float::write_f32(*number, out),
             Value::Double(number) => float::write_f64(*number, out),
-            Value::Decimal(text) | Value::Text(text) | Value::Set(text) | Value::Json(text) => {
-                out.push_str(text);
-            }
+            Value::Decimal(number) => number.write(out),
+            Value::Text(text) | Value::Set(text) => out.push_str(text),
+            Value::Json(document) => document.write(out),
             Value::Date(date) => write_date(date, out),
             Value::DateTime(moment) | Value::Timestamp(moment) => write_date_time(moment, out),
             Value::Time(time) => write_time(time, out),
             Value::Year(year) => padded(u32::from(*year), 4, out),
         }
         Textual::Written
+    }
+
+    /// The text of [`Self::write_text`]: borrowed where the value is text, else put into `buffer`, whose content is
+    /// replaced. `Err` says why there is none, and is never `Written`.
+    pub fn text_in<'t>(&'t self, buffer: &'t mut String) -> Result<&'t str, Textual> {
+        match self {
+            Value::Text(text) | Value::Set(text) => Ok(text),
+            Value::Decimal(number) => Ok(number.text_in(buffer)),
+            Value::Json(document) => Ok(document.text_in(buffer)),
+            other => {
+                buffer.clear();
+                match other.write_text(buffer) {
+                    Textual::Written => Ok(buffer),
+                    none => Err(none),
+                }
+            }
+        }
     }
 }
 

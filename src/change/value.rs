@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use super::decimal::Decimal;
+use super::json::Json;
+
 /// A column's value. Borrowed from the event or the result set where that costs nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value<'a> {
@@ -14,7 +17,7 @@ pub enum Value<'a> {
     Double(f64),
     /// As MySQL prints it: `-0.50`, all digits of the scale, no leading zeros but one before the point. Also any number
     /// whose declaration says how it is printed: `00042` of an INT(5) ZEROFILL, `1.500` of a FLOAT(10,3).
-    Decimal(Cow<'a, str>),
+    Decimal(Decimal<'a>),
     /// CHAR without its trailing spaces, VARCHAR, TEXT, as UTF-8; the label of an ENUM.
     Text(Cow<'a, str>),
     /// The labels of a SET, joined by `,` in the order of the definition; no label is the empty string.
@@ -31,7 +34,7 @@ pub enum Value<'a> {
     /// BIT(n) as a number.
     Bit(u64),
     /// The document as MySQL prints it.
-    Json(Cow<'a, str>),
+    Json(Json<'a>),
     /// SRID (4 bytes, little endian) and WKB, as stored.
     Geometry(Cow<'a, [u8]>),
     /// 4-byte little endian floats, as stored.
@@ -61,4 +64,38 @@ pub struct TimeOfDay {
     pub seconds: u8,
     pub micros: u32,
     pub fsp: u8,
+}
+
+impl Temporal {
+    /// `None` for what no MySQL can have written: it would print as something that is not a date.
+    #[inline]
+    pub(crate) fn checked(self) -> Option<Self> {
+        let fits = self.year <= 9999
+            && self.month <= 12
+            && self.day <= 31
+            && self.hour <= 23
+            && self.minute <= 59
+            && self.second <= 59
+            && self.micros <= 999_999;
+        fits.then_some(self)
+    }
+}
+
+impl TimeOfDay {
+    /// `None` for what no MySQL can have written.
+    #[inline]
+    pub(crate) fn checked(self) -> Option<Self> {
+        let fits =
+            self.hours <= 838 && self.minutes <= 59 && self.seconds <= 59 && self.micros <= 999_999;
+        fits.then_some(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_value_is_small() {
+        // Rows of values are what decoding writes: their size is its speed.
+        assert!(size_of::<super::Value<'_>>() <= 32);
+    }
 }

@@ -58,10 +58,10 @@ impl Converter {
                 Some(number) => writer.number(&number)?,
                 None => return Ok(Written::Nothing),
             },
-            AttributeType::B => writer.binary(bytes(value)?)?,
+            AttributeType::B => writer.binary(self.bytes(value)?)?,
             AttributeType::Bool => writer.boolean(self.boolean(value)?)?,
-            AttributeType::M => return native(value, Shape::Object, foreign, writer),
-            AttributeType::L => return native(value, Shape::Array, foreign, writer),
+            AttributeType::M => return self.native(value, Shape::Object, foreign, writer),
+            AttributeType::L => return self.native(value, Shape::Array, foreign, writer),
             AttributeType::SS => return self.string_set(value, writer),
             AttributeType::NS => return self.number_set(value, writer),
             AttributeType::BS => return self.binary_set(value, writer),
@@ -72,25 +72,16 @@ impl Converter {
 
     /// The value's text: borrowed where it is text, else put into our buffer.
     fn text<'t>(&'t mut self, value: &'t Value<'_>) -> Result<&'t str, Fault> {
-        match value {
-            Value::Text(text) | Value::Set(text) | Value::Decimal(text) | Value::Json(text) => {
-                Ok(text)
-            }
-            other => {
-                self.text.clear();
-                match other.write_text(&mut self.text) {
-                    Textual::Written => Ok(&self.text),
-                    Textual::Binary => Err(Fault::Binary),
-                    Textual::Null => Err(Fault::WrongType { expected: "S" }),
-                }
-            }
-        }
+        value.text_in(&mut self.text).map_err(|none| match none {
+            Textual::Binary => Fault::Binary,
+            Textual::Null | Textual::Written => Fault::WrongType { expected: "S" },
+        })
     }
 
     /// The value as a number; `None` for a zero date.
     fn number(&mut self, value: &Value<'_>) -> Result<Option<Number>, Fault> {
         match value {
-            Value::Json(text) => match json::scalar(text)? {
+            Value::Json(document) => match json::scalar(document.text_in(&mut self.text))? {
                 Scalar::Number(text) => Number::parse(text),
                 Scalar::String(text) => Number::parse(&text),
                 Scalar::Bool(true) => Number::parse("1"),
@@ -120,12 +111,15 @@ impl Converter {
         };
         match value {
             Value::Text(text) | Value::Set(text) => named(text),
-            Value::Json(text) => match json::scalar(text).map_err(|_| Fault::NotABoolean)? {
-                Scalar::Bool(value) => Ok(value),
-                Scalar::Number(text) => Ok(!Number::parse(text)?.is_zero()),
-                Scalar::String(text) => named(&text),
-                Scalar::Null => Err(Fault::NotABoolean),
-            },
+            Value::Json(document) => {
+                let scalar = json::scalar(document.text_in(&mut self.text));
+                match scalar.map_err(|_| Fault::NotABoolean)? {
+                    Scalar::Bool(value) => Ok(value),
+                    Scalar::Number(text) => Ok(!Number::parse(text)?.is_zero()),
+                    Scalar::String(text) => named(&text),
+                    Scalar::Null => Err(Fault::NotABoolean),
+                }
+            }
             other => match self.number(other) {
                 Ok(Some(number)) => Ok(!number.is_zero()),
                 Ok(None) | Err(_) => Err(Fault::NotABoolean),
@@ -195,7 +189,8 @@ impl Converter {
         value: &'t Value<'_>,
         mut each: impl FnMut(Cow<'t, str>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        if let Value::Json(text) = value {
+        if let Value::Json(document) = value {
+            let text = document.text_in(&mut self.text);
             return match json::shape(text) {
                 Shape::Array => json::scalars(text, |scalar| each(member(scalar)?)),
                 _ => Err(Fault::WrongType {
@@ -208,6 +203,43 @@ impl Converter {
             text => text
                 .split(',')
                 .try_for_each(|part| each(Cow::Borrowed(part))),
+        }
+    }
+
+    /// Bytes as they are, text as UTF-8.
+    fn bytes<'t>(&'t mut self, value: &'t Value<'_>) -> Result<&'t [u8], Fault> {
+        match value {
+            Value::Bytes(bytes) | Value::Geometry(bytes) | Value::Vector(bytes) => Ok(bytes),
+            Value::Text(text) | Value::Set(text) => Ok(text.as_bytes()),
+            Value::Json(document) => Ok(document.text_in(&mut self.text).as_bytes()),
+            _ => Err(Fault::WrongType {
+                expected: "B (from bytes or text)",
+            }),
+        }
+    }
+
+    fn native(
+        &mut self,
+        value: &Value<'_>,
+        wanted: Shape,
+        foreign: bool,
+        writer: &mut ItemWriter,
+    ) -> Result<Written, Fault> {
+        let expected = match wanted {
+            Shape::Object => "M (from a JSON object)",
+            _ => "L (from a JSON array)",
+        };
+        let Value::Json(document) = value else {
+            return Err(Fault::WrongType { expected });
+        };
+        let text = document.text_in(&mut self.text);
+        match json::shape(text) {
+            shape if shape == wanted => {
+                json::write_native(text, foreign, writer).map(|()| Written::Value)
+            }
+            // Text that is no JSON at all is the nearer truth.
+            Shape::Scalar => json::scalar(text).and(Err(Fault::WrongType { expected })),
+            _ => Err(Fault::WrongType { expected }),
         }
     }
 }
@@ -236,45 +268,12 @@ fn close(empty: bool, mark: super::item::Mark, writer: &mut ItemWriter) -> Writt
     Written::Value
 }
 
-fn bytes<'v>(value: &'v Value<'_>) -> Result<&'v [u8], Fault> {
-    match value {
-        Value::Bytes(bytes) | Value::Geometry(bytes) | Value::Vector(bytes) => Ok(bytes),
-        Value::Text(text) | Value::Set(text) | Value::Json(text) => Ok(text.as_bytes()),
-        _ => Err(Fault::WrongType {
-            expected: "B (from bytes or text)",
-        }),
-    }
-}
-
-fn native(
-    value: &Value<'_>,
-    wanted: Shape,
-    foreign: bool,
-    writer: &mut ItemWriter,
-) -> Result<Written, Fault> {
-    let expected = match wanted {
-        Shape::Object => "M (from a JSON object)",
-        _ => "L (from a JSON array)",
-    };
-    let Value::Json(text) = value else {
-        return Err(Fault::WrongType { expected });
-    };
-    match json::shape(text) {
-        shape if shape == wanted => {
-            json::write_native(text, foreign, writer).map(|()| Written::Value)
-        }
-        // Text that is no JSON at all is the nearer truth.
-        Shape::Scalar => json::scalar(text).and(Err(Fault::WrongType { expected })),
-        _ => Err(Fault::WrongType { expected }),
-    }
-}
-
 /// NULL, and JSON's null for all types but those that take the document's text.
 fn is_null(value: &Value<'_>, ty: AttributeType) -> bool {
     match value {
         Value::Null => true,
-        Value::Json(text) => {
-            !matches!(ty, AttributeType::S | AttributeType::B) && text.trim_ascii() == "null"
+        Value::Json(document) => {
+            !matches!(ty, AttributeType::S | AttributeType::B) && document.is_null()
         }
         _ => false,
     }

@@ -53,8 +53,8 @@ fn read(value: &Value<'_>, source_format: Option<&str>) -> Result<Temporal, Faul
             return Ok(*moment);
         }
         Value::Text(text) => Cow::Borrowed(text),
-        Value::Json(text) => match super::json::scalar(text) {
-            Ok(super::json::Scalar::String(text)) => text,
+        Value::Json(document) => match super::json::scalar(document.text_in(&mut buffer)) {
+            Ok(super::json::Scalar::String(text)) => Cow::Owned(text.into_owned()),
             _ => return Err(Fault::NotADate),
         },
         Value::Int(_) | Value::UInt(_) | Value::Decimal(_) if source_format.is_some() => {

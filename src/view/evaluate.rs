@@ -36,7 +36,7 @@ pub(super) fn value<'v>(
                 Output::Null => Value::Null,
                 Output::Integer(number) => Value::Int(number),
                 Output::Text => Value::Text(Cow::Borrowed(buffer)),
-                Output::Json => Value::Json(Cow::Borrowed(buffer)),
+                Output::Json => Value::Json((&**buffer).into()),
             }))
         }
         ValueSource::Join(join) => joined::value(join, scene, plan, buffer),
@@ -220,9 +220,9 @@ fn column<'v>(row: &'v Row<'_>, slot: usize) -> Result<&'v Value<'v>, Fault> {
 pub(super) fn constant(scalar: &Scalar) -> Value<'_> {
     match scalar {
         Scalar::Null => Value::Null,
-        Scalar::Bool(true) => Value::Json(Cow::Borrowed("true")),
-        Scalar::Bool(false) => Value::Json(Cow::Borrowed("false")),
-        Scalar::Number(text) => Value::Decimal(Cow::Borrowed(text)),
+        Scalar::Bool(true) => Value::Json("true".into()),
+        Scalar::Bool(false) => Value::Json("false".into()),
+        Scalar::Number(text) => Value::Decimal(text.as_str().into()),
         Scalar::String(text) => Value::Text(Cow::Borrowed(text)),
     }
 }

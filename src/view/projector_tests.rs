@@ -122,7 +122,7 @@ fn row(id: i64, name: &str, status: &str, notes: &str) -> Row<'static> {
         text => Value::Text(Cow::Owned(text.to_owned())),
     };
     let notes = match text(notes) {
-        Value::Text(text) => Value::Json(text),
+        Value::Text(text) => Value::Json(text.into()),
         other => other,
     };
     Row {

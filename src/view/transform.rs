@@ -1,5 +1,7 @@
 //! Transformations of one value: dates, numbers, JSON text, bytes.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -39,7 +41,7 @@ pub(super) fn apply(by: &Transform, value: &Value<'_>, out: &mut String) -> Resu
             Textual::Binary => Err(Fault::Binary),
         },
         Transform::Binary(format) => {
-            write_bytes(bytes(value)?, *format, out)?;
+            write_bytes(&bytes(value)?, *format, out)?;
             Ok(Output::Text)
         }
     }
@@ -50,14 +52,10 @@ fn number(value: &Value<'_>) -> Result<Number, Fault> {
         Value::Date(_) | Value::DateTime(_) | Value::Timestamp(_) | Value::Time(_) => {
             Err(Fault::NotANumber)
         }
-        Value::Decimal(text) | Value::Text(text) | Value::Json(text) => Number::parse(text),
-        other => {
-            let mut text = String::new();
-            match other.write_text(&mut text) {
-                Textual::Written => Number::parse(&text),
-                Textual::Null | Textual::Binary => Err(Fault::NotANumber),
-            }
-        }
+        other => match other.text_in(&mut String::new()) {
+            Ok(text) => Number::parse(text),
+            Err(_) => Err(Fault::NotANumber),
+        },
     }
 }
 
@@ -110,10 +108,16 @@ fn push_digits(digits: &[u8], out: &mut String) {
     out.extend(digits.iter().map(|d| char::from(*d)));
 }
 
-fn bytes<'v>(value: &'v Value<'_>) -> Result<&'v [u8], Fault> {
+fn bytes<'v>(value: &'v Value<'_>) -> Result<Cow<'v, [u8]>, Fault> {
     match value {
-        Value::Bytes(bytes) | Value::Geometry(bytes) | Value::Vector(bytes) => Ok(bytes),
-        Value::Text(text) | Value::Set(text) | Value::Json(text) => Ok(text.as_bytes()),
+        Value::Bytes(bytes) | Value::Geometry(bytes) | Value::Vector(bytes) => {
+            Ok(Cow::Borrowed(bytes))
+        }
+        Value::Text(text) | Value::Set(text) => Ok(Cow::Borrowed(text.as_bytes())),
+        Value::Json(document) => Ok(match document.text() {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        }),
         _ => Err(Fault::WrongType {
             expected: "bytes, for a binary-format",
         }),

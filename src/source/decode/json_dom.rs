@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
+use crate::change::jsonb::{self, Budget, Container, MAX_DEPTH, Node};
+
 use super::cursor::Cursor;
-use super::json::{self, Budget, Container, MAX_DEPTH, Node};
 use super::json_path::{self, Leg};
 
 const REPLACE: u8 = 0;
@@ -22,7 +23,9 @@ enum Tree<'a> {
 pub(super) fn patched(document: Option<&[u8]>, differences: &[u8]) -> Option<String> {
     let document = document?;
     if differences.is_empty() {
-        return json::text(document);
+        let mut out = String::with_capacity(document.len() * 2);
+        jsonb::print(document, &mut out)?;
+        return Some(out);
     }
     let mut tree = grow(document)?;
     let mut cursor = Cursor::new(differences, "JSON difference");
@@ -43,7 +46,7 @@ pub(super) fn patched(document: Option<&[u8]>, differences: &[u8]) -> Option<Str
 
 fn grow(document: &[u8]) -> Option<Tree<'_>> {
     let mut budget = Budget::of(document);
-    let root = json::root(document, &mut budget)?;
+    let root = jsonb::root(document, &mut budget)?;
     tree(root, 0, &mut budget)
 }
 
@@ -134,11 +137,11 @@ fn print(tree: &Tree<'_>, depth: usize, out: &mut String) -> Option<()> {
         return None;
     }
     match tree {
-        Tree::Scalar(node) => json::print_scalar(*node, out)?,
+        Tree::Scalar(node) => jsonb::print_scalar(*node, out)?,
         Tree::Array(cells) => {
             out.push('[');
             for (index, cell) in cells.iter().enumerate() {
-                json::separate(index, out);
+                jsonb::separate(index, out);
                 print(cell, depth + 1, out)?;
             }
             out.push(']');
@@ -146,8 +149,8 @@ fn print(tree: &Tree<'_>, depth: usize, out: &mut String) -> Option<()> {
         Tree::Object(members) => {
             out.push('{');
             for (index, (key, value)) in members.iter().enumerate() {
-                json::separate(index, out);
-                json::print_string(key, out);
+                jsonb::separate(index, out);
+                jsonb::print_string(key, out);
                 out.push_str(": ");
                 print(value, depth + 1, out)?;
             }

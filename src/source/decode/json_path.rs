@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::json::MAX_DEPTH;
+use crate::change::jsonb::MAX_DEPTH;
 
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,10 +6,8 @@
 //! allocated by a length that the bytes do not cover.
 
 mod cursor;
-mod decimal;
 mod error;
 pub mod event;
-mod json;
 mod json_dom;
 mod json_path;
 mod layout;

@@ -7,12 +7,13 @@ use super::cursor::Cursor;
 /// DATE: day, month and year in three bytes.
 pub(super) fn date(bytes: &[u8]) -> Option<Temporal> {
     let packed = Cursor::new(bytes, "date").uint(3).ok()?;
-    checked(Temporal {
+    Temporal {
         year: (packed >> 9) as u16,
         month: (packed >> 5 & 15) as u8,
         day: (packed & 31) as u8,
         ..Temporal::default()
-    })
+    }
+    .checked()
 }
 
 /// DATETIME: 40 bits, the highest always set, then the fraction.
@@ -23,7 +24,7 @@ pub(super) fn date_time(bytes: &[u8], fsp: u8) -> Option<Temporal> {
     let micros = fraction(&mut cursor, fsp)?;
     let (days, time) = (packed >> 17, packed & 0x1_ffff);
     let months = days >> 5;
-    checked(Temporal {
+    Temporal {
         year: (months / 13) as u16,
         month: (months % 13) as u8,
         day: (days & 31) as u8,
@@ -32,7 +33,8 @@ pub(super) fn date_time(bytes: &[u8], fsp: u8) -> Option<Temporal> {
         second: (time & 63) as u8,
         micros,
         fsp,
-    })
+    }
+    .checked()
 }
 
 /// TIMESTAMP: seconds since 1970 in UTC, big endian, then the fraction. No seconds are the zero date, whatever the
@@ -54,7 +56,7 @@ pub(super) fn old_timestamp(bytes: &[u8]) -> Option<Temporal> {
 pub(super) fn old_date_time(bytes: &[u8]) -> Option<Temporal> {
     let packed = Cursor::new(bytes, "datetime").uint(8).ok()?;
     let (date, time) = (packed / 1_000_000, packed % 1_000_000);
-    checked(Temporal {
+    Temporal {
         year: u16::try_from(date / 10_000).ok()?,
         month: (date / 100 % 100) as u8,
         day: (date % 100) as u8,
@@ -63,7 +65,8 @@ pub(super) fn old_date_time(bytes: &[u8]) -> Option<Temporal> {
         second: (time % 100) as u8,
         micros: 0,
         fsp: 0,
-    })
+    }
+    .checked()
 }
 
 /// TIME as before MySQL 5.6: the signed decimal number `hhmmss` in three bytes.
@@ -75,14 +78,15 @@ pub(super) fn old_time(bytes: &[u8]) -> Option<TimeOfDay> {
     } else {
         packed
     };
-    checked_time(TimeOfDay {
+    TimeOfDay {
         negative,
         hours: (number / 10_000) as u16,
         minutes: (number / 100 % 100) as u8,
         seconds: (number % 100) as u8,
         micros: 0,
         fsp: 0,
-    })
+    }
+    .checked()
 }
 
 /// TIME: 24 bits around 0x800000 and the fraction, which together are one number in two's complement.
@@ -93,46 +97,15 @@ pub(super) fn time(bytes: &[u8], fsp: u8) -> Option<TimeOfDay> {
     let magnitude = number.unsigned_abs();
     let units = magnitude & ((1 << (8 * width)) - 1);
     let whole = magnitude >> (8 * width);
-    checked_time(TimeOfDay {
+    TimeOfDay {
         negative: number < 0,
         hours: (whole >> 12) as u16,
         minutes: (whole >> 6 & 63) as u8,
         seconds: (whole & 63) as u8,
         micros: micros(units, width)?,
         fsp,
-    })
-}
-
-/// DATE, TIME, DATETIME within a JSON document: a signed 64-bit number, 24 bits of it microseconds.
-pub(super) fn json_date_time(bytes: &[u8]) -> Option<Temporal> {
-    let packed = Cursor::new(bytes, "datetime").uint(8).ok()?;
-    let (whole, micros) = (packed >> 24, packed & 0xff_ffff);
-    let (days, time) = (whole >> 17, whole & 0x1_ffff);
-    let months = days >> 5;
-    checked(Temporal {
-        year: u16::try_from(months / 13).ok()?,
-        month: (months % 13) as u8,
-        day: (days & 31) as u8,
-        hour: (time >> 12) as u8,
-        minute: (time >> 6 & 63) as u8,
-        second: (time & 63) as u8,
-        micros: micros as u32,
-        fsp: 6,
-    })
-}
-
-pub(super) fn json_time(bytes: &[u8]) -> Option<TimeOfDay> {
-    let packed = Cursor::new(bytes, "time").uint(8).ok()? as i64;
-    let magnitude = packed.unsigned_abs();
-    let (whole, micros) = (magnitude >> 24, magnitude & 0xff_ffff);
-    checked_time(TimeOfDay {
-        negative: packed < 0,
-        hours: u16::try_from(whole >> 12).ok()?,
-        minutes: (whole >> 6 & 63) as u8,
-        seconds: (whole & 63) as u8,
-        micros: micros as u32,
-        fsp: 6,
-    })
+    }
+    .checked()
 }
 
 fn fraction(cursor: &mut Cursor<'_>, fsp: u8) -> Option<u32> {
@@ -144,24 +117,6 @@ fn fraction(cursor: &mut Cursor<'_>, fsp: u8) -> Option<u32> {
 fn micros(units: u64, width: usize) -> Option<u32> {
     let scale = [0, 10_000, 100, 1].get(width)?;
     u32::try_from(units * scale).ok()
-}
-
-/// What no MySQL can have written is refused: it would print as something that is not a date.
-fn checked(temporal: Temporal) -> Option<Temporal> {
-    let fits = temporal.year <= 9999
-        && temporal.month <= 12
-        && temporal.day <= 31
-        && temporal.hour <= 23
-        && temporal.minute <= 59
-        && temporal.second <= 59
-        && temporal.micros <= 999_999;
-    fits.then_some(temporal)
-}
-
-fn checked_time(time: TimeOfDay) -> Option<TimeOfDay> {
-    let fits =
-        time.hours <= 838 && time.minutes <= 59 && time.seconds <= 59 && time.micros <= 999_999;
-    fits.then_some(time)
 }
 
 /// Seconds since 1970 as a date in the proleptic Gregorian calendar.

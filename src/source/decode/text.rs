@@ -53,7 +53,7 @@ impl From<&'static str> for Problem<'_> {
 
 fn parse<'a, 'c>(ty: &'c ColumnType, bytes: &'a [u8]) -> Result<Value<'a>, Problem<'c>> {
     if ty.number_style().is_some() {
-        return Ok(Value::Decimal(Cow::Borrowed(printed(bytes)?)));
+        return Ok(Value::Decimal(printed(bytes)?.into()));
     }
     Ok(match ty {
         ColumnType::Int {
@@ -63,7 +63,7 @@ fn parse<'a, 'c>(ty: &'c ColumnType, bytes: &'a [u8]) -> Result<Value<'a>, Probl
         // Every FLOAT is a DOUBLE exactly, and comes back from it.
         ColumnType::Float { .. } => Value::Float(number::<f64>(bytes, "FLOAT")? as f32),
         ColumnType::Double { .. } => Value::Double(number(bytes, "DOUBLE")?),
-        ColumnType::Decimal { .. } => Value::Decimal(decimal(bytes).ok_or("DECIMAL")?),
+        ColumnType::Decimal { .. } => Value::Decimal(decimal(bytes).ok_or("DECIMAL")?.into()),
         ColumnType::Bit { bits } => Value::Bit(value::bit(bytes, *bits).ok_or("BIT")?),
         ColumnType::Text { charset, .. } | ColumnType::Enum { charset, .. } => {
             Value::Text(value::text(known(charset)?, bytes)?)
@@ -79,7 +79,7 @@ fn parse<'a, 'c>(ty: &'c ColumnType, bytes: &'a [u8]) -> Result<Value<'a>, Probl
         ColumnType::Year => Value::Year(number(bytes, "YEAR")?),
         ColumnType::Json => {
             let text = std::str::from_utf8(bytes).map_err(|_| "JSON")?;
-            Value::Json(Cow::Borrowed(text))
+            Value::Json(text.into())
         }
         ColumnType::Geometry => Value::Geometry(Cow::Borrowed(bytes)),
         ColumnType::Vector { .. } => Value::Vector(Cow::Borrowed(bytes)),

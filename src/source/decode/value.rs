@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 
 use crate::change::charset::Charset;
-use crate::change::{Value, write_double, write_fixed_float, write_float, write_uint};
+use crate::change::{
+    Decimal, Json, Value, write_double, write_fixed_float, write_float, write_uint,
+};
 use crate::schema::NumberStyle;
 
+use super::temporal;
 use super::wire::Wire;
-use super::{decimal, json, temporal};
 
 /// What a column's bytes mean: the part that the wire type does not say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +54,7 @@ pub(super) fn read<'a>(
             Value::Set(joined(unsigned(bytes), labels).ok_or("SET")?)
         }
         (_, Meaning::Plain { .. }) => plain(wire, bytes)?,
-        (_, Meaning::Printed(style)) => Value::Decimal(Cow::Owned(printed(wire, bytes, *style)?)),
+        (_, Meaning::Printed(style)) => Value::Decimal(printed(wire, bytes, *style)?.into()),
         _ => return Err("what its column holds"),
     })
 }
@@ -62,8 +64,7 @@ fn plain<'a>(wire: Wire, bytes: &'a [u8]) -> Result<Value<'a>, &'static str> {
         Wire::Float => Value::Float(float(bytes).ok_or("FLOAT")?),
         Wire::Double => Value::Double(double(bytes).ok_or("DOUBLE")?),
         Wire::Decimal { precision, scale } => {
-            let text = decimal::text(bytes, precision, scale);
-            Value::Decimal(Cow::Owned(text.ok_or("DECIMAL")?))
+            Value::Decimal(Decimal::packed(bytes, precision, scale).ok_or("DECIMAL")?)
         }
         Wire::Bit { bits } => Value::Bit(bit(bytes, bits).ok_or("BIT")?),
         Wire::Year => Value::Year(match bytes {
@@ -82,7 +83,7 @@ fn plain<'a>(wire: Wire, bytes: &'a [u8]) -> Result<Value<'a>, &'static str> {
         Wire::OldTimestamp => Value::Timestamp(temporal::old_timestamp(bytes).ok_or("TIMESTAMP")?),
         Wire::Time { fsp } => Value::Time(temporal::time(bytes, fsp).ok_or("TIME")?),
         Wire::OldTime => Value::Time(temporal::old_time(bytes).ok_or("TIME")?),
-        Wire::Json { .. } => Value::Json(Cow::Owned(json::text(bytes).ok_or("JSON")?)),
+        Wire::Json { .. } => Value::Json(Json::binary(bytes).ok_or("JSON")?),
         Wire::Geometry { .. } => Value::Geometry(Cow::Borrowed(bytes)),
         Wire::Vector { .. } => Value::Vector(Cow::Borrowed(bytes)),
         _ => return Err("what its column holds"),
@@ -109,7 +110,9 @@ fn printed(wire: Wire, bytes: &[u8], style: NumberStyle) -> Result<String, &'sta
             }
         }
         Wire::Decimal { precision, scale } => {
-            text = decimal::text(bytes, precision, scale).ok_or("DECIMAL")?;
+            Decimal::packed(bytes, precision, scale)
+                .ok_or("DECIMAL")?
+                .write(&mut text);
         }
         _ => return Err("what its column holds"),
     }

@@ -1,5 +1,7 @@
 //! How a column's value lies in a row image: the type codes and metadata of the table map.
 
+use crate::change::decimal;
+
 use super::DecodeError;
 use super::cursor::{Cursor, Unread};
 
@@ -139,7 +141,7 @@ impl Wire {
             | Wire::Vector { prefix } => cursor.uint(usize::from(prefix))? as usize,
             Wire::Float | Wire::OldTimestamp => 4,
             Wire::Double | Wire::OldDateTime => 8,
-            Wire::Decimal { precision, scale } => super::decimal::length(precision, scale),
+            Wire::Decimal { precision, scale } => decimal::packed_length(precision, scale),
             Wire::Bit { bits } => usize::from(bits).div_ceil(8),
             Wire::Year => 1,
             Wire::Date | Wire::OldTime => 3,
@@ -201,7 +203,7 @@ fn bit(meta: &mut Cursor<'_>) -> Result<Wire, DecodeError> {
 
 fn decimal(meta: &mut Cursor<'_>) -> Result<Wire, DecodeError> {
     let [precision, scale] = meta.array()?;
-    if super::decimal::valid(precision, scale) {
+    if decimal::valid(precision, scale) {
         Ok(Wire::Decimal { precision, scale })
     } else {
         Err(DecodeError::malformed("a DECIMAL with impossible digits"))

@@ -109,9 +109,9 @@ pub fn encode_key<'v>(values: impl Iterator<Item = &'v Value<'v>>, out: &mut Vec
             Value::Float(f) => fixed(out, 3, &f.to_le_bytes()),
             Value::Double(f) => fixed(out, 4, &f.to_le_bytes()),
             Value::Year(y) => fixed(out, 5, &y.to_le_bytes()),
-            Value::Decimal(t) | Value::Text(t) | Value::Set(t) | Value::Json(t) => {
-                counted(out, 6, t.as_bytes());
-            }
+            Value::Decimal(t) => counted(out, 6, t.text().as_bytes()),
+            Value::Json(t) => counted(out, 6, t.text().as_bytes()),
+            Value::Text(t) | Value::Set(t) => counted(out, 6, t.as_bytes()),
             Value::Bytes(b) | Value::Geometry(b) | Value::Vector(b) => counted(out, 7, b),
             Value::Date(t) | Value::DateTime(t) | Value::Timestamp(t) => {
                 out.push(8);

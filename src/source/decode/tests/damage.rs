@@ -51,10 +51,9 @@ fn held(change: &Change<'_>) -> usize {
     let values = rows.into_iter().flatten().flat_map(|row| &row.values);
     values
         .map(|value| match value {
-            Value::Decimal(Cow::Owned(text))
-            | Value::Text(Cow::Owned(text))
-            | Value::Set(Cow::Owned(text))
-            | Value::Json(Cow::Owned(text)) => text.capacity(),
+            Value::Text(Cow::Owned(text)) | Value::Set(Cow::Owned(text)) => text.capacity(),
+            Value::Decimal(number) => number.owned_bytes(),
+            Value::Json(document) => document.owned_bytes(),
             Value::Bytes(Cow::Owned(bytes)) => bytes.capacity(),
             _ => 0,
         })

@@ -1,29 +1,32 @@
-//! JSON documents in MySQL's binary form, printed as MySQL prints them.
+//! JSON documents in MySQL's binary form: walked, checked, and printed as MySQL prints them.
+
+mod check;
+mod opaque;
 
 use std::fmt::Write;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use super::{write_double, write_int, write_uint};
 
-use crate::change::{write_double, write_int, write_uint};
-
-use super::cursor::Cursor;
-use super::{decimal, temporal};
+pub(super) use check::check;
 
 /// MySQL allows 100 levels.
-pub(super) const MAX_DEPTH: usize = 100;
+pub(crate) const MAX_DEPTH: usize = 100;
 
-/// A document's text: keys as stored, `", "` and `": "` between the parts. `None` where the bytes are no document.
-pub(super) fn text(bytes: &[u8]) -> Option<String> {
-    let mut out = String::with_capacity(bytes.len() + bytes.len() / 4);
+/// Appends a document's text: keys as stored, `", "` and `": "` between the parts. `None` where the bytes are no
+/// document; what has been appended then is worth nothing.
+pub(crate) fn print(bytes: &[u8], out: &mut String) -> Option<()> {
     let mut budget = Budget::of(bytes);
-    print(root(bytes, &mut budget)?, 0, &mut budget, &mut out)?;
-    Some(out)
+    print_node(root(bytes, &mut budget)?, 0, &mut budget, out)
+}
+
+/// Whether a document is `null`.
+pub(super) fn is_null(bytes: &[u8]) -> bool {
+    matches!(bytes, [] | [4, 0, ..])
 }
 
 /// A value whose parts are not read yet.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Node<'a> {
+pub(crate) enum Node<'a> {
     Null,
     Bool(bool),
     Int(i64),
@@ -38,13 +41,14 @@ pub(super) enum Node<'a> {
 
 /// How many bytes of the document may still be visited. In a sound document every byte belongs to one value; offsets
 /// that make values overlap could make a small document expand without end.
-pub(super) struct Budget(usize);
+pub(crate) struct Budget(usize);
 
 impl Budget {
     pub fn of(bytes: &[u8]) -> Self {
         Budget(bytes.len())
     }
 
+    #[inline]
     fn spend(&mut self, bytes: usize) -> Option<()> {
         self.0 = self.0.checked_sub(bytes)?;
         Some(())
@@ -53,7 +57,7 @@ impl Budget {
 
 /// An array or object: counts and offsets of 2 (small) or 4 bytes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Container<'a> {
+pub(crate) struct Container<'a> {
     /// From the count on, as long as the container says it is.
     data: &'a [u8],
     width: usize,
@@ -62,7 +66,7 @@ pub(super) struct Container<'a> {
 }
 
 /// The document's outermost value. No bytes at all stand for null.
-pub(super) fn root<'a>(bytes: &'a [u8], budget: &mut Budget) -> Option<Node<'a>> {
+pub(crate) fn root<'a>(bytes: &'a [u8], budget: &mut Budget) -> Option<Node<'a>> {
     match bytes.split_first() {
         None => Some(Node::Null),
         Some((&kind, data)) => node(kind, data, budget),
@@ -70,52 +74,68 @@ pub(super) fn root<'a>(bytes: &'a [u8], budget: &mut Budget) -> Option<Node<'a>>
 }
 
 fn node<'a>(kind: u8, data: &'a [u8], budget: &mut Budget) -> Option<Node<'a>> {
-    let mut cursor = Cursor::new(data, "JSON");
     Some(match kind {
         0 | 1 => Node::Object(Container::parse(data, kind == 1, true, budget)?),
         2 | 3 => Node::Array(Container::parse(data, kind == 3, false, budget)?),
-        4 => match cursor.u8().ok()? {
+        4 => match data.first()? {
             0 => Node::Null,
             1 => Node::Bool(true),
             2 => Node::Bool(false),
             _ => return None,
         },
-        5 => Node::Int(i64::from(cursor.u16().ok()? as i16)),
-        6 => Node::UInt(u64::from(cursor.u16().ok()?)),
-        7 => Node::Int(i64::from(cursor.u32().ok()? as i32)),
-        8 => Node::UInt(u64::from(cursor.u32().ok()?)),
-        9 => Node::Int(cursor.uint(8).ok()? as i64),
-        10 => Node::UInt(cursor.uint(8).ok()?),
-        11 => Node::Double(f64::from_bits(cursor.uint(8).ok()?)),
-        12 => Node::String(std::str::from_utf8(variable(&mut cursor, budget)?).ok()?),
+        5 => Node::Int(i64::from(i16::from_le_bytes(*data.first_chunk()?))),
+        6 => Node::UInt(u64::from(u16::from_le_bytes(*data.first_chunk()?))),
+        7 => Node::Int(i64::from(i32::from_le_bytes(*data.first_chunk()?))),
+        8 => Node::UInt(u64::from(u32::from_le_bytes(*data.first_chunk()?))),
+        9 => Node::Int(i64::from_le_bytes(*data.first_chunk()?)),
+        10 => Node::UInt(u64::from_le_bytes(*data.first_chunk()?)),
+        11 => Node::Double(f64::from_le_bytes(*data.first_chunk()?)),
+        12 => Node::String(std::str::from_utf8(variable(data, budget)?).ok()?),
         15 => {
-            let type_code = cursor.u8().ok()?;
-            Node::Opaque(type_code, variable(&mut cursor, budget)?)
+            let (&type_code, data) = data.split_first()?;
+            Node::Opaque(type_code, variable(data, budget)?)
         }
         _ => return None,
     })
 }
 
 /// Bytes after their length: seven bits a byte, the lowest first, the eighth bit says that more follow.
-fn variable<'a>(cursor: &mut Cursor<'a>, budget: &mut Budget) -> Option<&'a [u8]> {
-    let mut length = 0_usize;
-    for shift in (0..35).step_by(7) {
-        let byte = cursor.u8().ok()?;
+#[inline]
+fn variable<'a>(data: &'a [u8], budget: &mut Budget) -> Option<&'a [u8]> {
+    let (&first, mut rest) = data.split_first()?;
+    let mut length = usize::from(first & 0x7f);
+    let mut more = first & 0x80 != 0;
+    let mut shift = 7;
+    while more {
+        let (&byte, after) = rest.split_first()?;
+        rest = after;
         length |= usize::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            budget.spend(length)?;
-            return cursor.take(length).ok();
+        more = byte & 0x80 != 0;
+        shift += 7;
+        if more && shift >= 35 {
+            return None;
         }
     }
-    None
+    budget.spend(length)?;
+    rest.get(..length)
+}
+
+/// A little endian number of 2 or 4 bytes at `at`.
+#[inline]
+fn number(data: &[u8], at: usize, width: usize) -> Option<usize> {
+    let bytes = data.get(at..)?;
+    Some(match width {
+        2 => usize::from(u16::from_le_bytes(*bytes.first_chunk()?)),
+        _ => u32::from_le_bytes(*bytes.first_chunk()?) as usize,
+    })
 }
 
 impl<'a> Container<'a> {
+    #[inline]
     fn parse(data: &'a [u8], large: bool, object: bool, budget: &mut Budget) -> Option<Self> {
         let width = if large { 4 } else { 2 };
-        let mut cursor = Cursor::new(data, "JSON");
-        let count = cursor.uint(width).ok()? as usize;
-        let size = cursor.uint(width).ok()? as usize;
+        let count = number(data, 0, width)?;
+        let size = number(data, width, width)?;
         let container = Container {
             data: data.get(..size)?,
             width,
@@ -134,6 +154,7 @@ impl<'a> Container<'a> {
     }
 
     /// Where the entry of the n-th value is.
+    #[inline]
     fn value_entry(&self, index: usize) -> Option<usize> {
         let keys = if self.object {
             self.count.checked_mul(self.width + 2)?
@@ -146,9 +167,8 @@ impl<'a> Container<'a> {
 
     pub fn key(&self, index: usize, budget: &mut Budget) -> Option<&'a str> {
         let entry = 2 * self.width + index.checked_mul(self.width + 2)?;
-        let mut cursor = Cursor::new(self.data.get(entry..)?, "JSON");
-        let offset = cursor.uint(self.width).ok()? as usize;
-        let length = usize::from(cursor.u16().ok()?);
+        let offset = number(self.data, entry, self.width)?;
+        let length = number(self.data, entry + self.width, 2)?;
         budget.spend(length)?;
         let key = self.data.get(offset..)?.get(..length)?;
         std::str::from_utf8(key).ok()
@@ -157,17 +177,21 @@ impl<'a> Container<'a> {
     pub fn value(&self, index: usize, budget: &mut Budget) -> Option<Node<'a>> {
         let entry = self.data.get(self.value_entry(index)?..)?;
         let (&kind, entry) = entry.split_first()?;
-        // Literals and integers that fit lie in the entry itself.
-        let inlined = matches!(kind, 4..=6) || (self.width == 4 && matches!(kind, 7 | 8));
-        if inlined {
+        if is_inlined(kind, self.width) {
             return node(kind, entry.get(..self.width)?, budget);
         }
-        let offset = Cursor::new(entry, "JSON").uint(self.width).ok()? as usize;
+        let offset = number(entry, 0, self.width)?;
         node(kind, self.data.get(offset..)?, budget)
     }
 }
 
-fn print(node: Node<'_>, depth: usize, budget: &mut Budget, out: &mut String) -> Option<()> {
+/// Literals and integers that fit lie in the entry itself.
+#[inline]
+fn is_inlined(kind: u8, width: usize) -> bool {
+    matches!(kind, 4..=6) || (width == 4 && matches!(kind, 7 | 8))
+}
+
+fn print_node(node: Node<'_>, depth: usize, budget: &mut Budget, out: &mut String) -> Option<()> {
     if depth > MAX_DEPTH {
         return None;
     }
@@ -176,7 +200,7 @@ fn print(node: Node<'_>, depth: usize, budget: &mut Budget, out: &mut String) ->
             out.push('[');
             for index in 0..container.len() {
                 separate(index, out);
-                print(container.value(index, budget)?, depth + 1, budget, out)?;
+                print_node(container.value(index, budget)?, depth + 1, budget, out)?;
             }
             out.push(']');
         }
@@ -186,7 +210,7 @@ fn print(node: Node<'_>, depth: usize, budget: &mut Budget, out: &mut String) ->
                 separate(index, out);
                 print_string(container.key(index, budget)?, out);
                 out.push_str(": ");
-                print(container.value(index, budget)?, depth + 1, budget, out)?;
+                print_node(container.value(index, budget)?, depth + 1, budget, out)?;
             }
             out.push('}');
         }
@@ -195,13 +219,14 @@ fn print(node: Node<'_>, depth: usize, budget: &mut Budget, out: &mut String) ->
     Some(())
 }
 
-pub(super) fn separate(index: usize, out: &mut String) {
+pub(crate) fn separate(index: usize, out: &mut String) {
     if index > 0 {
         out.push_str(", ");
     }
 }
 
-pub(super) fn print_scalar(node: Node<'_>, out: &mut String) -> Option<()> {
+/// Appends a value that is no container.
+pub(crate) fn print_scalar(node: Node<'_>, out: &mut String) -> Option<()> {
     match node {
         Node::Null => out.push_str("null"),
         Node::Bool(true) => out.push_str("true"),
@@ -210,7 +235,7 @@ pub(super) fn print_scalar(node: Node<'_>, out: &mut String) -> Option<()> {
         Node::UInt(number) => write_uint(number, out),
         Node::Double(number) => print_double(number, out)?,
         Node::String(text) => print_string(text, out),
-        Node::Opaque(type_code, bytes) => print_opaque(type_code, bytes, out)?,
+        Node::Opaque(type_code, bytes) => opaque::Opaque::parse(type_code, bytes)?.print(out),
         Node::Array(_) | Node::Object(_) => return None,
     }
     Some(())
@@ -229,7 +254,8 @@ fn print_double(number: f64, out: &mut String) -> Option<()> {
     Some(())
 }
 
-pub(super) fn print_string(text: &str, out: &mut String) {
+/// Appends a string in quotes.
+pub(crate) fn print_string(text: &str, out: &mut String) {
     out.push('"');
     let mut rest = text;
     while let Some(at) = rest
@@ -262,51 +288,5 @@ pub(super) fn print_string(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// A value of another MySQL type: decimals as numbers, dates and times as strings, the rest in base64.
-fn print_opaque(type_code: u8, bytes: &[u8], out: &mut String) -> Option<()> {
-    match type_code {
-        246 => {
-            let (&[precision, scale], packed) = bytes.split_first_chunk()?;
-            decimal::write(packed, precision, scale, out)?;
-        }
-        7 | 12 => {
-            let t = temporal::json_date_time(bytes)?;
-            write!(
-                out,
-                "\"{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:06}\"",
-                t.year, t.month, t.day, t.hour, t.minute, t.second, t.micros
-            )
-            .ok()?;
-        }
-        10 => {
-            let t = temporal::json_date_time(bytes)?;
-            write!(out, "\"{:04}-{:02}-{:02}\"", t.year, t.month, t.day).ok()?;
-        }
-        11 => {
-            let t = temporal::json_time(bytes)?;
-            let sign = if t.negative { "-" } else { "" };
-            write!(
-                out,
-                "\"{sign}{:02}:{:02}:{:02}.{:06}\"",
-                t.hours, t.minutes, t.seconds, t.micros
-            )
-            .ok()?;
-        }
-        _ => print_base64(type_code, bytes, out)?,
-    }
-    Some(())
-}
-
-/// MySQL breaks base64 into lines of 76, and the string then shows each break as `\n`.
-fn print_base64(type_code: u8, bytes: &[u8], out: &mut String) -> Option<()> {
-    const LINE: usize = 57;
-    write!(out, "\"base64:type{type_code}:").ok()?;
-    for (index, line) in bytes.chunks(LINE).enumerate() {
-        if index > 0 {
-            out.push_str("\\n");
-        }
-        STANDARD.encode_string(line, out);
-    }
-    out.push('"');
-    Some(())
-}
+#[cfg(test)]
+mod tests;
