@@ -3,6 +3,7 @@
 //! Snapshot and stream speak this one language, so that the same row gives the same item whichever way it came.
 
 pub mod charset;
+pub mod collation;
 mod float;
 mod text;
 mod value;
