@@ -56,6 +56,13 @@ impl Collation {
         let &(id, name, charset) = collations::COLLATIONS.get(index.ok()?)?;
         Some(Self { id, name, charset })
     }
+
+    /// The collation that MySQL calls so.
+    pub fn by_name(name: &str) -> Option<Self> {
+        let row = collations::COLLATIONS.iter().find(|row| row.1 == name)?;
+        let &(id, name, charset) = row;
+        Some(Self { id, name, charset })
+    }
 }
 
 impl Charset {
@@ -145,6 +152,21 @@ impl Charset {
                 codes.len() == count && codes.first().is_none_or(|&code| code >= 0x80)
             }
         }
+    }
+
+    /// The code of a character in a set of single bytes that extends ASCII; `None` where the character has none, or the set
+    /// is of another kind.
+    pub fn single_byte(self, character: char) -> Option<u8> {
+        let Kind::Single(table) = self.0 else {
+            return None;
+        };
+        if let Ok(ascii @ ..0x80) = u8::try_from(u32::from(character)) {
+            return Some(ascii);
+        }
+        let place = table
+            .iter()
+            .position(|&code| u32::from(code) == u32::from(character))?;
+        Some(0x80 | u8::try_from(place).ok()?)
     }
 
     /// The text as UTF-8; borrowed where the bytes are UTF-8 already.

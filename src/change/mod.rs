@@ -4,6 +4,7 @@
 
 pub mod charset;
 pub(crate) mod decimal;
+pub mod collation;
 mod float;
 mod json;
 pub(crate) mod jsonb;

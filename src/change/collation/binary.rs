@@ -1,0 +1,49 @@
+//! The `_bin` collations that pad: the order of code points or of the codes of a character set.
+
+use std::cmp::Ordering;
+
+use super::pad;
+use crate::change::charset::Charset;
+
+const SPACE: u32 = b' ' as u32;
+/// Characters that the set lacks come after all that it has.
+const FOREIGN: u32 = 0x100;
+
+/// By code points, which is the order of UTF-8's bytes.
+pub(super) fn compare(a: &str, b: &str) -> Ordering {
+    pad::compare(a.bytes().map(u32::from), b.bytes().map(u32::from), SPACE)
+}
+
+pub(super) fn key(text: &str, out: &mut Vec<u8>) {
+    out.reserve(text.len() + 2);
+    pad::key(text.bytes().map(u32::from), SPACE, write, out);
+}
+
+/// By the codes of a set of single bytes.
+pub(super) fn compare_codes(set: Charset, a: &str, b: &str) -> Ordering {
+    pad::compare(codes(set, a), codes(set, b), SPACE)
+}
+
+pub(super) fn key_of_codes(set: Charset, text: &str, out: &mut Vec<u8>) {
+    out.reserve(text.len() + 2);
+    pad::key(codes(set, text), SPACE, write, out);
+}
+
+fn codes(set: Charset, text: &str) -> impl Iterator<Item = u32> {
+    text.chars().map(move |character| {
+        set.single_byte(character)
+            .map_or(FOREIGN + u32::from(character), u32::from)
+    })
+}
+
+/// A code is its byte, the last one excepted: it introduces what lies beyond it.
+fn write(weight: u32, out: &mut Vec<u8>) {
+    match u8::try_from(weight) {
+        Ok(0xff) => out.extend_from_slice(&[0xff, 0]),
+        Ok(byte) => out.push(byte),
+        Err(_) => {
+            out.extend_from_slice(&[0xff, 1]);
+            out.extend_from_slice(&weight.to_be_bytes());
+        }
+    }
+}
