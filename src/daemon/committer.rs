@@ -13,10 +13,11 @@ use tokio_util::sync::CancellationToken;
 use super::deaths::Letters;
 use super::shared::Shared;
 use super::stage::Completion;
+use super::views;
 use crate::checkpoint::{Checkpoint, DeadLetterChange, Store, now_unix_ms};
 use crate::error::{Error, Kind, Result};
 use crate::metrics;
-use crate::pipeline::{Durable, Progress as PipelineProgress};
+use crate::pipeline::{Durable, Progress as PipelineProgress, Sequence};
 use crate::source::snapshot::Progress;
 
 /// How often the checkpoint moves.
@@ -35,6 +36,12 @@ pub struct Committer {
     pub progress: Arc<Progress>,
     pub deaths: Letters,
     pub shared: Arc<Shared>,
+    /// The joins' state, committed with the checkpoint and before it.
+    state: Option<Arc<crate::state::Store>>,
+    /// Every sequence up to here is durable.
+    through: Sequence,
+    /// Every projection's items have been made.
+    made: bool,
     letters: Vec<DeadLetterChange>,
     dirty: bool,
     /// When a commit was last due, and when the next one is.
@@ -43,13 +50,16 @@ pub struct Committer {
 }
 
 impl Committer {
+    /// `views`: the joins' state, and whether all their items have been made.
     pub fn new(
         store: Arc<Store>,
         checkpoint: Checkpoint,
         progress: Arc<Progress>,
         deaths: Letters,
         shared: Arc<Shared>,
+        views: Option<(Arc<crate::state::Store>, bool)>,
     ) -> Self {
+        let (state, made) = views.map_or((None, true), |(state, made)| (Some(state), made));
         Self {
             store,
             committed: checkpoint.clone(),
@@ -57,6 +67,9 @@ impl Committer {
             progress,
             deaths,
             shared,
+            made,
+            state,
+            through: 0,
             letters: Vec::new(),
             // The first commit says where we start, before anything is written.
             dirty: true,
@@ -134,6 +147,7 @@ impl Committer {
         for completion in durable.completions {
             self.apply(completion);
         }
+        self.through = durable.through;
         self.shared.durable_moved(&self.checkpoint.position);
         self.dirty = true;
         Ok(())
@@ -156,6 +170,10 @@ impl Committer {
             Completion::Alive { file, offset } => {
                 file.as_ref().clone_into(&mut position.file);
                 position.offset = offset;
+            }
+            Completion::Made { all } => {
+                self.made = all;
+                self.due = self.due.min(self.last + CHUNK_INTERVAL);
             }
             Completion::Chunk {
                 source,
@@ -190,13 +208,27 @@ impl Committer {
             .checkpoint
             .snapshot
             .iter()
-            .all(|t| t.state == crate::checkpoint::TableState::Done);
+            .all(|t| t.state == crate::checkpoint::TableState::Done)
+            && self.made;
         self.checkpoint.saved_at_unix_ms = now_unix_ms();
         let letters = std::mem::take(&mut self.letters);
         let store = Arc::clone(&self.store);
         let checkpoint = self.checkpoint.clone();
+        let committed = self.committed.clone();
+        let (state, through) = (self.state.clone(), self.through);
         let started = Instant::now();
-        blocking(move || store.commit(&checkpoint, &letters)).await?;
+        blocking(move || match state {
+            None => store.commit(&checkpoint, &letters),
+            Some(state) => {
+                // Dead letters are durable before the position moves past the rows that caused them.
+                if !letters.is_empty() {
+                    store.commit(&committed, &letters)?;
+                }
+                views::commit(&state, through, &checkpoint)?;
+                store.commit(&checkpoint, &[])
+            }
+        })
+        .await?;
         metrics::CHECKPOINT_COMMITS.with([]).increment(1);
         metrics::CHECKPOINT_DURATION
             .with([])

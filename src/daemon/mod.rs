@@ -19,6 +19,7 @@ mod stage;
 mod start;
 mod status;
 mod trouble;
+mod views;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

@@ -32,6 +32,8 @@ pub struct Shared {
     letters: AtomicU64,
     applied: AtomicU64,
     connected: AtomicBool,
+    /// Every table is copied, and every item of a join is made.
+    copied: AtomicBool,
     /// What holds the flow up at present.
     pub trouble: Arc<Trouble>,
 }
@@ -75,7 +77,7 @@ pub struct LagSeconds {
 impl Shared {
     pub fn new(plan: Arc<Plan>, progress: Arc<Progress>, start: &Checkpoint, letters: u64) -> Self {
         let now = Instant::now();
-        let phase = if progress.all_complete() {
+        let phase = if start.snapshot_done {
             Phase::Streaming
         } else {
             Phase::Snapshot
@@ -103,6 +105,7 @@ impl Shared {
             letters: AtomicU64::new(letters),
             applied: AtomicU64::new(0),
             connected: AtomicBool::new(false),
+            copied: AtomicBool::new(start.snapshot_done),
             trouble: Arc::default(),
         }
     }
@@ -288,8 +291,14 @@ impl Shared {
         tracing::info!(table = %table.name, "the table is copied");
     }
 
+    /// Whether the snapshot is complete, the items of joins included.
+    pub fn is_copied(&self) -> bool {
+        self.copied.load(Ordering::Acquire)
+    }
+
     pub fn committed(&self, checkpoint: &Checkpoint) {
         *lock(&self.committed_at) = Some(Instant::now());
+        self.copied.store(checkpoint.snapshot_done, Ordering::Release);
         if checkpoint.snapshot_done && self.phase() == Phase::Snapshot {
             tracing::info!("the snapshot is complete");
             self.enter(Phase::Streaming);

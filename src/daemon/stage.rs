@@ -1,12 +1,14 @@
 //! The view thread: the stream's transactions and the snapshot's chunks become mutations, in one order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, select};
 
 use super::budget::Share;
 use super::deaths::Deaths;
 use super::shared::Shared;
+use super::views::Views;
 use crate::change::{Change, Row, Value};
 use crate::error::{Error, Kind, Result};
 use crate::metrics;
@@ -36,6 +38,8 @@ pub enum Completion {
         range_id: u64,
         rows: u64,
     },
+    /// Items of a projection's first pass; whether those of every projection have been made with it.
+    Made { all: bool },
 }
 
 /// A stream item and its share of the queue's budget.
@@ -45,6 +49,8 @@ pub type Queued = (StreamItem, Option<Share>);
 pub struct Stage {
     plan: Arc<Plan>,
     projector: Projector,
+    /// Projections that are made of several rows.
+    views: Option<Views>,
     feed: Feed<Completion>,
     /// Every transaction that the stream has delivered whole, the start position included.
     received: GtidSet,
@@ -101,11 +107,13 @@ impl Stage {
         received: GtidSet,
         deaths: Deaths,
         shared: Arc<Shared>,
+        views: Option<Views>,
     ) -> Result<Self> {
         let plan = Arc::clone(&shared.plan);
         let counters = plan.sources.iter().map(Counters::new).collect();
         Ok(Self {
             projector: Projector::new(Arc::clone(&plan))?,
+            views,
             layouts: vec![None; plan.sources.len()],
             plan,
             feed,
@@ -131,7 +139,11 @@ impl Stage {
         stop: &Receiver<()>,
     ) -> Result<()> {
         let mut requests = requests.clone();
+        if !self.keep_promises()? {
+            return Ok(());
+        }
         loop {
+            let patience = self.patience();
             select! {
                 recv(stop) -> _ => return Ok(()),
                 recv(stream) -> item => match item {
@@ -155,8 +167,61 @@ impl Stage {
                         requests = crossbeam_channel::never();
                     }
                 },
+                default(patience) => {}
+            }
+            if !self.make()? {
+                return Ok(());
             }
         }
+    }
+
+    /// How long to wait for something to do: not at all while items can be made.
+    fn patience(&self) -> Duration {
+        match &self.views {
+            Some(views) if self.current.is_none() && views.due(&self.progress).is_some() => {
+                Duration::ZERO
+            }
+            Some(views) if !views.all_made() => Duration::from_millis(20),
+            _ => Duration::from_secs(3600),
+        }
+    }
+
+    /// Makes a page of items whose tables are all copied. Between transactions only.
+    fn make(&mut self) -> Result<bool> {
+        let Some(views) = self.views.as_mut().filter(|_| self.current.is_none()) else {
+            return Ok(true);
+        };
+        let Some(projection) = views.due(&self.progress) else {
+            return Ok(true);
+        };
+        let sequence = self.feed.open();
+        let page = views.first_pass(sequence, projection)?;
+        let all = views.all_made();
+        for outcome in page.outcomes {
+            if !deliver(&self.plan, &mut self.feed, &self.deaths, None, sequence, outcome) {
+                return Ok(false);
+            }
+        }
+        self.feed.close(sequence, Completion::Made { all });
+        Ok(true)
+    }
+
+    /// Deletes what an earlier run may have written and not committed, before anything else is written.
+    fn keep_promises(&mut self) -> Result<bool> {
+        let Some(views) = &mut self.views else {
+            return Ok(true);
+        };
+        let deletes = views.broken_promises()?;
+        let sequence = self.feed.open();
+        views.begin(sequence)?;
+        let all = views.all_made();
+        for delete in deletes {
+            if !deliver(&self.plan, &mut self.feed, &self.deaths, None, sequence, delete) {
+                return Ok(false);
+            }
+        }
+        self.feed.close(sequence, Completion::Made { all });
+        Ok(true)
     }
 
     /// False when the pipeline has closed: the daemon is stopping.
@@ -175,6 +240,9 @@ impl Stage {
                 committed_at_micros,
                 ..
             } => {
+                if !self.finish_views()? {
+                    return Ok(false);
+                }
                 let Some(current) = self.current.take() else {
                     return Err(out_of_order("a commit without its beginning"));
                 };
@@ -209,11 +277,25 @@ impl Stage {
         }
     }
 
+    /// Ends the transaction at hand for the views: what it touched is computed and written.
+    fn finish_views(&mut self) -> Result<bool> {
+        let (Some(views), Some(current)) = (&mut self.views, &self.current) else {
+            return Ok(true);
+        };
+        let (plan, feed, deaths) = (&self.plan, &mut self.feed, &self.deaths);
+        let (gtid, sequence) = (Some(&current.gtid), current.sequence);
+        views.finish(&mut |outcome| Ok(deliver(plan, feed, deaths, gtid, sequence, outcome)))
+    }
+
     fn begin(&mut self, gtid: Gtid) -> Result<bool> {
         match &mut self.current {
             None => {
+                let sequence = self.feed.open();
+                if let Some(views) = &mut self.views {
+                    views.begin(sequence)?;
+                }
                 self.current = Some(Current {
-                    sequence: self.feed.open(),
+                    sequence,
                     gtid,
                     abandoned: false,
                 });
@@ -254,6 +336,9 @@ impl Stage {
             }
             self.projector
                 .project(source, &change, suppress, &mut self.outcomes)?;
+            if let Some(views) = self.views.as_mut().filter(|v| v.keeps(source)) {
+                views.apply(source, &change, &mut self.outcomes)?;
+            }
             if !self.push(sequence)? {
                 return Ok(false);
             }
@@ -313,24 +398,9 @@ impl Stage {
 
     /// Hands the outcomes of one change on.
     fn push(&mut self, sequence: Sequence) -> Result<bool> {
+        let gtid = self.current.as_ref().map(|c| &c.gtid);
         for outcome in self.outcomes.drain(..) {
-            let open = match outcome {
-                Outcome::Write(mutation) => {
-                    // An item in its place ends a dead letter; the deletion of an old one does not.
-                    let cleared = match mutation.action {
-                        Action::Put { .. } => self.deaths.cleared(&mutation.origin),
-                        Action::Delete => true,
-                    };
-                    cleared && self.feed.push(sequence, mutation).is_ok()
-                }
-                Outcome::Gone(origin) => self.deaths.cleared(&origin),
-                Outcome::Unmappable { origin, reason } => {
-                    let at = self.current.as_ref().map(|c| c.gtid.to_string());
-                    self.deaths
-                        .died(&origin, &reason.to_string(), at.unwrap_or_default())
-                }
-            };
-            if !open {
+            if !deliver(&self.plan, &mut self.feed, &self.deaths, gtid, sequence, outcome) {
                 return Ok(false);
             }
         }
@@ -410,6 +480,9 @@ impl Stage {
         let plan = Arc::clone(&self.plan);
         let table = plan.source(held.assignment.source);
         let sequence = self.feed.open();
+        if let Some(views) = &mut self.views {
+            views.begin(sequence)?;
+        }
         for raw in &held.rows {
             let row = chunk_row(table, raw)?;
             encode_key(key_values(table, &row), &mut self.key);
@@ -419,7 +492,17 @@ impl Stage {
             let change = Change::Insert { after: row };
             self.projector
                 .project(table.id, &change, false, &mut self.outcomes)?;
+            if let Some(views) = self.views.as_mut().filter(|v| v.keeps(table.id)) {
+                views.apply(table.id, &change, &mut self.outcomes)?;
+            }
             if !self.push(sequence)? {
+                return Ok(false);
+            }
+        }
+        if let Some(views) = &mut self.views {
+            let (plan, feed, deaths) = (&self.plan, &mut self.feed, &self.deaths);
+            let mut out = |outcome| Ok(deliver(plan, feed, deaths, None, sequence, outcome));
+            if !views.finish(&mut out)? {
                 return Ok(false);
             }
         }
@@ -436,6 +519,38 @@ impl Stage {
 
     fn close_window(&mut self, id: u64) {
         self.windows.retain(|w| w.id != id);
+    }
+}
+
+/// Hands an outcome on; false when the pipeline or the committer has gone.
+fn deliver(
+    plan: &Plan,
+    feed: &mut Feed<Completion>,
+    deaths: &Deaths,
+    gtid: Option<&Gtid>,
+    sequence: Sequence,
+    outcome: Outcome,
+) -> bool {
+    let at = || gtid.map(ToString::to_string).unwrap_or_default();
+    match outcome {
+        Outcome::Write(mutation) => {
+            // An item in its place ends a dead letter; the deletion of an old one does not.
+            let cleared = match mutation.action {
+                Action::Put { .. } => deaths.cleared(&mutation.origin),
+                Action::Delete => true,
+            };
+            cleared && feed.push(sequence, mutation).is_ok()
+        }
+        Outcome::Gone(origin) => deaths.cleared(&origin),
+        Outcome::Unmappable { origin, reason } => deaths.died(&origin, &reason.to_string(), at()),
+        Outcome::Contested { origin, owner } => {
+            let label = &plan.projection(owner.projection).label;
+            let reason = format!(
+                "its key is also that of {label} {}, which has the item",
+                owner.source_key
+            );
+            deaths.died(&origin, &reason, at())
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use super::shared::Shared;
 use super::stage::Stage;
 use super::status::Answers;
 use super::trouble::Watched;
+use super::views::{self, Views};
 use super::{Daemon, Running, decode};
 use crate::admin::{Servers, StatusSource};
 use crate::checkpoint::{Checkpoint, Lineage, Loaded, Store, TableProgress, compatible};
@@ -72,7 +73,8 @@ pub async fn start(start: Start) -> Result<Daemon> {
         forget(&store).await?;
     }
     let options = Arc::new(prepare::source_options(&settings));
-    let checkpoint = checkpoint(&store, &options, &start).await?;
+    let views = open_views(settings.state.clone(), &plan, start.resnapshot).await?;
+    let checkpoint = checkpoint(&store, views.as_ref(), &options, &start).await?;
     let letters = stored_letters(&store, Letters::new(Arc::clone(&plan))).await?;
     let progress = Arc::new(snapshot_progress(
         &plan,
@@ -100,6 +102,7 @@ pub async fn start(start: Start) -> Result<Daemon> {
     .await?;
     let needs_cascades = !crate::plan::cascades(&plan, &start.catalog).is_empty();
     let running = run(Run {
+        views: views.map(|views| views.store),
         needs_cascades,
         settings,
         plan,
@@ -133,6 +136,7 @@ struct Run {
     store: Arc<Store>,
     checkpoint: Checkpoint,
     letters: Letters,
+    views: Option<Arc<crate::state::Store>>,
     progress: Arc<Progress>,
     facts: ServerFacts,
     needs_cascades: bool,
@@ -167,12 +171,18 @@ fn run(run: Run) -> Result<Running> {
     ));
     let (letters_in, letters_out) = mpsc::channel(LETTERS);
     let deaths = Deaths::new(run.letters.clone(), letters_in);
+    let views = match &run.views {
+        Some(store) => Views::new(Arc::clone(&run.plan), Arc::clone(store))?,
+        None => None,
+    };
+    let all_made = views.as_ref().is_none_or(Views::all_made);
     let committer = Committer::new(
         Arc::clone(&run.store),
         run.checkpoint.clone(),
         Arc::clone(&run.progress),
         run.letters.clone(),
         Arc::clone(&run.shared),
+        run.views.clone().map(|store| (store, all_made)),
     );
     let committer = tokio::spawn(report(
         failed.clone(),
@@ -186,6 +196,7 @@ fn run(run: Run) -> Result<Running> {
         run.checkpoint.position.gtids.clone(),
         deaths,
         Arc::clone(&run.shared),
+        views,
     )?;
     let tables = Tables::of(&run.plan, run.facts.lower_case_table_names != 0);
     let threads = decode::spawn(decode::Flow {
@@ -388,12 +399,12 @@ async fn inspect(client: &Client, plan: &Plan) -> Result<Vec<provision::TableSta
 /// position, and rows that were copied and deleted in between would keep their items.
 async fn checkpoint(
     store: &Arc<Store>,
+    views: Option<&views::Opened>,
     options: &source::Options,
     start: &Start,
 ) -> Result<Checkpoint> {
-    match store.load() {
-        Loaded::Found(checkpoint) => {
-            let mut checkpoint = *checkpoint;
+    match stored(store, views)? {
+        Some(mut checkpoint) => {
             if checkpoint.lineage.server_uuid != start.facts.server_uuid {
                 // The same history on another server (it is compared before anything is read): what was written beyond the
                 // checkpoint may stem from transactions that the new server never had.
@@ -413,7 +424,7 @@ async fn checkpoint(
             tracing::info!(position = %checkpoint.position.gtids, "going on from the checkpoint");
             Ok(checkpoint)
         }
-        Loaded::None => {
+        None => {
             let mut conn = connect(options).await?;
             let gtids = executed(&mut conn)
                 .await
@@ -434,10 +445,52 @@ async fn checkpoint(
             checkpoint.snapshot_done = checkpoint.snapshot.is_empty();
             shape::note(&mut checkpoint, &shapes);
             let (store, first) = (Arc::clone(store), checkpoint.clone());
-            blocking(move || store.commit(&first, &[])).await?;
+            let state = views.map(|views| Arc::clone(&views.store));
+            blocking(move || {
+                if let Some(state) = state {
+                    views::commit(&state, 0, &first)?;
+                }
+                store.commit(&first, &[])
+            })
+            .await?;
             Ok(checkpoint)
         }
     }
+}
+
+/// The last checkpoint: where joins have state, the one that was committed with it.
+fn stored(store: &Store, views: Option<&views::Opened>) -> Result<Option<Checkpoint>> {
+    let found = match store.load() {
+        Loaded::Found(checkpoint) => Some(*checkpoint),
+        Loaded::None => None,
+    };
+    let Some(views) = views else {
+        return Ok(found);
+    };
+    match (&views.checkpoint, found) {
+        (Some(with_state), _) => Ok(Some(with_state.clone())),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(Error::new(
+            Kind::Store,
+            "the state of the joins is missing, and the checkpoint cannot go on without it",
+        )
+        .with_remedy("restore the directory `views` of the state directory, or start over with `penstock run --resnapshot`")),
+    }
+}
+
+async fn open_views(
+    state: PathBuf,
+    plan: &Arc<Plan>,
+    start_over: bool,
+) -> Result<Option<views::Opened>> {
+    let plan = Arc::clone(plan);
+    blocking(move || {
+        if start_over {
+            crate::state::Store::wipe(&views::directory(&state))?;
+        }
+        views::open(&state, &plan)
+    })
+    .await
 }
 
 /// What was found before the start position was taken must hold at it: the tables are the same, and no prepared XA

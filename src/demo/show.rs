@@ -191,7 +191,7 @@ async fn show_snapshot(daemon: &Daemon, bars: &MultiProgress, rows: u64) -> Dura
         bar.set_length(rows.max(done));
         bar.set_position(done);
         bar.set_message(rate(done, rows, started.elapsed()));
-        if daemon.shared.progress.all_complete() || daemon.shared.failure().is_some() {
+        if daemon.shared.is_copied() || daemon.shared.failure().is_some() {
             bar.finish();
             if !is_terminal() {
                 println!("  snapshot   {done} rows copied");

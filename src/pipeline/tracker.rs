@@ -34,6 +34,8 @@ pub struct Rejection {
 pub struct Durable<C> {
     /// Of all sequences up to the low watermark that were not told before, in order.
     pub completions: Vec<C>,
+    /// The low watermark: every sequence up to it is durable.
+    pub through: Sequence,
     /// Each is told no later than the completion of the sequence that it belongs to: store these first.
     pub rejected: Vec<Rejection>,
     /// Rejected rows (of now or of before) for which something newer has been written: an item in its place, or its
@@ -224,6 +226,7 @@ impl<C> Tracker<C> {
             state.base += 1;
             completions.extend(state.entries.pop_front().and_then(|e| e.completion));
         }
+        let through = state.base.saturating_sub(1);
         let rejected = std::mem::take(&mut state.rejected);
         let healed = std::mem::take(&mut state.healed);
         if completions.is_empty() && rejected.is_empty() && healed.is_empty() {
@@ -239,6 +242,7 @@ impl<C> Tracker<C> {
         self.budget.give_back(held.items, held.bytes);
         Some(Ok(Some(Durable {
             completions,
+            through,
             rejected,
             healed,
         })))

@@ -17,6 +17,7 @@ mod files;
 mod meters;
 mod overlay;
 mod page;
+mod promise;
 mod scratch;
 mod set;
 mod store;

@@ -184,7 +184,11 @@ impl Store {
             }
         };
         shared.meters.committed(written, started.elapsed());
-        Ok(())
+        self.forget_promises(through)
+    }
+
+    pub(super) fn base(&self) -> &Base {
+        &self.shared.base
     }
 
     /// The figures as of now.

@@ -131,7 +131,7 @@ pub(super) fn owned(value: Value<'_>) -> Value<'static> {
         Value::UInt(v) => Value::UInt(v),
         Value::Float(v) => Value::Float(v),
         Value::Double(v) => Value::Double(v),
-        Value::Decimal(v) => Value::Decimal(text(v)),
+        Value::Decimal(v) => Value::Decimal(v.text().into_owned().into()),
         Value::Text(v) => Value::Text(text(v)),
         Value::Set(v) => Value::Set(text(v)),
         Value::Bytes(v) => Value::Bytes(bytes(v)),
@@ -141,7 +141,7 @@ pub(super) fn owned(value: Value<'_>) -> Value<'static> {
         Value::Time(v) => Value::Time(v),
         Value::Year(v) => Value::Year(v),
         Value::Bit(v) => Value::Bit(v),
-        Value::Json(v) => Value::Json(text(v)),
+        Value::Json(v) => Value::Json(v.text().into_owned().into()),
         Value::Geometry(v) => Value::Geometry(bytes(v)),
         Value::Vector(v) => Value::Vector(bytes(v)),
     }

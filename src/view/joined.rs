@@ -25,7 +25,7 @@ pub(super) fn value<'v>(
         let table = plan.source(hop.source);
         return Ok(Cow::Owned(
             match construct::write(construction, scene, node, table, buffer)? {
-                true => Value::Json(Cow::Borrowed(buffer)),
+                true => Value::Json(buffer.as_str().into()),
                 false => Value::Null,
             },
         ));

@@ -7,6 +7,8 @@ use crate::error::Result;
 use crate::plan::SourceId;
 use crate::plan::graph::NodeId;
 use crate::view::program::same_value;
+use crate::view::projector::Outcome;
+use crate::view::source_key::source_key;
 use crate::view::state::State;
 
 /// A row on the way from the state.
@@ -44,6 +46,7 @@ impl Joins {
         state: &mut dyn State,
         source: SourceId,
         row: &Row<'_>,
+        out: &mut Vec<Outcome>,
     ) -> Result<()> {
         let key = self.row_key(source, row)?;
         let mut old = Vec::new();
@@ -51,6 +54,13 @@ impl Joins {
             return Ok(());
         }
         let before = self.decode(source, &old)?;
+        let driven = self.stored(source).into_iter().flat_map(|s| &s.used);
+        let name = source_key(self.plan.source(source), &before);
+        out.extend(
+            driven
+                .filter(|(_, node)| *node == 0)
+                .map(|(projection, _)| Outcome::Gone(Self::origin(*projection, &name))),
+        );
         self.mark(state, source, &key, &before, None)?;
         self.reindex(state, source, &key, Some(&before), None)?;
         state.delete(self.spaces.rows(source), &key)

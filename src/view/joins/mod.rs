@@ -30,6 +30,8 @@ mod tests;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use super::program::{Program, Workspace};
 use super::projector::Outcome;
 use super::state::{KeySet, MemorySet, Space, State};
@@ -117,6 +119,28 @@ pub fn spaces(plan: &Plan) -> Result<u16> {
     Ok(Spaces::of(plan)?.progress + 1)
 }
 
+/// What decides how the state of a plan is laid out: another layout is another state.
+pub fn layout(plan: &Plan) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for (source, stored) in plan.sources.iter().zip(&plan.stored) {
+        let slots = stored.iter().flat_map(|s| &s.slots);
+        let columns = slots.filter_map(|slot| source.columns.get(*slot));
+        let names: Vec<&str> = columns.map(|c| c.column.name.as_str()).collect();
+        let _ = writeln!(text, "rows {} {names:?}", source.name);
+    }
+    for index in &plan.indexes {
+        let _ = writeln!(text, "index {:?} {:?} {}", index.source, index.text, index.primary);
+    }
+    for projection in &plan.projections {
+        let _ = writeln!(text, "items {:?} {}", projection.label, projection.graph.is_some());
+    }
+    for target in &plan.targets {
+        let _ = writeln!(text, "keys {:?}", target.name);
+    }
+    hex::encode(Sha256::digest(text))
+}
+
 /// The sources whose rows are kept.
 pub fn stored_sources(plan: &Plan) -> BTreeSet<SourceId> {
     let stored = plan.sources.iter().zip(&plan.stored);
@@ -168,7 +192,7 @@ impl Joins {
         self.stored(source).is_some()
     }
 
-    /// Moves the state by one change of a transaction, and marks what it touches.
+    /// Moves the state by one change of a transaction, and marks what it touches; rows that are gone are told at once.
     ///
     /// The row as it was is taken from the state, not from the change: a change that is applied twice is harmless.
     ///
@@ -179,16 +203,17 @@ impl Joins {
         state: &mut dyn State,
         source: SourceId,
         change: &Change<'_>,
+        out: &mut Vec<Outcome>,
     ) -> Result<()> {
         if !self.keeps(source) {
             return Ok(());
         }
         match change {
             Change::Insert { after } => self.upsert(state, source, after),
-            Change::Delete { before } => self.remove(state, source, before),
+            Change::Delete { before } => self.remove(state, source, before, out),
             Change::Update { before, after } => {
                 if self.row_key(source, before)? != self.row_key(source, after)? {
-                    self.remove(state, source, before)?;
+                    self.remove(state, source, before, out)?;
                 }
                 self.upsert(state, source, after)
             }

@@ -3,8 +3,14 @@
 //!
 //! Changes touch only items that the pass has come to; the others it will make from the state as it is then.
 
+use std::sync::Arc;
+
+use super::keys::{item_id, split_id};
 use super::{Joins, PAGE, Space, corrupt, misfit};
 use crate::error::Result;
+use crate::pipeline::Action;
+use crate::plan::SourceId;
+use crate::plan::graph::sources;
 use crate::view::projector::Outcome;
 use crate::view::state::State;
 
@@ -22,6 +28,8 @@ pub enum FirstPass {
 #[derive(Debug)]
 pub struct Page {
     pub outcomes: Vec<Outcome>,
+    /// What it is about to write: to be made durable before the first of it is written.
+    pub promises: Vec<Vec<u8>>,
     /// Whether the pass goes on after it.
     pub more: bool,
 }
@@ -70,6 +78,16 @@ impl Joins {
         self.passes.iter().all(|pass| *pass == FirstPass::Done)
     }
 
+    /// The first projection whose pass is not done and whose tables are all copied, as `copied` says.
+    pub fn due(&self, copied: impl Fn(SourceId) -> bool) -> Option<usize> {
+        let passes = self.passes.iter().enumerate();
+        let open = passes.filter(|(_, pass)| **pass != FirstPass::Done);
+        open.map(|(projection, _)| projection).find(|projection| {
+            let projection = self.plan.projections.get(*projection);
+            projection.is_some_and(|p| sources(p).into_iter().all(&copied))
+        })
+    }
+
     /// Makes the next page of a projection's items. Between transactions only; all tables that the projection reads are
     /// copied.
     ///
@@ -90,8 +108,8 @@ impl Joins {
         for key in &keys {
             self.mark_item(projection, key)?;
         }
-        let pass = match (more, keys.pop()) {
-            (true, Some(last)) => FirstPass::Under(last),
+        let pass = match (more, keys.last()) {
+            (true, Some(last)) => FirstPass::Under(last.clone()),
             _ => FirstPass::Done,
         };
         self.set_pass(state, projection, pass)?;
@@ -100,7 +118,44 @@ impl Joins {
             outcomes.push(outcome);
             Ok(true)
         })?;
-        Ok(Page { outcomes, more })
+        let mut promises = Vec::with_capacity(keys.len());
+        for key in &keys {
+            if let Some(entry) = self.entry(state, projection, key)? {
+                promises.push(promise(projection, key, &entry.key));
+            }
+        }
+        Ok(Page {
+            outcomes,
+            promises,
+            more,
+        })
+    }
+
+    /// What a crash between a page's promise and its commit may have left: an item under a key that its row does not have
+    /// in the state. Nothing else would ever delete it, if the row has another key by now.
+    ///
+    /// # Errors
+    /// `Store` where the state or the promise cannot be read.
+    pub fn broken_promise(
+        &self,
+        state: &mut dyn State,
+        promise: &[u8],
+    ) -> Result<Option<Outcome>> {
+        let (projection, row_key, key) = split(promise)?;
+        let target = self.target(projection)?;
+        let kept = if self.is_contested(target) {
+            let mut owner = Vec::new();
+            state.get(self.spaces.owners(target), key, &mut owner)?
+        } else {
+            let entry = self.entry(state, projection, row_key)?;
+            entry.is_some_and(|entry| entry.key == key)
+        };
+        if kept {
+            return Ok(None);
+        }
+        let key = bytes::Bytes::copy_from_slice(key);
+        self.mutation(projection, key, &Arc::from(""), Action::Delete)
+            .map(Some)
     }
 
     pub(super) fn read_passes(&mut self, state: &mut dyn State) -> Result<()> {
@@ -134,6 +189,26 @@ impl Joins {
     fn progress(&self) -> Space {
         Space(self.spaces.progress)
     }
+}
+
+/// Projection, row and key of an item, as one text of bytes.
+fn promise(projection: usize, row_key: &[u8], key: &[u8]) -> Vec<u8> {
+    let id = item_id(projection, row_key);
+    let mut bytes = Vec::with_capacity(4 + id.len() + key.len());
+    bytes.extend_from_slice(&(id.len() as u32).to_be_bytes());
+    bytes.extend_from_slice(&id);
+    bytes.extend_from_slice(key);
+    bytes
+}
+
+fn split(promise: &[u8]) -> Result<(usize, &[u8], &[u8])> {
+    let parts = || {
+        let (length, rest) = promise.split_first_chunk::<4>()?;
+        rest.split_at_checked(u32::from_be_bytes(*length) as usize)
+    };
+    let (id, key) = parts().ok_or_else(|| corrupt("a promised item"))?;
+    let (projection, row_key) = split_id(id)?;
+    Ok((projection, row_key, key))
 }
 
 fn name(projection: usize) -> [u8; 2] {

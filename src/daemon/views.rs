@@ -1,0 +1,138 @@
+//! The joins of a plan beside the stage: their state, moved with the stream's transactions and the snapshot's chunks.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::change::Change;
+use crate::checkpoint::Checkpoint;
+use crate::error::{Error, Kind, Result};
+use crate::pipeline::Sequence;
+use crate::plan::{Plan, SourceId};
+use crate::source::snapshot::Progress;
+use crate::state::{self, Store, Writer};
+use crate::view::Outcome;
+use crate::view::joins::{self, Joins, Page};
+
+/// The keys that one transaction touches stay in memory up to here, in bytes for each of two sets.
+const SET_BYTES: usize = 24 << 20;
+
+/// The view thread's half.
+pub struct Views {
+    joins: Joins,
+    writer: Writer,
+    store: Arc<Store>,
+    /// What an earlier run had promised to write.
+    promises: Vec<Vec<u8>>,
+}
+
+/// The state of a plan that has joins, with the checkpoint that was committed with it.
+pub struct Opened {
+    pub store: Arc<Store>,
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// Where the state is.
+pub fn directory(state: &std::path::Path) -> PathBuf {
+    state.join("views")
+}
+
+/// Opens the state; `None` for a plan that needs none.
+///
+/// # Errors
+/// `PlanDiffers`, `Store` as [`Store::open`]. Blocks.
+pub fn open(state: &std::path::Path, plan: &Plan) -> Result<Option<Opened>> {
+    if joins::stored_sources(plan).is_empty() {
+        return Ok(None);
+    }
+    let format = state::Format {
+        plan_fingerprint: format!("{} {}", plan.fingerprint, joins::layout(plan)),
+        spaces: joins::spaces(plan)?,
+    };
+    let (store, blob) = Store::open(&directory(state), &format, &state::Options::default())?;
+    let checkpoint = blob.map(|blob| {
+        serde_json::from_slice(&blob.0).map_err(|e| {
+            Error::new(Kind::Store, "the checkpoint of the join state cannot be read").with_source(e)
+        })
+    });
+    Ok(Some(Opened {
+        store: Arc::new(store),
+        checkpoint: checkpoint.transpose()?,
+    }))
+}
+
+/// Commits the state's sequences up to `through` with the checkpoint. Blocks.
+///
+/// # Errors
+/// As [`Store::commit`].
+pub fn commit(store: &Store, through: Sequence, checkpoint: &Checkpoint) -> Result<()> {
+    let blob = serde_json::to_vec(checkpoint)
+        .map_err(|e| Error::new(Kind::Internal, "a checkpoint as JSON").with_source(e))?;
+    store.commit(through, &blob)
+}
+
+impl Views {
+    /// Makes the plan's joins ready over their state.
+    pub fn new(plan: Arc<Plan>, store: Arc<Store>) -> Result<Option<Self>> {
+        let mut writer = store.writer()?;
+        let Some(joins) = Joins::new(plan, &mut writer)? else {
+            return Ok(None);
+        };
+        let promises = store.take_over_promises()?;
+        let sets = [(); 2].map(|()| Box::new(store.key_set(SET_BYTES)) as _);
+        Ok(Some(Self {
+            joins: joins.with_sets(sets),
+            writer,
+            store,
+            promises,
+        }))
+    }
+
+    /// What is put from now on belongs to this sequence.
+    pub fn begin(&mut self, sequence: Sequence) -> Result<()> {
+        self.writer.begin(sequence)
+    }
+
+    pub fn keeps(&self, source: SourceId) -> bool {
+        self.joins.keeps(source)
+    }
+
+    pub fn apply(
+        &mut self,
+        source: SourceId,
+        change: &Change<'_>,
+        out: &mut Vec<Outcome>,
+    ) -> Result<()> {
+        self.joins.apply(&mut self.writer, source, change, out)
+    }
+
+    pub fn finish(&mut self, out: &mut dyn FnMut(Outcome) -> Result<bool>) -> Result<bool> {
+        self.joins.finish(&mut self.writer, out)
+    }
+
+    /// The deletes that promises of an earlier run call for, once.
+    pub fn broken_promises(&mut self) -> Result<Vec<Outcome>> {
+        let mut deletes = Vec::new();
+        for promise in std::mem::take(&mut self.promises) {
+            deletes.extend(self.joins.broken_promise(&mut self.writer, &promise)?);
+        }
+        Ok(deletes)
+    }
+
+    /// Whether every projection's items have been made.
+    pub fn all_made(&self) -> bool {
+        self.joins.all_made()
+    }
+
+    /// A projection whose items can be made now.
+    pub fn due(&self, progress: &Progress) -> Option<usize> {
+        self.joins.due(|source| progress.is_complete(source))
+    }
+
+    /// Makes the next page of a projection's items; what it is about to write is durable as promised when this returns.
+    pub fn first_pass(&mut self, sequence: Sequence, projection: usize) -> Result<Page> {
+        self.writer.begin(sequence)?;
+        let page = self.joins.first_pass(&mut self.writer, projection)?;
+        self.store.promise(sequence, &page.promises)?;
+        Ok(page)
+    }
+}
