@@ -9,6 +9,7 @@
 
 mod convert;
 mod date;
+pub mod encoding;
 mod evaluate;
 mod item;
 mod json;
