@@ -10,6 +10,7 @@
 mod construct;
 mod convert;
 mod date;
+pub mod encoding;
 mod evaluate;
 mod encoding;
 mod item;
