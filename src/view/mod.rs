@@ -12,7 +12,6 @@ mod convert;
 mod date;
 pub mod encoding;
 mod evaluate;
-mod encoding;
 mod item;
 mod joined;
 pub mod joins;

@@ -7,7 +7,7 @@ use crate::change::{Row, Value};
 use crate::error::Result;
 use crate::plan::SourceId;
 use crate::plan::graph::Part;
-use crate::view::encoding;
+use crate::view::encoding::{self, RowShape};
 use crate::view::scene::Only;
 
 /// A longer part of an index's key is replaced by its hash: only equality is asked of it.
@@ -24,7 +24,7 @@ impl Joins {
             let value = row.values.get(*slot).ok_or_else(|| misfit("a row without its key"))?;
             match comparison {
                 Some(comparison) if comparison.key(value, &mut key) => {}
-                _ => encoding::encode_key_value(value, &mut key),
+                _ => encoding::encode_key([value], &mut key),
             }
         }
         Ok(key)
@@ -32,17 +32,21 @@ impl Joins {
 
     /// The row's stored columns.
     pub(super) fn encode(&self, source: SourceId, row: &Row<'_>) -> Result<Vec<u8>> {
-        let stored = self.stored(source).ok_or_else(|| misfit("a source without state"))?;
         let mut bytes = Vec::with_capacity(64);
-        encoding::encode(row, &stored.slots, &mut bytes);
+        self.shape(source)?.encode(row, &mut bytes)?;
         Ok(bytes)
     }
 
     /// A row from its stored columns; the others are NULL.
     pub(super) fn decode<'b>(&self, source: SourceId, bytes: &'b [u8]) -> Result<Row<'b>> {
-        let stored = self.stored(source).ok_or_else(|| misfit("a source without state"))?;
-        let width = self.plan.source(source).columns.len();
-        encoding::decode(bytes, &stored.slots, width).ok_or_else(|| corrupt("a row"))
+        self.shape(source)?.decode(bytes)
+    }
+
+    fn shape(&self, source: SourceId) -> Result<&RowShape> {
+        let shape = self.shapes.get(usize::from(source.0));
+        shape
+            .and_then(Option::as_ref)
+            .ok_or_else(|| misfit("a source without state"))
     }
 }
 

@@ -32,6 +32,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::encoding::RowShape;
 use super::program::{Program, Workspace};
 use super::projector::Outcome;
 use super::state::{KeySet, MemorySet, Space, State};
@@ -51,6 +52,8 @@ pub struct Joins {
     spaces: Spaces,
     /// By projection; `None` for those that need their driving row only.
     programs: Vec<Option<Program>>,
+    /// By source, how its stored rows are written.
+    shapes: Vec<Option<RowShape>>,
     passes: Vec<FirstPass>,
     /// `(projection, driving key)` of the items that the transaction at hand touches.
     touched: Box<dyn KeySet + Send>,
@@ -168,7 +171,13 @@ impl Joins {
                 None => None,
             });
         }
+        let stored = plan.sources.iter().zip(&plan.stored);
+        let shapes = stored.map(|(source, stored)| {
+            let stored = stored.as_ref()?;
+            Some(RowShape::new(stored.slots.clone(), source.columns.len()))
+        });
         let mut joins = Self {
+            shapes: shapes.collect(),
             passes: Vec::new(),
             spaces,
             programs,
