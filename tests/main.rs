@@ -18,4 +18,5 @@ mod snapshot;
 mod stops;
 mod support;
 mod types;
+mod views;
 mod workload;
