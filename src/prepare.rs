@@ -162,14 +162,6 @@ impl Read {
     }
 
     fn refuse(&mut self, plan: &Plan, looked: Option<&Looked>) {
-        for part in plan::unsupported(plan) {
-            self.diagnostics.error_help(
-                "not-in-this-version",
-                &part.place,
-                format!("`run` refuses {}: {}", part.what, part.why),
-                "`penstock explain` shows how it is understood; the README lists what this version runs",
-            );
-        }
         let Some(looked) = looked.filter(|l| !l.facts.logs_cascades && !l.denied) else {
             return;
         };

@@ -382,6 +382,9 @@ impl<'a, 'd> Compiler<'a, 'd> {
     fn finish(mut self) -> Option<Plan> {
         unique::prove(&self.cx.sources, &mut self.projections);
         let offline = self.cx.sources.offline();
+        if !offline {
+            self.warn_of_contested_keys();
+        }
         let (sources, slots) = self.cx.sources.finish();
         for projection in &mut self.projections {
             let driving = projection.driving;
@@ -408,6 +411,25 @@ impl<'a, 'd> Compiler<'a, 'd> {
             graph::build(&mut plan, self.cx.d);
         }
         (!self.cx.d.has_errors()).then_some(plan)
+    }
+}
+
+impl Compiler<'_, '_> {
+    /// Keys that two rows may share: who has the item is then decided by who claims it.
+    fn warn_of_contested_keys(&mut self) {
+        for projection in &self.projections {
+            let Uniqueness::Unproved(why) = &projection.uniqueness else {
+                continue;
+            };
+            let key = projection.attributes.iter().find(|a| a.role == Role::PartitionKey);
+            let Some(key) = key else { continue };
+            self.cx.d.warn_help(
+                "key-contested",
+                &key.place,
+                format!("the key of {} is not provably unique: {why}", projection.label),
+                "two rows with one key: the first has the item, the other becomes a dead letter until one of them leaves; put a unique key of the table into the key",
+            );
+        }
     }
 }
 

@@ -12,17 +12,19 @@
 //! | `types` | which value fits which attribute type |
 //! | `sql`, `scope`, `join` | expressions parsed, their references resolved, joins and calculations |
 //! | `unique` | whether two rows can ever share a key |
-//! | `gate` | what this version cannot run yet, and where cascades reach |
+//! | `typing` | every expression typed |
+//! | `graph` | the rows that an item is made of, and how they are found |
+//! | `cascade` | where foreign keys change rows behind the binlog |
 //! | `fingerprint` | the hash of everything that decides what the items are |
 //! | `explain` | the plan as text, JSON and Mermaid |
 
 mod alphabet;
+mod cascade;
 mod charsets;
 mod compile;
 mod entity;
 pub mod explain;
 mod fingerprint;
-mod gate;
 pub mod graph;
 mod index;
 mod join;
@@ -38,7 +40,7 @@ mod unique;
 
 pub use compile::compile;
 pub use fingerprint::column_type;
-pub use gate::{CascadeReach, Unsupported, cascades, unsupported};
+pub use cascade::{CascadeReach, cascades};
 pub use model::*;
 pub use sources::candidates;
 
