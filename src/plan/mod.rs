@@ -45,4 +45,4 @@ pub use model::*;
 pub use sources::candidates;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -11,7 +11,7 @@
 
 use crate::schema::*;
 
-pub(super) fn catalog(text: &str) -> Catalog {
+pub(crate) fn catalog(text: &str) -> Catalog {
     let mut catalog = Catalog::default();
     let mut table: Option<Table> = None;
     for line in text
