@@ -19,6 +19,7 @@ pub mod contract;
 pub mod daemon;
 pub mod demo;
 pub mod error;
+pub mod expression;
 pub mod metrics;
 pub mod phase;
 pub mod pipeline;

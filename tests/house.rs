@@ -10,7 +10,15 @@ use serde_json::Value;
 use crate::support::root;
 
 /// Modules that compute and do no I/O.
-const PURE: [&str; 6] = ["schema", "change", "contract", "plan", "view", "position"];
+const PURE: [&str; 7] = [
+    "schema",
+    "change",
+    "contract",
+    "expression",
+    "plan",
+    "view",
+    "position",
+];
 
 /// What they must not use: whoever does I/O, and our own modules that do.
 const IMPURE: [&str; 33] = [

@@ -1,0 +1,255 @@
+//! How values of two types compare, and the keys under which equal values meet.
+
+use std::cmp::Ordering;
+
+use super::calendar;
+use super::datum::Datum;
+use super::json;
+use super::types::{Collated, Derivation, Type, TypeKind};
+use super::{EvaluationError, Refusal};
+use crate::change::Value;
+use crate::change::collation::Weigher;
+
+/// A way to compare two values: exact numbers, doubles, text by a collation, bytes, dates, times, JSON.
+#[derive(Debug, Clone)]
+pub struct Comparison {
+    pub(super) how: How,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum How {
+    /// Integers.
+    Int,
+    Decimal,
+    Double,
+    Text(Weigher),
+    Bytes,
+    /// Dates with or without a time; numbers and texts are literals that have been converted.
+    Moment,
+    Time,
+    Json,
+    /// One side always is NULL.
+    Never,
+}
+
+/// What counts of an operand when it is compared.
+#[derive(Debug, Clone)]
+pub(super) struct Side {
+    pub kind: TypeKind,
+    /// Of its text.
+    pub collated: Collated,
+}
+
+impl Side {
+    fn of(ty: &Type) -> Self {
+        let collated = match &ty.kind {
+            TypeKind::Text { collation } => Collated {
+                name: collation.clone(),
+                derivation: Derivation::Column,
+                ascii: false,
+            },
+            TypeKind::Binary => Collated {
+                name: "binary".into(),
+                derivation: Derivation::Column,
+                ascii: false,
+            },
+            _ => Collated::number(),
+        };
+        Side {
+            kind: ty.kind.clone(),
+            collated,
+        }
+    }
+}
+
+/// How `a = b` compares values of these types, both of them columns.
+pub fn comparison(a: &Type, b: &Type) -> Result<Comparison, Refusal> {
+    let how = how(&Side::of(a), &Side::of(b)).map_err(Refusal::new)?;
+    Ok(Comparison { how })
+}
+
+/// The order of values of one type, as ORDER BY has it.
+pub fn order(ty: &Type) -> Result<Comparison, Refusal> {
+    match ty.kind {
+        TypeKind::Geometry | TypeKind::Vector => {
+            Err(Refusal::new(format!("{} has no order", ty.kind.name())))
+        }
+        _ => comparison(ty, ty),
+    }
+}
+
+pub(super) fn how(a: &Side, b: &Side) -> Result<How, String> {
+    use TypeKind as K;
+    let refused = || {
+        Err(format!(
+            "MySQL's comparison of {} with {} is not supported",
+            a.kind.name(),
+            b.kind.name()
+        ))
+    };
+    Ok(match (&a.kind, &b.kind) {
+        (K::Null, _) | (_, K::Null) => How::Never,
+        (K::Geometry | K::Vector, _) | (_, K::Geometry | K::Vector) => return refused(),
+        (K::Json, other) | (other, K::Json) => match other {
+            K::Json | K::Int { .. } | K::Decimal { .. } | K::Double | K::Text { .. } => How::Json,
+            _ => return refused(),
+        },
+        (K::Time { .. }, K::Time { .. }) => How::Time,
+        (a, b) if a.has_date() && b.has_date() => How::Moment,
+        (a, b) if a.is_temporal() || b.is_temporal() => return refused(),
+        (K::Year | K::Bit, other) | (other, K::Year | K::Bit) if !other.is_integer() => {
+            return refused();
+        }
+        (a, b) if a.is_integer() && b.is_integer() => How::Int,
+        (a, b) if a.is_number() && b.is_number() => {
+            if [a, b].iter().any(|k| matches!(k, K::Float | K::Double)) {
+                How::Double
+            } else {
+                How::Decimal
+            }
+        }
+        (a, b) if a.is_number() || b.is_number() => How::Double,
+        (K::Binary, _) | (_, K::Binary) => {
+            if a.kind != b.kind && (!plain(&a.collated) || !plain(&b.collated)) {
+                return refused();
+            }
+            How::Bytes
+        }
+        _ => {
+            let collated = a.collated.with(&b.collated).ok_or_else(|| {
+                format!(
+                    "the collations {} and {} do not mix",
+                    a.collated.name, b.collated.name
+                )
+            })?;
+            text_order(&collated.name)?
+        }
+    })
+}
+
+/// Its bytes are those of its UTF-8.
+fn plain(collated: &Collated) -> bool {
+    matches!(
+        collated.charset(),
+        "binary" | "utf8mb4" | "utf8mb3" | "utf8" | "ascii"
+    )
+}
+
+pub(super) fn text_order(collation: &str) -> Result<How, String> {
+    let weigher = Weigher::by_name(collation)
+        .ok_or_else(|| format!("the order of the collation {collation} is not known here"))?;
+    Ok(How::Text(weigher))
+}
+
+impl How {
+    /// `None`: NULL is involved.
+    pub fn compare(&self, a: &Datum<'_>, b: &Datum<'_>) -> Option<Ordering> {
+        if a.is_null() || b.is_null() {
+            return None;
+        }
+        match self {
+            How::Never => None,
+            How::Int => Some(a.to_int()?.cmp(&b.to_int()?)),
+            How::Decimal => Some(a.to_decimal()?.compare(&b.to_decimal()?)),
+            How::Double => a.to_f64()?.partial_cmp(&b.to_f64()?),
+            How::Text(weigher) => match (a, b) {
+                (Datum::Text(a), Datum::Text(b)) => Some(weigher.compare(a, b)),
+                _ => Some(weigher.compare(&a.clone().into_text()?, &b.clone().into_text()?)),
+            },
+            How::Bytes => Some(bytes(a)?.cmp(&bytes(b)?)),
+            How::Moment => Some(moment(a)?.cmp(&moment(b)?)),
+            How::Time => Some(time(a)?.cmp(&time(b)?)),
+            How::Json => json::compare(a, b),
+        }
+    }
+
+    fn key(&self, value: &Datum<'_>, out: &mut Vec<u8>) -> Option<()> {
+        if value.is_null() {
+            return None;
+        }
+        match self {
+            How::Never => return None,
+            How::Int => out.extend_from_slice(&value.to_int()?.to_be_bytes()),
+            How::Decimal => value.to_decimal()?.key(out),
+            How::Double => {
+                // Adding zero makes the negative zero the positive one.
+                out.extend_from_slice(&(value.to_f64()? + 0.0).to_bits().to_be_bytes());
+            }
+            How::Text(weigher) => {
+                let start = out.len();
+                match value {
+                    Datum::Text(text) => weigher.key(text, out),
+                    _ => weigher.key(&value.clone().into_text()?, out),
+                }
+                close(start, out);
+            }
+            How::Bytes => {
+                let start = out.len();
+                out.extend_from_slice(&bytes(value)?);
+                close(start, out);
+            }
+            How::Moment => out.extend_from_slice(&moment(value)?.to_be_bytes()),
+            How::Time => out.extend_from_slice(&time(value)?.to_be_bytes()),
+            How::Json => {
+                let start = out.len();
+                json::key(value, out)?;
+                close(start, out);
+            }
+        }
+        Some(())
+    }
+}
+
+/// Puts the length before what was written since `start`, so that keys can follow each other.
+fn close(start: usize, out: &mut Vec<u8>) {
+    let length = (out.len() - start) as u32;
+    out.splice(start..start, length.to_be_bytes());
+}
+
+fn bytes<'v>(value: &'v Datum<'_>) -> Option<std::borrow::Cow<'v, [u8]>> {
+    Some(match value {
+        Datum::Bytes(bytes) => bytes.as_ref().into(),
+        Datum::Text(text) => text.as_bytes().into(),
+        other => other.clone().into_text()?.into_owned().into_bytes().into(),
+    })
+}
+
+/// In the order of the calendar; parts may be zero.
+fn moment(value: &Datum<'_>) -> Option<i64> {
+    let (Datum::Date(moment) | Datum::DateTime(moment)) = value else {
+        return None;
+    };
+    let date = (i64::from(moment.year) * 16 + i64::from(moment.month)) * 32 + i64::from(moment.day);
+    Some(date * 86_400_000_000 + calendar::clock_micros(moment))
+}
+
+fn time(value: &Datum<'_>) -> Option<i64> {
+    match value {
+        Datum::Time(time) => Some(calendar::time_micros(time)),
+        _ => None,
+    }
+}
+
+impl Comparison {
+    /// `None`: NULL is involved.
+    pub fn compare(&self, a: &Value<'_>, b: &Value<'_>) -> Option<Ordering> {
+        self.how.compare(&Datum::of(a), &Datum::of(b))
+    }
+
+    /// Appends bytes that are equal exactly when the values compare equal and that tell where they end; false for NULL,
+    /// for which nothing is appended.
+    pub fn key(&self, value: &Value<'_>, out: &mut Vec<u8>) -> bool {
+        let start = out.len();
+        let written = self.how.key(&Datum::of(value), out).is_some();
+        if !written {
+            out.truncate(start);
+        }
+        written
+    }
+}
+
+impl From<super::decimal::OutOfRange> for EvaluationError {
+    fn from(_: super::decimal::OutOfRange) -> Self {
+        EvaluationError::OutOfRange("DECIMAL")
+    }
+}

@@ -1,0 +1,123 @@
+//! MySQL's expressions: typed when a plan is compiled, evaluated over rows with MySQL's rules.
+//!
+//! The rules are those of one session: MySQL's default `sql_mode`, UTC, utf8mb4. What a SELECT would answer with a
+//! warning and a value has that value here; where a SELECT fails, evaluation fails. What cannot be computed as MySQL
+//! computes it is refused by [`compile`], with its name and place.
+
+mod aggregate;
+mod calendar;
+mod call;
+mod cast;
+mod collate;
+mod comparison;
+mod compile;
+mod date_format;
+mod datum;
+mod decimal;
+mod evaluate;
+mod functions;
+mod interval;
+mod json;
+mod literal;
+mod node;
+mod numeric;
+mod parts;
+mod select;
+mod text;
+mod types;
+
+use std::sync::Arc;
+
+pub use aggregate::Aggregate;
+pub use comparison::{Comparison, comparison, order};
+pub use types::{Type, TypeKind};
+
+use crate::change::{Row, Value};
+use crate::plan::{RowRef, SourceId, Sql};
+use crate::schema::Column;
+
+/// A typed expression, ready to run.
+#[derive(Debug, Clone)]
+pub struct Expression {
+    root: Arc<node::Node>,
+    ty: Type,
+}
+
+/// Why an expression cannot be computed as MySQL computes it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    pub message: String,
+    pub help: Option<String>,
+    /// Line and column (from 1) in the expression's text.
+    pub location: Option<(u64, u64)>,
+}
+
+impl Refusal {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            help: None,
+            location: None,
+        }
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// Why an expression has no value for some rows; MySQL's SELECT fails there too.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EvaluationError {
+    #[error("a value of type {0} is out of range")]
+    OutOfRange(&'static str),
+    #[error("{0} was given a text that is no JSON document")]
+    InvalidJson(&'static str),
+    #[error("{0} was given {1}")]
+    Argument(&'static str, &'static str),
+    /// The rows are not those that the expression was compiled for.
+    #[error("the row has no column at the place that the expression reads")]
+    NoColumn,
+}
+
+/// The rows that an expression reads.
+pub trait Rows {
+    /// `None`: there is no such row; all of its columns are NULL then.
+    fn row(&self, row: RowRef) -> Option<&Row<'_>>;
+}
+
+/// Types an expression; `column` gives the column at a slot of a source.
+pub fn compile<'c>(
+    sql: &Sql,
+    column: &(dyn Fn(SourceId, usize) -> Option<&'c Column> + 'c),
+) -> Result<Expression, Refusal> {
+    let root = compile::compile(sql, column)?;
+    Ok(Expression {
+        ty: root.ty.clone(),
+        root: Arc::new(root),
+    })
+}
+
+impl Expression {
+    /// The type of its values.
+    pub fn ty(&self) -> &Type {
+        &self.ty
+    }
+
+    /// Its value for these rows.
+    pub fn evaluate<'r>(&'r self, rows: &'r dyn Rows) -> Result<Value<'r>, EvaluationError> {
+        self.root.value(rows)
+    }
+
+    /// Whether it holds; NULL does not.
+    pub fn is_true(&self, rows: &dyn Rows) -> Result<bool, EvaluationError> {
+        Ok(self.root.evaluate(rows)?.truth() == Some(true))
+    }
+
+    /// Calls `visit` with every column that it reads, repetitions included.
+    pub fn each_reference(&self, visit: &mut dyn FnMut(RowRef, SourceId, usize)) {
+        self.root.each_reference(visit);
+    }
+}

@@ -1,0 +1,38 @@
+//! Parts of dates, and dates as numbers of seconds.
+
+use super::calendar;
+use super::datum::Datum;
+use super::decimal::{Dec, Rounding};
+use crate::change::Temporal;
+
+/// Day number of 1970-01-01.
+const EPOCH_DAY: i64 = 719_528;
+/// The last second that FROM_UNIXTIME and UNIX_TIMESTAMP know: 3001-01-18 23:59:59.
+const LAST_SECOND: i64 = 32_536_771_199;
+
+/// Seconds since 1970 in UTC; zero beyond what MySQL knows.
+pub(super) fn unix_timestamp(moment: &Temporal, scale: u8) -> Datum<'static> {
+    let days = calendar::days_of(moment) - EPOCH_DAY;
+    let micros = days * 86_400_000_000 + calendar::clock_micros(moment);
+    let seconds = micros.div_euclid(1_000_000);
+    let known = (0..=LAST_SECOND).contains(&seconds) && moment.month > 0 && moment.day > 0;
+    let micros = if known { micros } else { 0 };
+    let number = Dec::new(i128::from(micros), 6).rescaled(scale, Rounding::Truncate);
+    if scale == 0 {
+        Datum::Int(micros / 1_000_000)
+    } else {
+        Datum::Decimal(number)
+    }
+}
+
+/// The moment so many seconds after 1970 in UTC; NULL beyond what MySQL knows.
+pub(super) fn from_unixtime(seconds: &Dec, fsp: u8) -> Option<Temporal> {
+    let micros = seconds.rescaled(6, Rounding::HalfUp);
+    let micros = micros.mul(&Dec::from_int(1_000_000)).ok()?;
+    let micros = i64::try_from(micros.to_int(Rounding::HalfUp)?).ok()?;
+    if micros < 0 || micros / 1_000_000 > LAST_SECOND {
+        return None;
+    }
+    let moment = calendar::moment_of(micros + EPOCH_DAY * 86_400_000_000, 6)?;
+    calendar::with_fsp(&moment, fsp)
+}
