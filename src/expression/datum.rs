@@ -41,7 +41,7 @@ impl<'a> Datum<'a> {
             Value::DateTime(moment) | Value::Timestamp(moment) => Datum::DateTime(*moment),
             Value::Time(time) => Datum::Time(*time),
             Value::Year(year) => Datum::Year(*year),
-            Value::Json(text) => Datum::Json(Cow::Borrowed(text)),
+            Value::Json(document) => Datum::Json(document.text()),
             Value::Decimal(_) => {
                 let mut text = String::new();
                 value.write_text(&mut text);
@@ -72,7 +72,7 @@ impl<'a> Datum<'a> {
             Datum::Null => Value::Null,
             Datum::Int(number) => Value::Int(number),
             Datum::UInt(number) => Value::UInt(number),
-            Datum::Decimal(number) => Value::Decimal(Cow::Owned(number.to_text())),
+            Datum::Decimal(number) => Value::Decimal(number.to_text().into()),
             Datum::Float(number) => Value::Float(number),
             Datum::Double(number) => Value::Double(number),
             Datum::Text(text) => Value::Text(text),
@@ -81,7 +81,7 @@ impl<'a> Datum<'a> {
             Datum::DateTime(moment) => Value::DateTime(moment),
             Datum::Time(time) => Value::Time(time),
             Datum::Year(year) => Value::Year(year),
-            Datum::Json(text) => Value::Json(text),
+            Datum::Json(text) => Value::Json(text.into()),
         }
     }
 

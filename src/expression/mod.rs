@@ -69,7 +69,7 @@ impl Refusal {
 }
 
 /// Why an expression has no value for some rows; MySQL's SELECT fails there too.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum EvaluationError {
     #[error("a value of type {0} is out of range")]
     OutOfRange(&'static str),

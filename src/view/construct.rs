@@ -6,9 +6,10 @@ use super::evaluate::{evaluated, is_boolean};
 use super::reason::Fault;
 use super::scene::{Path, Scene};
 use crate::change::{Row, Temporal, Textual, TimeOfDay, Value};
-use crate::expression::{self, Comparison};
+use crate::expression::{self, Comparison, Type};
 use crate::plan::graph::NodeId;
 use crate::plan::{ConstructionPlan, SourceTable, Sql};
+use crate::schema::{Column, ColumnType};
 
 /// Appends the document to `out`; false where it is NULL (an object of no row).
 pub(super) fn write(
@@ -55,32 +56,61 @@ pub(super) fn in_key_order<'r>(
     Ok(sorted)
 }
 
+/// How a key column's values are put in order.
+pub(super) enum KeyOrder {
+    By(Comparison),
+    /// ENUM and SET sort by their numbers: the place of the labels in the definition.
+    Labels(Vec<String>),
+}
+
 /// How the table's key columns are put in order, by slot.
-pub(super) fn key_order(table: &SourceTable) -> Result<Vec<(usize, Comparison)>, Fault> {
+pub(super) fn key_order(table: &SourceTable) -> Result<Vec<(usize, KeyOrder)>, Fault> {
     table
         .key
         .iter()
         .map(|slot| {
-            let column = table.columns.get(*slot).ok_or(UNORDERED)?;
-            let ty = expression::column_type(&column.column);
-            Ok((*slot, expression::order(&ty).map_err(|_| UNORDERED)?))
+            let column = &table.columns.get(*slot).ok_or(UNORDERED)?.column;
+            Ok((*slot, order_of(column)?))
         })
         .collect()
 }
 
+fn order_of(column: &Column) -> Result<KeyOrder, Fault> {
+    match &column.ty {
+        ColumnType::Enum { labels, .. } | ColumnType::Set { labels, .. } => {
+            Ok(KeyOrder::Labels(labels.clone()))
+        }
+        _ => expression::order(&Type::from(column))
+            .map(KeyOrder::By)
+            .map_err(|_| UNORDERED),
+    }
+}
+
 /// By the key's columns.
-pub(super) fn by_key(keys: &[(usize, Comparison)], a: &Row<'_>, b: &Row<'_>) -> Ordering {
-    let value = |row: &'_ Row<'_>, slot: usize| row.values.get(slot).cloned().map(super::evaluate::owned);
-    for (slot, comparison) in keys {
-        let (Some(a), Some(b)) = (value(a, *slot), value(b, *slot)) else {
+pub(super) fn by_key(keys: &[(usize, KeyOrder)], a: &Row<'_>, b: &Row<'_>) -> Ordering {
+    for (slot, order) in keys {
+        let (Some(a), Some(b)) = (a.values.get(*slot), b.values.get(*slot)) else {
             continue;
         };
-        match compare(comparison, &a, &b) {
-            Ordering::Equal => {}
-            other => return other,
+        let order = match order {
+            KeyOrder::By(comparison) => compare(comparison, a, b),
+            KeyOrder::Labels(labels) => number(labels, a).cmp(&number(labels, b)),
+        };
+        if order != Ordering::Equal {
+            return order;
         }
     }
     Ordering::Equal
+}
+
+/// The number of an ENUM's label, the bits of a SET's; 0 for what has none.
+fn number(labels: &[String], value: &Value<'_>) -> u64 {
+    let place = |label: &str| labels.iter().position(|known| known == label);
+    match value {
+        Value::Text(label) => place(label).map_or(0, |at| at as u64 + 1),
+        Value::Set(set) => set.split(',').filter_map(place).fold(0, |bits, at| bits | 1 << (at & 63)),
+        _ => 0,
+    }
 }
 
 /// The plan is refused where such an order would be needed.

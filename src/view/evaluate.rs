@@ -78,7 +78,7 @@ pub(super) fn evaluated<'v>(sql: &'v Sql, path: Path<'v>) -> Result<Cow<'v, Valu
     let typed = sql.typed.as_ref().ok_or(UNSUPPORTED)?;
     match typed.evaluate(&path) {
         Ok(value) => Ok(Cow::Owned(owned(value))),
-        Err(error) => Err(Fault::Expression(error.what())),
+        Err(error) => Err(Fault::Expression(error)),
     }
 }
 
@@ -87,7 +87,7 @@ pub(super) fn is_true(sql: &Sql, path: Path<'_>) -> Result<bool, Fault> {
     let typed = sql.typed.as_ref().ok_or(UNSUPPORTED)?;
     typed
         .is_true(&path)
-        .map_err(|error| Fault::Expression(error.what()))
+        .map_err(Fault::Expression)
 }
 
 /// Whether MySQL takes the expression's value for true or false rather than for a number.

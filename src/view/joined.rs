@@ -86,15 +86,19 @@ pub(super) fn aggregate(
     table: &SourceTable,
 ) -> Result<Value<'static>, Fault> {
     let ty = select.and_then(|s| s.typed.as_ref()).map(|t| t.ty());
-    let mut sum = Aggregate::new(operation, ty).map_err(|_| Fault::Expression("an aggregate"))?;
+    let mut sum = Aggregate::new(operation, ty).map_err(|_| UNTYPED)?;
     let hops = [node];
     let path = scene.path(&hops);
     for row in construct::in_key_order(scene.rows(node), table)? {
-        let added = match select {
+        match select {
             Some(sql) => sum.add(&*evaluated(sql, path.with(row))?),
             None => sum.add(&Value::Int(1)),
-        };
-        added.map_err(|error| Fault::Expression(error.what()))?;
+        }
     }
-    sum.finish().map_err(|error| Fault::Expression(error.what()))
+    Ok(sum.finish())
 }
+
+/// The plan is refused where an aggregate cannot be computed.
+const UNTYPED: Fault = Fault::WrongType {
+    expected: "values that can be aggregated",
+};

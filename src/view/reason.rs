@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::item::MAX_ITEM_BYTES;
+use crate::expression::EvaluationError;
 
 /// Why a row has no item: what a dead letter says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +54,7 @@ pub enum Fault {
     /// A UUID needs exactly 16 bytes.
     NotUuid,
     /// MySQL would refuse to compute the expression: what is wrong with it.
-    Expression(&'static str),
+    Expression(EvaluationError),
 }
 
 impl Fault {

@@ -7,7 +7,7 @@ use sqlparser::ast::{BinaryOperator, Expr};
 
 use super::{Cardinality, Graph, Index, IndexId, Node, NodeId, NodeJoin, Part, Stored};
 use crate::contract::diagnostic::{Diagnostics, Place};
-use crate::expression::{self, Expression};
+use crate::expression::{self, Expression, Type};
 use crate::plan::model::*;
 use crate::plan::typing::{self, Columns};
 
@@ -427,7 +427,7 @@ impl Builder<'_, '_> {
 
 /// How a key column's values compare with one another; `None`: byte for byte.
 fn key_comparison(table: &SourceTable, slot: usize) -> Option<expression::Comparison> {
-    let ty = expression::column_type(&table.columns.get(slot)?.column);
+    let ty = Type::from(&table.columns.get(slot)?.column);
     expression::comparison(&ty, &ty).ok()
 }
 
@@ -478,7 +478,7 @@ fn orderable(plan: &Plan, projection: &Projection, source: SourceId, d: &mut Dia
     let table = plan.source(source);
     for slot in &table.key {
         let column = &table.columns[*slot].column;
-        if let Err(refusal) = expression::order(&expression::column_type(column)) {
+        if let Err(refusal) = expression::order(&Type::from(column)) {
             let place: Place = projection
                 .attributes
                 .first()

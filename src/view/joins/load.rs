@@ -169,7 +169,7 @@ impl Joins {
                 match condition.is_true(&path) {
                     Ok(true) => {}
                     Ok(false) => holds = false,
-                    Err(error) => return Ok(Err(Fault::Expression(error.what()))),
+                    Err(error) => return Ok(Err(Fault::Expression(error))),
                 }
             }
             kept.push(holds);
