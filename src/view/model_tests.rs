@@ -35,7 +35,7 @@ impl Model {
                         self.items.remove(&key);
                     }
                 },
-                Outcome::Unmappable { origin, .. } => {
+                Outcome::Unmappable { origin, .. } | Outcome::Contested { origin, .. } => {
                     self.dead.insert(origin);
                 }
                 Outcome::Gone(origin) => {

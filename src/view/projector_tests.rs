@@ -61,6 +61,8 @@ fn plan() -> Plan {
     ]);
     Plan {
         offline: false,
+        stored: vec![None],
+        indexes: vec![],
         sources: vec![SourceTable {
             id: SourceId(0),
             name: TableName::new("shop", "users"),
@@ -110,6 +112,7 @@ fn plan() -> Plan {
                 ),
             ],
             uniqueness: Uniqueness::Proved("test".to_owned()),
+            graph: None,
         }],
         settings: Mapping::default(),
         fingerprint: String::new(),
@@ -176,6 +179,9 @@ fn line(outcome: &Outcome) -> String {
             format!("put {item}")
         }
         Outcome::Gone(origin) => format!("gone {}", origin.source_key),
+        Outcome::Contested { origin, owner } => {
+            format!("contested {} by {}", origin.source_key, owner.source_key)
+        }
         Outcome::Unmappable { origin, reason } => {
             format!(
                 "unmappable {}: {} {}",
@@ -474,28 +480,13 @@ fn templates_transforms_and_constants() {
 }
 
 #[test]
-fn what_it_cannot_run_is_refused_at_the_start() {
-    let sql = || Sql {
-        text: "1".to_owned(),
-        expr: Arc::new(sqlparser::ast::Expr::Wildcard(
-            sqlparser::ast::helpers::attached_token::AttachedToken::empty(),
-        )),
-        refs: vec![],
-        place: place(),
-    };
+fn what_does_not_fit_is_refused_at_the_start() {
     let kind = |plan: Plan| {
         Projector::new(Arc::new(plan))
             .map(|_| ())
             .unwrap_err()
             .kind()
     };
-    let mut filtered = plan();
-    filtered.projections[0].filter = Some(sql());
-    assert_eq!(kind(filtered), Kind::Unsupported);
-    let mut computed = plan();
-    computed.projections[0].attributes[2].value =
-        ValueSource::Template(vec![Piece::Value(ValueSource::Expression(sql()))]);
-    assert_eq!(kind(computed), Kind::Unsupported);
     let mut keyless = plan();
     keyless.projections[0].attributes.remove(1);
     assert_eq!(kind(keyless), Kind::Internal);
