@@ -15,6 +15,7 @@
 //! | `gate` | what this version cannot run yet, and where cascades reach |
 //! | `fingerprint` | the hash of everything that decides what the items are |
 //! | `explain` | the plan as text, JSON and Mermaid |
+//! | `select` | each projection as the SELECT that defines its items |
 
 mod alphabet;
 mod charsets;
@@ -28,6 +29,7 @@ mod join;
 mod key;
 mod model;
 mod scope;
+pub mod select;
 mod sources;
 mod sql;
 mod suggest;
