@@ -14,6 +14,7 @@ mod outage;
 mod refusals;
 mod rules;
 mod sample;
+mod selects;
 mod snapshot;
 mod stops;
 mod support;

@@ -8,8 +8,9 @@
 //! reader: the digits of a number, members of a set, a key that is NULL or empty (such a row has no item). Rows that a
 //! transformation cannot read are left out by the SELECT itself.
 //!
-//! Rows come in the order of their source key. Where several share an item's key, the first of them owns it; where
-//! several projections write one DynamoDB table, the one that stands first in the plan does.
+//! Where a projection's key is not proved unique, its rows come in the order of their source key, and of those that
+//! share an item's key the first one owns it. Among the projections of one DynamoDB table the one that stands first in
+//! the plan does.
 
 mod aggregate;
 mod expression;

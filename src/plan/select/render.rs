@@ -1,7 +1,5 @@
 //! A projection's SELECT: its list, its joins, its conditions.
 
-use std::collections::BTreeSet;
-
 use super::expression::{bare, rewrite};
 use super::layout::{alias, comment, is_alias, list, literal};
 use super::value::{Kind, Rendered, constant};
@@ -50,7 +48,6 @@ struct Join<'p> {
     condition: String,
     /// No two rows can match, so that a plain join is enough.
     direct: bool,
-    columns: BTreeSet<usize>,
 }
 
 /// Where the row of a [`RowRef::Joined`] stands.
@@ -97,7 +94,7 @@ impl<'p> Renderer<'p> {
             Some(filter) => Some(self.condition(filter, &[])?),
             None => None,
         };
-        let joins = self.joins.len();
+        let joins: usize = self.joins.iter().map(Join::tables).sum();
         if joins + 1 > MOST_TABLES {
             return Err(SelectError::TooManyJoins {
                 label: projection.label.clone(),
@@ -118,11 +115,13 @@ impl<'p> Renderer<'p> {
             sql.push_str(&format!("{word} {condition}\n"));
             word = "  AND";
         }
-        let order = self.key_of(self.driving, DRIVING);
-        sql.push_str(&format!("ORDER BY {order}"));
+        // Where it decides nothing, no order: sorting costs, and MySQL changes some values in temporary tables.
+        if let Uniqueness::Unproved(_) = projection.uniqueness {
+            sql.push_str(&format!("ORDER BY {}", key_terms(self.driving, DRIVING)));
+        }
         Ok(Select {
             label: projection.label.clone(),
-            sql,
+            sql: sql.trim_end().to_string(),
             key,
             columns,
         })
@@ -294,7 +293,7 @@ impl<'p> Renderer<'p> {
         let source = self.plan.source(hop.source);
         let direct = hop.to_one && self.compares_exactly(&hop.conditions);
         let name = alias(&source.name.table, self.joins.len() + 1);
-        let under = |this: &mut Self, alias: &str| -> Result<String, SelectError> {
+        let under = |this: &Self, alias: &str| -> Result<String, SelectError> {
             let mut rows = rows.to_vec();
             rows.push(Row::Alias(alias.to_string()));
             let mut conditions = Vec::new();
@@ -320,13 +319,12 @@ impl<'p> Renderer<'p> {
             alias: name,
             condition,
             direct,
-            columns: BTreeSet::new(),
         });
         Ok(Row::Join(self.joins.len() - 1))
     }
 
     /// An expression over the driving row and `rows`.
-    pub fn expression(&mut self, sql: &'p Sql, rows: &[Row]) -> Result<Rendered<'p>, SelectError> {
+    pub fn expression(&self, sql: &'p Sql, rows: &[Row]) -> Result<Rendered<'p>, SelectError> {
         let text = rewrite(sql, &mut |r| self.reference(r, rows))?;
         Ok(match bare(sql) {
             Some(reference) => {
@@ -338,7 +336,7 @@ impl<'p> Renderer<'p> {
     }
 
     /// A condition, to stand beside others.
-    pub fn condition(&mut self, sql: &'p Sql, rows: &[Row]) -> Result<String, SelectError> {
+    pub fn condition(&self, sql: &'p Sql, rows: &[Row]) -> Result<String, SelectError> {
         Ok(format!(
             "({})",
             rewrite(sql, &mut |r| self.reference(r, rows))?
@@ -346,16 +344,12 @@ impl<'p> Renderer<'p> {
     }
 
     /// What stands for a reference.
-    pub fn reference(&mut self, reference: &SqlRef, rows: &[Row]) -> String {
+    pub fn reference(&self, reference: &SqlRef, rows: &[Row]) -> String {
         let source = self.plan.source(reference.source);
         let row = match reference.row {
             RowRef::Driving => DRIVING,
             RowRef::Joined(hop) => match rows.get(hop) {
-                Some(Row::Join(index)) => {
-                    let join = &mut self.joins[*index];
-                    join.columns.insert(reference.slot);
-                    &join.alias
-                }
+                Some(Row::Join(index)) => &self.joins[*index].alias,
                 Some(Row::Alias(alias)) => alias,
                 Some(Row::Inner) | None => INNER,
             },
@@ -394,6 +388,10 @@ impl<'p> Renderer<'p> {
 }
 
 impl Join<'_> {
+    fn tables(&self) -> usize {
+        if self.direct { 1 } else { 2 }
+    }
+
     fn row_alias(&self) -> &str {
         if self.direct { &self.alias } else { INNER }
     }
@@ -403,19 +401,19 @@ impl Join<'_> {
         if self.direct {
             return format!("LEFT JOIN {table} AS {alias} ON {}\n", self.condition);
         }
-        let columns: Vec<_> = self
-            .columns
+        // Only the key comes out of the subquery: MySQL changes some values on their way through a derived table.
+        let same: Vec<_> = self
+            .source
+            .key
             .iter()
-            .map(|slot| format!("{INNER}.{}", column_name(self.source, *slot)))
+            .map(|slot| column_name(self.source, *slot))
+            .map(|name| format!("{alias}.{name} = {alias}_key.{name}"))
             .collect();
-        let columns = match columns.is_empty() {
-            true => "1".to_string(),
-            false => columns.join(", "),
-        };
+        let key = key_terms(self.source, INNER);
         format!(
-            "LEFT JOIN LATERAL (\n  SELECT {columns} FROM {table} AS {INNER}\n  WHERE {} ORDER BY {} LIMIT 1\n) AS {alias} ON TRUE\n",
+            "LEFT JOIN LATERAL (\n  SELECT {key} FROM {table} AS {INNER}\n  WHERE {} ORDER BY {key} LIMIT 1\n) AS {alias}_key ON TRUE\nLEFT JOIN {table} AS {alias} ON {}\n",
             self.condition,
-            key_terms(self.source, INNER),
+            same.join(" AND "),
         )
     }
 }

@@ -132,10 +132,10 @@ fn joins_are_shared_and_bounded() {
         60
     );
     assert_eq!(
-        sql(&contract(61, true)),
+        sql(&contract(31, true)),
         Err(SelectError::TooManyJoins {
             label: "Orders".into(),
-            joins: 61
+            joins: 62
         })
     );
 }

@@ -55,18 +55,19 @@ SELECT /*+ SET_VAR(group_concat_max_len = 1073741824) */
 FROM `shop`.`orders` AS d
 LEFT JOIN `shop`.`customers` AS customers_1 ON (d.`customer_id` = customers_1.`id`)
 LEFT JOIN LATERAL (
-  SELECT t.`phone` FROM `crm`.`contacts` AS t
+  SELECT t.`id` FROM `crm`.`contacts` AS t
   WHERE (d.`customer_id` = t.`customer_id`) ORDER BY t.`id` LIMIT 1
-) AS contacts_2 ON TRUE
+) AS contacts_2_key ON TRUE
+LEFT JOIN `crm`.`contacts` AS contacts_2 ON contacts_2.`id` = contacts_2_key.`id`
 LEFT JOIN LATERAL (
-  SELECT t.`sku` FROM `shop`.`order_items` AS t
+  SELECT t.`order_id`, t.`line_no` FROM `shop`.`order_items` AS t
   WHERE (d.`id` = t.`order_id`) AND (t.`line_no` = 1) ORDER BY t.`order_id`, t.`line_no` LIMIT 1
-) AS order_items_3 ON TRUE
+) AS order_items_3_key ON TRUE
+LEFT JOIN `shop`.`order_items` AS order_items_3 ON order_items_3.`order_id` = order_items_3_key.`order_id` AND order_items_3.`line_no` = order_items_3_key.`line_no`
 LEFT JOIN `shop`.`customers` AS customers_4 ON (customers_1.`manager_id` = customers_4.`id`)
 WHERE (d.`status` <> 'de''leted' AND d.`total` >= 0)
   AND NOT COALESCE(NOT REGEXP_LIKE(d.`note`, '^[0-9]{2}\\.[0-9]{2}\\.[0-9]{4}$', 'c'), FALSE)
-  AND NOT COALESCE((d.`note` IS NOT NULL AND STR_TO_DATE(CONCAT(d.`note`, ' 00'), '%d.%m.%Y %H') IS NULL), FALSE)
-ORDER BY d.`id`;
+  AND NOT COALESCE((d.`note` IS NOT NULL AND STR_TO_DATE(CONCAT(d.`note`, ' 00'), '%d.%m.%Y %H') IS NULL), FALSE);
 
 -- Everything/CUSTOMER: one row for each item of Everything (PK, SK), from shop.customers
 -- of rows that share an item's key, the first one owns it
