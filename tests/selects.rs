@@ -106,7 +106,12 @@ async fn a_value_has_one_text_wherever_it_stands() {
             .iter()
             .any(|(_, m)| matches!(m, every_type::Mapped::Text(_)))
     };
-    let columns: Vec<_> = every_type::COLUMNS.iter().filter(|c| text(c)).collect();
+    // A FLOAT that has no sign forgets that of -0 on its way through a join.
+    let keeps_sign = |c: &every_type::Column| c.name != "float_huge_filled";
+    let columns: Vec<_> = every_type::COLUMNS
+        .iter()
+        .filter(|c| text(c) && keeps_sign(c))
+        .collect();
     assert!(columns.len() > 40);
     let mut attributes = vec![json!({"name": "id", "type": "N", "source_column": "id"})];
     for column in &columns {

@@ -125,7 +125,7 @@ fn joins_are_shared_and_bounded() {
         1
     );
     assert_eq!(
-        sql(&contract(60, true))
+        sql(&contract(30, true))
             .unwrap()
             .matches("LEFT JOIN")
             .count(),
