@@ -15,6 +15,7 @@ mod outage;
 mod refusals;
 mod rules;
 mod sample;
+mod selects;
 mod snapshot;
 mod stops;
 mod support;

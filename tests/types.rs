@@ -18,7 +18,7 @@ const STREAMED: i64 = 1000;
 const UPDATED: i64 = 2000;
 
 /// A single-entity table with every column in every way that its type allows.
-fn contract() -> String {
+pub fn contract() -> String {
     let mut attributes = vec![json!({
         "name": "id", "type": "N", "source_table": "every_type", "source_column": "id"
     })];
@@ -55,7 +55,7 @@ fn attribute_type(mapped: &Mapped) -> &'static str {
 }
 
 /// What MySQL says the items are.
-fn oracle_sql() -> String {
+pub fn oracle_sql() -> String {
     let mut list = vec!["id AS `id:N`".to_owned()];
     for column in COLUMNS.iter().chain(GENERATED) {
         for (suffix, mapped) in column.mapped {
@@ -79,7 +79,7 @@ fn expression(column: &Column, suffix: &str, mapped: &Mapped) -> String {
     format!("{sql} AS `{}_{suffix}:{kind}`", column.name)
 }
 
-async fn run(database: &Database<'_>, statements: &[String]) {
+pub async fn run(database: &Database<'_>, statements: &[String]) {
     let mut all = vec![SESSION];
     all.extend(statements.iter().map(String::as_str));
     database.run(&all).await;

@@ -68,11 +68,15 @@ pub enum Command {
     #[command(after_help = "\
 Examples:
   penstock explain --offline
-  penstock explain --format mermaid > plan.mmd")]
+  penstock explain --format mermaid > plan.mmd
+  penstock explain --sql              The SELECT that defines the items, for each kind of them")]
     Explain {
         /// Without asking MySQL for its tables
         #[arg(long)]
         offline: bool,
+        /// As SQL: MySQL computes what the items must be
+        #[arg(long, conflicts_with = "offline")]
+        sql: bool,
     },
     /// Make the DynamoDB tables and indexes that the contract names
     #[command(

@@ -47,7 +47,7 @@ fn dispatch(cli: &Cli) -> Outcome {
     }
     match &cli.command {
         Command::Check { offline, strict } => check::run(cli, *offline, *strict),
-        Command::Explain { offline } => explain::run(cli, *offline),
+        Command::Explain { offline, sql } => explain::run(cli, *offline, *sql),
         Command::Provision { yes } => provision::run(cli, *yes),
         Command::Run(options) => run::run(cli, options),
         Command::Status => status::run(cli),

@@ -225,7 +225,12 @@ async fn target_states(settings: &Settings, plan: &Plan) -> Result<Vec<tables::T
 }
 
 /// The plan in this format.
-pub async fn explain(settings: &Settings, offline: bool, format: Format) -> Result<String> {
+pub async fn explain(
+    settings: &Settings,
+    offline: bool,
+    sql: bool,
+    format: Format,
+) -> Result<String> {
     let mut read = prepare::read(settings, false)?;
     let looked = match &read.contract {
         Some(contract) if !offline => Some(prepare::look(settings, contract).await?),
@@ -237,6 +242,16 @@ pub async fn explain(settings: &Settings, offline: bool, format: Format) -> Resu
     let Some(plan) = plan else {
         return Err(Error::new(Kind::Internal, "a plan without a reason"));
     };
+    if sql {
+        return match format {
+            Format::Text => explained::sql(&plan),
+            Format::Json => explained::sql_json(&plan),
+            Format::Mermaid => {
+                return Err(Error::new(Kind::Usage, "--sql has no form as a diagram"));
+            }
+        }
+        .map_err(|error| Error::new(Kind::Unsupported, error.to_string()));
+    }
     Ok(match format {
         Format::Text => explained::text(&plan),
         Format::Json => explained::json(&plan),

@@ -17,6 +17,7 @@
 //! | `cascade` | where foreign keys change rows behind the binlog |
 //! | `fingerprint` | the hash of everything that decides what the items are |
 //! | `explain` | the plan as text, JSON and Mermaid |
+//! | `select` | each projection as the SELECT that defines its items |
 
 mod alphabet;
 mod cascade;
@@ -31,6 +32,7 @@ mod join;
 mod key;
 mod model;
 mod scope;
+pub mod select;
 mod sources;
 mod sql;
 mod suggest;

@@ -578,6 +578,11 @@ impl Walk<'_, '_> {
     }
 }
 
+/// Whether it is the name (in capitals) of a function that may be called.
+pub(super) fn is_function(upper: &str) -> bool {
+    FUNCTIONS.contains(&upper)
+}
+
 fn function_help(upper: &str) -> String {
     match upper {
         "NOW" | "CURRENT_TIMESTAMP" | "CURDATE" | "CURRENT_DATE" | "SYSDATE" | "UTC_TIMESTAMP"

@@ -20,7 +20,7 @@ fn golden(part: &str) -> PathBuf {
         .join(part)
 }
 
-fn tables() -> Catalog {
+pub(super) fn tables() -> Catalog {
     fixture::catalog(&fs::read_to_string(golden("tables.txt")).unwrap())
 }
 
@@ -29,7 +29,7 @@ fn parsed(text: &str) -> (Option<Contract>, Diagnostics) {
 }
 
 /// Compiles a text that must have no errors.
-fn compiled(text: &str, catalog: Option<&Catalog>) -> (Plan, Diagnostics) {
+pub(super) fn compiled(text: &str, catalog: Option<&Catalog>) -> (Plan, Diagnostics) {
     let (contract, mut diagnostics) = parsed(text);
     let plan = compile(
         &contract.expect("a contract"),

@@ -7,6 +7,7 @@ pub mod http;
 pub mod items;
 pub mod mysql;
 pub mod oracle;
+pub mod plan;
 pub mod proxy;
 pub mod shop;
 pub mod stub;

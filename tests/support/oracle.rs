@@ -1,9 +1,12 @@
-//! What the items must be, as MySQL computes it: a SELECT written by hand for each test, never our own plan.
+//! What the items must be, as MySQL computes it: a SELECT written by hand for a test, or the plan's own ([`select`]),
+//! which is held against those written by hand.
 //!
 //! Every column of the SELECT is an attribute; its alias says which and of what type: `` AS `price:N` ``. The types are
 //! DynamoDB's (S, N, B, BOOL, SS, NS; the members of a set are separated by commas), and `J` for JSON text that
 //! becomes a native map or list. The text is what the server prints. NULL leaves the attribute out, and so does an
 //! empty set. An alias without a type is S.
+
+pub mod select;
 
 use base64::Engine as _;
 use mysql_async::prelude::Queryable;

@@ -1,0 +1,141 @@
+//! Golden tests: the contracts of `tests/golden/select` against the tables of the plan's tests, as SQL.
+//!
+//! `PENSTOCK_BLESS=1` writes what came out as what is expected. That MySQL takes the statements, and that they mean
+//! what the contract says, is tested against a server.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::plan::tests::{compiled, tables};
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden/select")
+        .join(name)
+}
+
+fn compare(name: &str, found: &str) {
+    let path = golden(name);
+    if std::env::var_os("PENSTOCK_BLESS").is_some() {
+        fs::write(&path, found).unwrap();
+    }
+    let wanted = fs::read_to_string(&path).unwrap_or_default();
+    assert!(wanted == found, "{name} differs, found:\n{found}");
+}
+
+#[test]
+fn every_construct_has_its_sql() {
+    let text = fs::read_to_string(golden("every-construct.json")).unwrap();
+    let (plan, _) = compiled(&text, Some(&tables()));
+    compare(
+        "every-construct.sql",
+        &crate::plan::explain::sql(&plan).unwrap(),
+    );
+    compare(
+        "every-construct.sql.json",
+        &crate::plan::explain::sql_json(&plan).unwrap(),
+    );
+}
+
+#[test]
+fn an_offline_plan_has_no_sql() {
+    let text = fs::read_to_string(golden("every-construct.json")).unwrap();
+    let (plan, _) = compiled(&text, None);
+    assert_eq!(
+        crate::plan::explain::sql(&plan).unwrap_err(),
+        SelectError::Offline
+    );
+}
+
+/// References inside strings and comments are none, and a reference is found by its place, however it is written.
+#[test]
+fn only_references_are_qualified() {
+    let contract = |expression: &str| {
+        serde_json::json!({"tables": [{
+            "table": "Orders", "type": "single-entity", "source_table": "orders", "pk": "id",
+            "attributes": [
+                {"name": "id", "type": "N", "source_column": "id"},
+                {"name": "v", "type": "S", "source_column": "note", "calculation": {"type": "date-math", "expression": expression}},
+            ],
+        }]})
+        .to_string()
+    };
+    for (expression, wanted) in [
+        ("note", "d.`note`"),
+        ("(`note`)", "(d.`note`)"),
+        (
+            "CONCAT (note, 'note', \"note\")",
+            "CONCAT(d.`note`, 'note', \"note\")",
+        ),
+        ("orders.note", "d.`note`"),
+        ("shop.orders.note", "d.`note`"),
+        ("orders . `note` /* note */ IS NULL", "d.`note` IS NULL"),
+        ("total -- note\n\t+ id", "d.`total` + d.`id`"),
+        (
+            "'ä''note' = note\nAND status = 'x\\'note'",
+            "'ä''note' = d.`note` AND d.`status` = 'x\\'note'",
+        ),
+        ("note->>'$.note'", "d.`note`->>'$.note'"),
+        (
+            "status IN ('note', note)",
+            "d.`status` IN ('note', d.`note`)",
+        ),
+        (
+            "CASE note WHEN 'a' THEN total END",
+            "CASE d.`note` WHEN 'a' THEN d.`total` END",
+        ),
+    ] {
+        let (plan, _) = compiled(&contract(expression), Some(&tables()));
+        let sql = select(&plan, &plan.projections[0]).unwrap().sql;
+        let line = sql.lines().find(|l| l.contains("`v:S`")).unwrap();
+        let found = line.trim().split(" AS `v:S`").next().unwrap();
+        assert_eq!(found, wanted, "{expression}");
+    }
+}
+
+/// More joins than a query can have are refused; equal ones are one.
+#[test]
+fn joins_are_shared_and_bounded() {
+    let contract = |joins: usize, different: bool| {
+        let mut attributes =
+            vec![serde_json::json!({"name": "id", "type": "N", "source_column": "id"})];
+        for n in 0..joins {
+            let condition = match different {
+                true => format!("orders.customer_id = customers.id AND customers.tier <> '{n}'"),
+                false => "orders.customer_id = customers.id".into(),
+            };
+            attributes.push(serde_json::json!({"name": format!("a{n}"), "type": "S", "source_column": "customer_id",
+                "join": {"type": "foreign-key", "target_table": "customers", "join_condition": condition, "select_column": "email"}}));
+        }
+        serde_json::json!({"tables": [{
+            "table": "Orders", "type": "single-entity", "source_table": "orders", "pk": "id", "attributes": attributes,
+        }]})
+        .to_string()
+    };
+    let sql = |text: &str| {
+        let (plan, _) = compiled(text, Some(&tables()));
+        select(&plan, &plan.projections[0]).map(|s| s.sql)
+    };
+    assert_eq!(
+        sql(&contract(70, false))
+            .unwrap()
+            .matches("LEFT JOIN")
+            .count(),
+        1
+    );
+    assert_eq!(
+        sql(&contract(30, true))
+            .unwrap()
+            .matches("LEFT JOIN")
+            .count(),
+        60
+    );
+    assert_eq!(
+        sql(&contract(31, true)),
+        Err(SelectError::TooManyJoins {
+            label: "Orders".into(),
+            joins: 62
+        })
+    );
+}
