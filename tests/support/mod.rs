@@ -7,8 +7,10 @@ pub mod http;
 pub mod items;
 pub mod mysql;
 pub mod oracle;
+pub mod powerloss;
 pub mod proxy;
 pub mod shop;
+pub mod storm;
 pub mod stub;
 pub mod target;
 
