@@ -11,7 +11,7 @@ use crate::support::{seconds, seed};
 /// How often the power is lost; more often where more time is given.
 const LOSSES: u32 = 12;
 /// The longest time between two losses, in milliseconds.
-const BETWEEN: u64 = 700;
+const BETWEEN: u64 = 500;
 /// How long the losses may take together before more of them are asked for, in seconds.
 const TIME: u64 = 1;
 

@@ -8,9 +8,9 @@ use crate::support::storm::{Model, Storm, Which, commit_if_asked};
 use crate::support::{seconds, seed};
 
 /// How long, in seconds.
-const TIME: u64 = 12;
+const TIME: u64 = 15;
 /// The longest life of a process that commits, in milliseconds.
-const LIFE: u64 = 500;
+const LIFE: u64 = 300;
 
 #[test]
 fn the_process_that_commits() {

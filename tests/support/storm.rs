@@ -26,11 +26,11 @@ const SEED: &str = "PENSTOCK_STORM_SEED";
 const ACKNOWLEDGED: &str = "acknowledged ";
 
 /// How far the writer of the join state may be ahead of the commits, in sequences.
-const AHEAD: u64 = 100;
+const AHEAD: u64 = 60;
 const SPACES: u16 = 3;
 const KEYS: u32 = 20_000;
 /// Every so many sequences one that does not fit into the overlay.
-const LARGE: u64 = 40;
+const LARGE: u64 = 150;
 const LETTERS: u64 = 7;
 const TABLES: usize = 3;
 
