@@ -135,10 +135,11 @@ fn acknowledge(number: u64) {
     }
 }
 
-type Map = BTreeMap<(u16, Vec<u8>), Vec<u8>>;
+type Key = (u16, Vec<u8>);
+type Map = BTreeMap<Key, Vec<u8>>;
 
 /// What a sequence changes, in order.
-fn changes(seed: u64, sequence: u64) -> Vec<((u16, Vec<u8>), Option<Vec<u8>>)> {
+fn changes(seed: u64, sequence: u64) -> Vec<(Key, Option<Vec<u8>>)> {
     let mut rng = Rng::with_seed(seed ^ sequence.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let count = match sequence % LARGE {
         0 => 2_000,
