@@ -15,6 +15,8 @@ pub(super) type Entries<'a> = Box<dyn Iterator<Item = Result<(UserKey, Option<Us
 
 /// How many entries are taken from memory at a time, at least.
 const CHUNK: usize = 64;
+/// And at most: what the writer copies for a page.
+const MOST: usize = 1_024;
 
 /// The first bytes that no key with this prefix reaches; `prefix` begins with a space other than the last.
 pub(super) fn end_of(prefix: &[u8]) -> Vec<u8> {
@@ -47,7 +49,7 @@ pub(super) fn page(
             .range(
                 from.as_ref().map(Vec::as_slice),
                 |key| key.starts_with(prefix),
-                limit.saturating_add(1).max(CHUNK),
+                limit.saturating_add(1).clamp(CHUNK, MOST),
             );
         let scratch = shared.scratch();
         let lower: Entries<'_> = match &scratch {

@@ -8,8 +8,10 @@ pub mod items;
 pub mod mysql;
 pub mod oracle;
 pub mod plan;
+pub mod powerloss;
 pub mod proxy;
 pub mod shop;
+pub mod storm;
 pub mod stub;
 pub mod target;
 

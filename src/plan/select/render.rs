@@ -215,6 +215,7 @@ impl<'p> Renderer<'p> {
                 source,
                 condition,
                 select,
+                ..
             } => self.aggregate(*operation, *source, condition, select.as_ref())?,
             ValueSource::Case { cases, otherwise } => {
                 let mut sql = String::from("CASE");

@@ -136,9 +136,9 @@ fn end_of_escaped(bytes: &[u8]) -> Option<usize> {
     let mut from = 0;
     loop {
         let zero = from + bytes.get(from..)?.iter().position(|byte| *byte == 0)?;
-        match bytes.get(zero + 1)? {
-            &END => return Some(zero + 2),
-            &ESCAPED => from = zero + 2,
+        match *bytes.get(zero + 1)? {
+            END => return Some(zero + 2),
+            ESCAPED => from = zero + 2,
             _ => return None,
         }
     }
