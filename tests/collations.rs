@@ -329,7 +329,11 @@ impl Letters {
         };
         // A plain escape most of the time.
         let escape = random.usize(..ESCAPES.len() + 4).saturating_sub(4);
-        let pattern = self.pattern(&a, ESCAPES[escape], random);
+        let mut pattern = self.pattern(&a, ESCAPES[escape], random);
+        // There the server's own choice for "no wildcard" is the code 0xFF, where bytes are signed.
+        if matches!(ESCAPES[escape], Some('%' | '_')) {
+            pattern.retain(|c| self.all.last() != Some(&c));
+        }
         Case {
             a,
             b,
