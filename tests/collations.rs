@@ -88,7 +88,7 @@ async fn random_texts_as_the_server_has_them() {
         .iter()
         .filter_map(|name| Weigher::by_name(name))
         .collect();
-    assert!(bins.len() > 20, "{bins:?}");
+    assert!(bins.len() > 10, "{bins:?}");
     for weigher in bins {
         check_pairs(&mut conn, weigher, &mut random, PAIRS / 10).await;
     }
@@ -329,7 +329,11 @@ impl Letters {
         };
         // A plain escape most of the time.
         let escape = random.usize(..ESCAPES.len() + 4).saturating_sub(4);
-        let pattern = self.pattern(&a, ESCAPES[escape], random);
+        let mut pattern = self.pattern(&a, ESCAPES[escape], random);
+        // There the server's own choice for "no wildcard" is the code 0xFF, where bytes are signed.
+        if matches!(ESCAPES[escape], Some('%' | '_')) {
+            pattern.retain(|c| self.all.last() != Some(&c));
+        }
         Case {
             a,
             b,

@@ -2,11 +2,11 @@
 """Writes the tables of src/change/collation/data from a MySQL server: weights of characters and case mappings.
 
 usage: scripts/mysql start weights 33999
-       tests/collations/generate.py weights            writes the tables
+       tests/collations/generate.py weights            writes the tables (about two minutes)
        tests/collations/generate.py weights --check    compares them with the server, writes nothing
        scripts/mysql drop weights
 
-The names are those of scripts/mysql; any MySQL 8.0 or later gives the same tables (UCA 9.0.0 and 4.0.0 do not change). Each
+Needs Python 3 and nothing else. The server's name is that of scripts/mysql; any MySQL 8.0 or later gives the same tables (UCA 9.0.0 and 4.0.0 do not change). Each
 table is made from WEIGHT_STRING, UPPER and LOWER of every single code point. What the code takes for granted beyond that is
 checked here: that no two characters weigh differently together than apart, that the collations of one family share
 their weights, that implicit weights and Hangul syllables can be computed.
@@ -24,9 +24,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 DATA = os.path.join(ROOT, "src", "change", "collation", "data")
 DATABASE = "penstock_collations"
-# Single-byte sets whose every code has a character of its own: the `_bin` collations that are known.
-# The others are left out by Charset::is_one_to_one.
-EXTRA = ["latin1_swedish_ci", "ascii_general_ci"]
+# Collations of single-byte sets that give every code one weight.
+SIMPLE = ["latin1_swedish_ci", "ascii_general_ci"]
 
 
 def query(sql, database=DATABASE):
@@ -255,14 +254,14 @@ def wide_casing(function, charset, bound, expected):
     require(got == {k: v for k, v in expected.items() if k < bound}, f"{function} in {charset} is another")
 
 
-def bytes_of(charset):
-    """The characters of a single-byte set by code, with the weights in `collation`."""
+def cases_of(charset):
+    """The characters of a single-byte set, each with its upper and lower case; codes without a character are left out."""
     rows = query(
         f"""WITH RECURSIVE s (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n < 255)
-        SELECT n, HEX(CONVERT(c USING utf32)), HEX(CONVERT(UPPER(c) USING utf32)), HEX(CONVERT(LOWER(c) USING utf32))
+        SELECT HEX(CONVERT(c USING utf32)), HEX(CONVERT(UPPER(c) USING utf32)), HEX(CONVERT(LOWER(c) USING utf32))
         FROM (SELECT n, CONVERT(UNHEX(LPAD(HEX(n), 2, '0')) USING {charset}) COLLATE {charset}_bin c FROM s) t"""
     )
-    return [(int(n), *(int(cell, 16) for cell in cells)) for n, *cells in rows]
+    return [row for row in (tuple(int(cell, 16) for cell in cells) for cells in rows) if row[0] != ord("?")]
 
 
 def maps():
@@ -273,17 +272,13 @@ def maps():
     for function in ["UPPER", "LOWER"]:
         out[f"{function} 900"] = casing(function, newer)
         older = out[f"{function} unicode"] = casing(function, default)
-        for charset, bound in [("utf8mb3", 0x10000), ("ucs2", 0x10000), ("utf16", 0x110000), ("utf16le", 0x110000), ("utf32", 0x110000)]:
-            if charset == "utf8mb3":
-                continue
+        for charset, bound in [("ucs2", 0x10000), ("utf16", 0x110000), ("utf16le", 0x110000), ("utf32", 0x110000)]:
             wide_casing(function, charset, bound, older)
     sets = query("SELECT character_set_name FROM information_schema.character_sets WHERE maxlen = 1 AND character_set_name <> 'binary' ORDER BY 1")
     for (charset,) in sets:
-        codes = bytes_of(charset)
-        if len({code for _, code, *_ in codes}) == 256 or charset == "ascii" or True:
-            for place, function in [(2, "UPPER"), (3, "LOWER")]:
-                out[f"{function} {charset}"] = {row[1]: row[place] for row in codes if row[place] != row[1] and row[1] != 0x3F}
-    for collation in EXTRA:
+        for place, function in [(1, "UPPER"), (2, "LOWER")]:
+            out[f"{function} {charset}"] = {row[0]: row[place] for row in cases_of(charset) if row[place] != row[0]}
+    for collation in SIMPLE:
         charset = collation.split("_")[0]
         rows = query(
             f"""WITH RECURSIVE s (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM s WHERE n < 255)

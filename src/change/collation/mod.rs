@@ -152,14 +152,14 @@ impl Weigher {
         match self.order {
             Order::Bytes => like::bytes(text, pattern, escape),
             Order::CodePoints { .. } => like::chars(text, pattern, escape, |a, b| a == b),
-            Order::Codes(_) => like::codes(text, pattern, escape, |a, b| a == b),
+            Order::Codes(_) => like::chars(text, pattern, escape, |a, b| a == b),
             Order::Simple(simple @ Simple::General(_)) => {
                 like::chars(text, pattern, escape, |a, b| {
                     simple.weight(a) == simple.weight(b)
                 })
             }
             Order::Simple(simple @ Simple::Codes(..)) => {
-                like::codes(text, pattern, escape, |a, b| {
+                like::chars(text, pattern, escape, |a, b| {
                     simple.weight(a) == simple.weight(b)
                 })
             }

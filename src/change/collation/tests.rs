@@ -127,3 +127,18 @@ fn every_bin_of_a_set_that_shows_each_code_as_itself() {
         assert_eq!(Weigher::by_name(found.name).is_some(), exact, "{found:?}");
     }
 }
+
+/// A table that is damaged, of another format or of another kind is not read.
+#[test]
+fn tables_are_read_whole_or_not_at_all() {
+    use table::{Kind, Reader};
+    let table = include_bytes!("data/maps.bin");
+    assert!(Reader::open(table, Kind::Maps).is_some());
+    assert!(Reader::open(table, Kind::Weights).is_none());
+    for place in [0, 4, 5, 6, 10, 14, table.len() / 2, table.len() - 1] {
+        let mut damaged = table.to_vec();
+        damaged[place] ^= 1;
+        assert!(Reader::open(&damaged, Kind::Maps).is_none(), "byte {place}");
+    }
+    assert!(Reader::open(&table[..table.len() - 1], Kind::Maps).is_none());
+}

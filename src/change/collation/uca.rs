@@ -261,10 +261,8 @@ fn read(table: &[u8]) -> Option<Weights> {
     if !reader.is_at_end() {
         return None;
     }
-    for (level, ascii) in (0..3).zip(0..3) {
-        let row: Vec<u16> = (0..128).map(|code| weights.single(code, level)).collect();
-        weights.ascii[ascii].copy_from_slice(&row);
-    }
+    weights.ascii =
+        [0, 1, 2].map(|level| std::array::from_fn(|code| weights.single(code as u32, level)));
     weights.code = Code::new(&weights.ascii[0]);
     Some(weights)
 }
