@@ -192,11 +192,19 @@ impl Store {
         let overlay = lock(&self.shared.overlay);
         let (bytes, versions) = (overlay.bytes(), overlay.versions());
         drop(overlay);
-        let scratch = self.shared.scratch().map_or(0, |s| s.disk_bytes());
+        let (mut disk, mut buffer) = (
+            self.shared.base.disk_bytes(),
+            self.shared.base.buffer_bytes(),
+        );
+        if let Some(scratch) = self.shared.scratch() {
+            disk += scratch.disk_bytes();
+            buffer += scratch.buffer_bytes();
+        }
         Figures {
             overlay_bytes: bytes as u64,
             overlay_entries: versions as u64,
-            disk_bytes: self.shared.base.disk_bytes() + scratch,
+            disk_bytes: disk,
+            buffer_bytes: buffer,
             ..self.shared.meters.figures()
         }
     }
