@@ -153,6 +153,11 @@ impl Base {
         self.map.disk_space() + self.db.journal_disk_space().unwrap_or(0)
     }
 
+    /// Bytes in memory that are not yet written out to tables.
+    pub fn buffer_bytes(&self) -> u64 {
+        self.db.write_buffer_size()
+    }
+
     fn write_format(&self, format: &Format) -> Result<()> {
         let stored = StoredFormat {
             version: FORMAT_VERSION,

@@ -16,6 +16,8 @@ pub struct Figures {
     pub spilled_entries: u64,
     /// Bytes on disk: base and scratch.
     pub disk_bytes: u64,
+    /// Committed or spilled bytes that the databases hold in memory until they are written out.
+    pub buffer_bytes: u64,
     /// Reads of single keys, and where they ended.
     pub gets: u64,
     pub overlay_hits: u64,

@@ -16,7 +16,7 @@ use super::overlay::Moved;
 use super::page::Entries;
 use crate::error::{Error, Result};
 
-const MEMTABLE_BYTES: u64 = 8 << 20;
+const MEMTABLE_BYTES: u64 = 4 << 20;
 const CACHE_BYTES: u64 = 8 << 20;
 const OPEN_FILES: usize = 64;
 /// What a batch may hold, in bytes of keys and values.
@@ -59,7 +59,7 @@ pub(super) fn open_database(dir: &Path, cache_bytes: u64) -> fjall::Result<Datab
     Database::builder(dir)
         .cache_size(cache_bytes)
         .max_cached_files(Some(OPEN_FILES))
-        .worker_threads(1)
+        .worker_threads(2)
         .open()
 }
 
@@ -107,6 +107,11 @@ impl Scratch {
     pub fn disk_bytes(&self) -> u64 {
         let maps = self.log.disk_space() + self.latest.disk_space();
         maps + self.db.journal_disk_space().unwrap_or(0)
+    }
+
+    /// Bytes in memory that are not yet written out to tables.
+    pub fn buffer_bytes(&self) -> u64 {
+        self.db.write_buffer_size()
     }
 
     /// Takes versions in; none of them is older than what it has of the same key. Returns their bytes.

@@ -13,7 +13,7 @@ use super::scratch::{Home, open_database};
 use crate::error::{Error, Result};
 use crate::view::state::{KeySet, check_key};
 
-const MEMTABLE_BYTES: u64 = 8 << 20;
+const MEMTABLE_BYTES: u64 = 4 << 20;
 const CACHE_BYTES: u64 = 4 << 20;
 /// Bytes that a key takes besides its own.
 const KEY_BYTES: usize = 48;

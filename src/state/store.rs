@@ -88,6 +88,8 @@ impl Store {
         format: &Format,
         options: &Options,
     ) -> Result<(Store, Option<Checkpointed>)> {
+        // What a wipe that was interrupted has left.
+        files::remove_directory(&wiped(dir))?;
         files::create_directory(dir)?;
         if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
             files::sync_directory(parent)?;
@@ -123,7 +125,7 @@ impl Store {
     /// Removes the state in `dir`, whatever it is; for `run --resnapshot`. No process may have it open.
     pub fn wipe(dir: &Path) -> Result<()> {
         // Renamed first, so that a crash leaves all of it or nothing that could be taken for it.
-        let aside = dir.with_extension("wiped");
+        let aside = wiped(dir);
         files::remove_directory(&aside)?;
         match fs::rename(dir, &aside) {
             Ok(()) => {}
@@ -196,11 +198,19 @@ impl Store {
         let overlay = lock(&self.shared.overlay);
         let (bytes, versions) = (overlay.bytes(), overlay.versions());
         drop(overlay);
-        let scratch = self.shared.scratch().map_or(0, |s| s.disk_bytes());
+        let (mut disk, mut buffer) = (
+            self.shared.base.disk_bytes(),
+            self.shared.base.buffer_bytes(),
+        );
+        if let Some(scratch) = self.shared.scratch() {
+            disk += scratch.disk_bytes();
+            buffer += scratch.buffer_bytes();
+        }
         Figures {
             overlay_bytes: bytes as u64,
             overlay_entries: versions as u64,
-            disk_bytes: self.shared.base.disk_bytes() + scratch,
+            disk_bytes: disk,
+            buffer_bytes: buffer,
             ..self.shared.meters.figures()
         }
     }
@@ -310,6 +320,11 @@ impl Shared {
         let number = self.names.fetch_add(1, Ordering::Relaxed);
         self.scratch_dir.join(format!("{what}-{number}"))
     }
+}
+
+/// Where a state goes that is being removed.
+fn wiped(dir: &Path) -> PathBuf {
+    dir.with_extension("wiped")
 }
 
 /// Brings the scratch's sequences up to `through` into the base, durably, and then takes the note of it away.

@@ -337,3 +337,72 @@ fn commits_run_beside_the_writer() {
         );
     }
 }
+
+/// Flips bits in every table file below `dir`, anywhere.
+fn damage_tables(dir: &Path, random: &mut fastrand::Rng) -> usize {
+    let mut damaged = 0;
+    for entry in std::fs::read_dir(dir).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            damaged += damage_tables(&path, random);
+        } else if dir.ends_with("tables") {
+            let mut bytes = std::fs::read(&path).expect("a table");
+            for _ in 0..3 {
+                let at = random.usize(0..bytes.len());
+                bytes[at] ^= 1 << random.u8(0..8);
+            }
+            std::fs::write(&path, bytes).expect("written");
+            damaged += 1;
+        }
+    }
+    damaged
+}
+
+#[test]
+fn damaged_tables_give_errors_and_no_wrong_values() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut random = fastrand::Rng::with_seed(seed());
+    let (store, _) = open(dir.path(), 1 << 20);
+    let mut writer = store.writer().expect("the writer");
+    // More than fits into the memory of the database: it writes tables.
+    let value_of = |number: u32| {
+        let mut random = fastrand::Rng::with_seed(u64::from(number));
+        (0..1_000).map(|_| random.u8(..)).collect::<Vec<_>>()
+    };
+    let count = 24_000_u32;
+    for number in 0..count {
+        if number % 1_000 == 0 {
+            writer.begin(u64::from(number)).expect("ascending");
+        }
+        writer
+            .put(Space(0), &number.to_be_bytes(), &value_of(number))
+            .expect("a put");
+        if number % 1_000 == 999 {
+            store.commit(u64::from(number), b"done").expect("a commit");
+        }
+    }
+    drop((writer, store));
+    assert!(damage_tables(&dir.path().join("base"), &mut random) > 0);
+    let options = Options::default();
+    let (store, _) = match Store::open(dir.path(), &format("plan"), &options) {
+        Ok(opened) => opened,
+        Err(error) => {
+            assert_eq!(error.kind(), Kind::Store);
+            println!("it does not open: {error}");
+            return;
+        }
+    };
+    let mut writer = store.writer().expect("the writer");
+    let (mut errors, mut value) = (0, Vec::new());
+    for number in 0..count {
+        match writer.get(Space(0), &number.to_be_bytes(), &mut value) {
+            Ok(found) => assert!(found && value == value_of(number), "{number}"),
+            Err(error) => {
+                assert_eq!(error.kind(), Kind::Store);
+                errors += 1;
+            }
+        }
+    }
+    println!("{errors} of {count} cannot be read");
+    assert!(errors > 0, "nobody noticed");
+}
