@@ -47,7 +47,10 @@ pub fn contract() -> String {
         json!({"join": join})
     };
     let user = |select: &str| {
-        join("foreign-key", json!({"target_table": "users", "join_condition": "users.id = carts.user_id", "select_column": select}))
+        join(
+            "foreign-key",
+            json!({"target_table": "users", "join_condition": "users.id = carts.user_id", "select_column": select}),
+        )
     };
     let lines = json!({"type": "aggregate", "target_table": "cart_items", "join_condition": "cart_items.cart_id = carts.id"});
     let aggregate = |operation: &str, select: Option<&str>| {
@@ -110,7 +113,8 @@ pub fn contract() -> String {
 /// What the items must be, written by hand.
 pub async fn expected(conn: &mut Conn) -> Oracle {
     let mut oracle = Oracle::new();
-    conn.query_drop_in("SET SESSION group_concat_max_len = 100000000").await;
+    conn.query_drop_in("SET SESSION group_concat_max_len = 100000000")
+        .await;
     let carts = "SELECT u.email, c.id `id:N`, c.placed, u.visits `visits:N`, t.name tier,
         (SELECT CONCAT('[', COALESCE(GROUP_CONCAT(JSON_OBJECT('line', i.line, 'quantity', i.quantity, 'product', i.product_id)
             ORDER BY i.quantity DESC, i.line), ''), ']')

@@ -3,8 +3,8 @@
 //! Snapshot and stream speak this one language, so that the same row gives the same item whichever way it came.
 
 pub mod charset;
-pub(crate) mod decimal;
 pub mod collation;
+pub(crate) mod decimal;
 mod float;
 mod json;
 pub(crate) mod jsonb;

@@ -298,7 +298,8 @@ impl Shared {
 
     pub fn committed(&self, checkpoint: &Checkpoint) {
         *lock(&self.committed_at) = Some(Instant::now());
-        self.copied.store(checkpoint.snapshot_done, Ordering::Release);
+        self.copied
+            .store(checkpoint.snapshot_done, Ordering::Release);
         if checkpoint.snapshot_done && self.phase() == Phase::Snapshot {
             tracing::info!("the snapshot is complete");
             self.enter(Phase::Streaming);

@@ -198,7 +198,14 @@ impl Stage {
         let page = views.first_pass(sequence, projection)?;
         let all = views.all_made();
         for outcome in page.outcomes {
-            if !deliver(&self.plan, &mut self.feed, &self.deaths, None, sequence, outcome) {
+            if !deliver(
+                &self.plan,
+                &mut self.feed,
+                &self.deaths,
+                None,
+                sequence,
+                outcome,
+            ) {
                 return Ok(false);
             }
         }
@@ -216,7 +223,14 @@ impl Stage {
         views.begin(sequence)?;
         let all = views.all_made();
         for delete in deletes {
-            if !deliver(&self.plan, &mut self.feed, &self.deaths, None, sequence, delete) {
+            if !deliver(
+                &self.plan,
+                &mut self.feed,
+                &self.deaths,
+                None,
+                sequence,
+                delete,
+            ) {
                 return Ok(false);
             }
         }
@@ -400,7 +414,14 @@ impl Stage {
     fn push(&mut self, sequence: Sequence) -> Result<bool> {
         let gtid = self.current.as_ref().map(|c| &c.gtid);
         for outcome in self.outcomes.drain(..) {
-            if !deliver(&self.plan, &mut self.feed, &self.deaths, gtid, sequence, outcome) {
+            if !deliver(
+                &self.plan,
+                &mut self.feed,
+                &self.deaths,
+                gtid,
+                sequence,
+                outcome,
+            ) {
                 return Ok(false);
             }
         }

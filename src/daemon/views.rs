@@ -51,7 +51,11 @@ pub fn open(state: &std::path::Path, plan: &Plan) -> Result<Option<Opened>> {
     let (store, blob) = Store::open(&directory(state), &format, &state::Options::default())?;
     let checkpoint = blob.map(|blob| {
         serde_json::from_slice(&blob.0).map_err(|e| {
-            Error::new(Kind::Store, "the checkpoint of the join state cannot be read").with_source(e)
+            Error::new(
+                Kind::Store,
+                "the checkpoint of the join state cannot be read",
+            )
+            .with_source(e)
         })
     });
     Ok(Some(Opened {

@@ -421,7 +421,10 @@ impl Compiler<'_, '_> {
             let Uniqueness::Unproved(why) = &projection.uniqueness else {
                 continue;
             };
-            let key = projection.attributes.iter().find(|a| a.role == Role::PartitionKey);
+            let key = projection
+                .attributes
+                .iter()
+                .find(|a| a.role == Role::PartitionKey);
             let Some(key) = key else { continue };
             self.cx.d.warn_help(
                 "key-contested",

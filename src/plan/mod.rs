@@ -40,9 +40,9 @@ mod types;
 mod typing;
 mod unique;
 
+pub use cascade::{CascadeReach, cascades};
 pub use compile::compile;
 pub use fingerprint::column_type;
-pub use cascade::{CascadeReach, cascades};
 pub use model::*;
 pub use sources::candidates;
 

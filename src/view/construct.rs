@@ -108,7 +108,10 @@ fn number(labels: &[String], value: &Value<'_>) -> u64 {
     let place = |label: &str| labels.iter().position(|known| known == label);
     match value {
         Value::Text(label) => place(label).map_or(0, |at| at as u64 + 1),
-        Value::Set(set) => set.split(',').filter_map(place).fold(0, |bits, at| bits | 1 << (at & 63)),
+        Value::Set(set) => set
+            .split(',')
+            .filter_map(place)
+            .fold(0, |bits, at| bits | 1 << (at & 63)),
         _ => 0,
     }
 }
@@ -171,16 +174,29 @@ fn ordered<'r>(
     for row in sorted.drain(..) {
         let values = terms
             .iter()
-            .map(|(term, ..)| Ok(super::evaluate::owned(evaluated(term, path.with(row))?.into_owned())))
+            .map(|(term, ..)| {
+                Ok(super::evaluate::owned(
+                    evaluated(term, path.with(row))?.into_owned(),
+                ))
+            })
             .collect::<Result<Vec<Value<'static>>, Fault>>()?;
         keyed.push((values, row));
     }
     keyed.sort_by(|(a, _), (b, _)| {
         let pairs = terms.iter().zip(a.iter().zip(b));
-        pairs.fold(Ordering::Equal, |order, ((_, descending, comparison), (a, b))| {
-            let next = || compare(comparison, a, b);
-            order.then_with(|| if *descending { next().reverse() } else { next() })
-        })
+        pairs.fold(
+            Ordering::Equal,
+            |order, ((_, descending, comparison), (a, b))| {
+                let next = || compare(comparison, a, b);
+                order.then_with(|| {
+                    if *descending {
+                        next().reverse()
+                    } else {
+                        next()
+                    }
+                })
+            },
+        )
     });
     Ok(keyed.into_iter().map(|(_, row)| row).collect())
 }
@@ -224,7 +240,10 @@ fn json(value: &Value<'_>, boolean: bool, out: &mut String) -> Result<(), Fault>
 fn double(number: f64, out: &mut String) {
     let start = out.len();
     Value::Double(number).write_text(out);
-    if out.get(start..).is_some_and(|text| text.bytes().all(|b| b.is_ascii_digit() || b == b'-')) {
+    if out
+        .get(start..)
+        .is_some_and(|text| text.bytes().all(|b| b.is_ascii_digit() || b == b'-'))
+    {
         out.push_str(".0");
     }
 }

@@ -46,8 +46,14 @@ pub(super) fn value<'v>(
             select,
             node,
             ..
-        } => joined::aggregate(*operation, select.as_ref(), scene, *node, plan.source(*source))
-            .map(Cow::Owned),
+        } => joined::aggregate(
+            *operation,
+            select.as_ref(),
+            scene,
+            *node,
+            plan.source(*source),
+        )
+        .map(Cow::Owned),
         ValueSource::Case { cases, otherwise } => {
             for (when, then) in cases {
                 if is_true(when, scene.path(&[]))? {
@@ -85,9 +91,7 @@ pub(super) fn evaluated<'v>(sql: &'v Sql, path: Path<'v>) -> Result<Cow<'v, Valu
 /// Whether the condition holds; NULL does not.
 pub(super) fn is_true(sql: &Sql, path: Path<'_>) -> Result<bool, Fault> {
     let typed = sql.typed.as_ref().ok_or(UNSUPPORTED)?;
-    typed
-        .is_true(&path)
-        .map_err(Fault::Expression)
+    typed.is_true(&path).map_err(Fault::Expression)
 }
 
 /// Whether MySQL takes the expression's value for true or false rather than for a number.
@@ -259,16 +263,14 @@ fn append(
     match source {
         ValueSource::Column(slot) => append_value(column(scene.driving, *slot)?, out),
         ValueSource::Template(pieces) => template(pieces, scene, plan, out),
-        ValueSource::Transformed { input, by } => {
-            match transformed(input, by, scene, plan, out)? {
-                Output::Null => Ok(false),
-                Output::Integer(number) => {
-                    write_int(number, out);
-                    Ok(true)
-                }
-                Output::Text | Output::Json => Ok(true),
+        ValueSource::Transformed { input, by } => match transformed(input, by, scene, plan, out)? {
+            Output::Null => Ok(false),
+            Output::Integer(number) => {
+                write_int(number, out);
+                Ok(true)
             }
-        }
+            Output::Text | Output::Json => Ok(true),
+        },
         ValueSource::Static(scalar) => append_value(&constant(scalar), out),
         other => {
             let mut buffer = String::new();

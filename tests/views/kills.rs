@@ -58,7 +58,11 @@ async fn write(opts: Opts, seed: u64, until: CancellationToken) {
         for _ in 0..rng.u32(1..4) {
             change(&mut conn, &mut rng).await;
         }
-        let end = if rng.u8(..8) == 0 { "ROLLBACK" } else { "COMMIT" };
+        let end = if rng.u8(..8) == 0 {
+            "ROLLBACK"
+        } else {
+            "COMMIT"
+        };
         assert!(begun && conn.query_drop(end).await.is_ok());
         tokio::time::sleep(Duration::from_millis(3)).await;
     }
@@ -71,21 +75,42 @@ async fn change(conn: &mut Conn, rng: &mut Rng) {
     let (product, cart) = (id(rng, 150), id(rng, 200));
     let (line, number) = (id(rng, 6), rng.u32(..1000));
     let statement = match rng.u8(..16) {
-        0 => format!("INSERT INTO users (id, email, tier) VALUES ({user}, 'u{user}n{number}@example.com', ELT({number} % 3, 'g', 's'))"),
+        0 => format!(
+            "INSERT INTO users (id, email, tier) VALUES ({user}, 'u{user}n{number}@example.com', ELT({number} % 3, 'g', 's'))"
+        ),
         1 => format!("UPDATE users SET email = 'u{user}m{number}@example.com' WHERE id = {user}"),
-        2 => format!("UPDATE users SET tier = IF(tier = 'g', 'S', 'g'), visits = visits + 1 WHERE id = {user}"),
-        3 => format!("REPLACE INTO tiers VALUES (ELT(1 + {number} % 3, 'g', 's', 'x'), 'Tier {number}')"),
-        4 => format!("INSERT INTO categories VALUES ({category}, 'C{number}', {})", id(rng, 20)),
+        2 => format!(
+            "UPDATE users SET tier = IF(tier = 'g', 'S', 'g'), visits = visits + 1 WHERE id = {user}"
+        ),
+        3 => format!(
+            "REPLACE INTO tiers VALUES (ELT(1 + {number} % 3, 'g', 's', 'x'), 'Tier {number}')"
+        ),
+        4 => format!(
+            "INSERT INTO categories VALUES ({category}, 'C{number}', {})",
+            id(rng, 20)
+        ),
         5 => format!("UPDATE categories SET name = 'C{number}' WHERE id = {category}"),
-        6 => format!("UPDATE categories SET parent_id = NULLIF({}, 1) WHERE id = {category}", id(rng, 20)),
+        6 => format!(
+            "UPDATE categories SET parent_id = NULLIF({}, 1) WHERE id = {category}",
+            id(rng, 20)
+        ),
         7 => format!("DELETE FROM categories WHERE id = {category}"),
-        8 => format!("INSERT INTO products VALUES ({product}, 'P{number}', {number} / 100, {category})"),
-        9 => format!("UPDATE products SET category_id = {category}, price = price + 1 WHERE id = {product}"),
+        8 => format!(
+            "INSERT INTO products VALUES ({product}, 'P{number}', {number} / 100, {category})"
+        ),
+        9 => format!(
+            "UPDATE products SET category_id = {category}, price = price + 1 WHERE id = {product}"
+        ),
         10 => format!("DELETE FROM products WHERE id = {product}"),
         // Only users that are there: a cart without one has no key, and is not what this test is about.
-        11 | 12 => format!("INSERT INTO carts SELECT {cart}, id, '2024-05-05' FROM users WHERE id = {user}"),
+        11 | 12 => format!(
+            "INSERT INTO carts SELECT {cart}, id, '2024-05-05' FROM users WHERE id = {user}"
+        ),
         13 => format!("DELETE FROM carts WHERE id = {cart}"),
-        14 => format!("REPLACE INTO cart_items VALUES ({cart}, {line}, {product}, {})", number % 7),
+        14 => format!(
+            "REPLACE INTO cart_items VALUES ({cart}, {line}, {product}, {})",
+            number % 7
+        ),
         _ => format!("DELETE FROM cart_items WHERE cart_id = {cart} AND line = {line}"),
     };
     let _ = conn.query_drop(statement).await;

@@ -139,9 +139,7 @@ impl Builder<'_, '_> {
                 }
                 true
             }
-            ValueSource::Case { .. }
-            | ValueSource::Concat { .. }
-            | ValueSource::Expression(_) => {
+            ValueSource::Case { .. } | ValueSource::Concat { .. } | ValueSource::Expression(_) => {
                 value.each_sql(&mut |sql| note(graph, &[0], sql));
                 true
             }
@@ -279,7 +277,8 @@ impl Builder<'_, '_> {
     /// An expression over exactly one row.
     fn side(&mut self, sql: &Sql, expr: &Expr) -> Option<(RowRef, Side)> {
         let part = sub(sql, expr);
-        let value = expression::compile(&part, &|source, slot| self.sources.column(source, slot)).ok()?;
+        let value =
+            expression::compile(&part, &|source, slot| self.sources.column(source, slot)).ok()?;
         let mut rows = BTreeSet::new();
         let mut slots = Vec::new();
         value.each_reference(&mut |row, _, slot| {
@@ -305,7 +304,10 @@ impl Builder<'_, '_> {
     /// The row that most equalities lead to; the nearest of several.
     fn parent_row(&self, pairs: &[Pair]) -> Option<RowRef> {
         let count = |row: RowRef| pairs.iter().filter(|p| p.row == row).count();
-        pairs.iter().map(|p| p.row).max_by_key(|row| (count(*row), *row))
+        pairs
+            .iter()
+            .map(|p| p.row)
+            .max_by_key(|row| (count(*row), *row))
     }
 
     /// What the indexes do not answer, ready to be evaluated.
@@ -324,9 +326,16 @@ impl Builder<'_, '_> {
             // Equalities with a second row: looked at once the candidates are there.
             for condition in hop.conditions {
                 let again = conjuncts(&condition.expr).into_iter().filter(|part| {
-                    self.pair(condition, part, own).is_some_and(|p| p.row != row)
+                    self.pair(condition, part, own)
+                        .is_some_and(|p| p.row != row)
                 });
-                all.extend(again.cloned().collect::<Vec<_>>().into_iter().map(|e| (condition, e)));
+                all.extend(
+                    again
+                        .cloned()
+                        .collect::<Vec<_>>()
+                        .into_iter()
+                        .map(|e| (condition, e)),
+                );
             }
         }
         for (sql, expr) in all {
@@ -348,7 +357,9 @@ impl Builder<'_, '_> {
     ) -> (IndexId, Vec<Pair>) {
         let primary = self.is_key(source, &pairs, &side);
         match &primary {
-            Some(order) => pairs.sort_by_key(|p| order.iter().position(|s| side(p).column == Some(*s))),
+            Some(order) => {
+                pairs.sort_by_key(|p| order.iter().position(|s| side(p).column == Some(*s)))
+            }
             None => pairs.sort_by(|a, b| side(a).text.cmp(&side(b).text)),
         }
         let id = self.intern(source, &pairs, &side, primary.is_some());
@@ -381,14 +392,19 @@ impl Builder<'_, '_> {
         side: &impl Fn(&Pair) -> &Side,
         primary: bool,
     ) -> IndexId {
-        let parts = pairs.iter().map(|p| (&side(p).text, format!("{:?}", p.comparison)));
+        let parts = pairs
+            .iter()
+            .map(|p| (&side(p).text, format!("{:?}", p.comparison)));
         let identity = format!("{source:?} {primary} {:?}", parts.collect::<Vec<_>>());
         if let Some(found) = self.known.get(&identity) {
             return *found;
         }
         let id = self.indexes.len();
         let names = pairs.iter().map(|p| match side(p).column {
-            Some(slot) => self.sources.column(source, slot).map_or(String::new(), |c| c.name.clone()),
+            Some(slot) => self
+                .sources
+                .column(source, slot)
+                .map_or(String::new(), |c| c.name.clone()),
             None => side(p).text.clone(),
         });
         self.indexes.push(Index {
@@ -444,7 +460,11 @@ fn note(graph: &mut Graph, path: &[NodeId], sql: &Sql) {
 fn stored(plan: &Plan, d: &mut Diagnostics) -> Vec<Option<Stored>> {
     let mut all: Vec<Option<Stored>> = vec![None; plan.sources.len()];
     for (p, projection) in plan.projections.iter().enumerate() {
-        for (n, node) in projection.graph.iter().flat_map(|g| g.nodes.iter().enumerate()) {
+        for (n, node) in projection
+            .graph
+            .iter()
+            .flat_map(|g| g.nodes.iter().enumerate())
+        {
             let Some(slot) = all.get_mut(usize::from(node.source.0)) else {
                 continue;
             };
@@ -463,10 +483,13 @@ fn stored(plan: &Plan, d: &mut Diagnostics) -> Vec<Option<Stored>> {
         stored.slots.extend(&table.key);
         stored.slots.sort_unstable();
         stored.slots.dedup();
-        stored.key = table.key.iter().map(|slot| key_comparison(table, *slot)).collect();
-        let of_table = |(_, index): &(usize, &Index)| {
-            usize::from(index.source.0) == id && !index.primary
-        };
+        stored.key = table
+            .key
+            .iter()
+            .map(|slot| key_comparison(table, *slot))
+            .collect();
+        let of_table =
+            |(_, index): &(usize, &Index)| usize::from(index.source.0) == id && !index.primary;
         let indexes = plan.indexes.iter().enumerate().filter(of_table);
         stored.indexes = indexes.map(|(id, _)| id).collect();
     }
@@ -479,10 +502,10 @@ fn orderable(plan: &Plan, projection: &Projection, source: SourceId, d: &mut Dia
     for slot in &table.key {
         let column = &table.columns[*slot].column;
         if let Err(refusal) = expression::order(&Type::from(column)) {
-            let place: Place = projection
-                .attributes
-                .first()
-                .map_or_else(|| plan.target(projection.target).place.clone(), |a| a.place.clone());
+            let place: Place = projection.attributes.first().map_or_else(
+                || plan.target(projection.target).place.clone(),
+                |a| a.place.clone(),
+            );
             d.error(
                 "key-order-unknown",
                 &place,

@@ -78,7 +78,11 @@ impl Joins {
             return Ok(());
         };
         for id in &stored.indexes {
-            let index = self.plan.indexes.get(*id).ok_or_else(|| misfit("an index"))?;
+            let index = self
+                .plan
+                .indexes
+                .get(*id)
+                .ok_or_else(|| misfit("an index"))?;
             let entry = |row: Option<&Row<'_>>| -> Result<Option<Vec<u8>>> {
                 let Some(row) = row else { return Ok(None) };
                 let mut entry = Vec::new();
@@ -112,7 +116,10 @@ impl Joins {
         row: &Row<'_>,
         other: Option<&Row<'_>>,
     ) -> Result<()> {
-        let used = self.stored(source).map(|s| s.used.clone()).unwrap_or_default();
+        let used = self
+            .stored(source)
+            .map(|s| s.used.clone())
+            .unwrap_or_default();
         for (projection, node) in used {
             if !self.passes.get(projection).is_some_and(|pass| pass.begun()) {
                 continue;
@@ -151,12 +158,20 @@ impl Joins {
         let join = graph.nodes.get(node).and_then(|n| n.join.as_ref());
         let join = join.ok_or_else(|| misfit("a node without a join"))?;
         let (parent, reverse) = (join.parent, join.reverse);
-        let parent_source = graph.nodes.get(parent).ok_or_else(|| misfit("a parent"))?.source;
+        let parent_source = graph
+            .nodes
+            .get(parent)
+            .ok_or_else(|| misfit("a parent"))?
+            .source;
         let mut prefix = Vec::new();
         if !parts_key(&join.to, row, &mut prefix)? {
             return Ok(());
         }
-        let index = self.plan.indexes.get(reverse).ok_or_else(|| misfit("an index"))?;
+        let index = self
+            .plan
+            .indexes
+            .get(reverse)
+            .ok_or_else(|| misfit("an index"))?;
         if index.primary {
             return self.climb_to(state, projection, parent, parent_source, &prefix);
         }
@@ -200,7 +215,11 @@ impl Joins {
 
     /// Marks an item, unless its first pass has not come to it yet.
     pub(super) fn touch(&mut self, projection: usize, row_key: &[u8]) -> Result<()> {
-        if self.passes.get(projection).is_some_and(|pass| pass.covers(row_key)) {
+        if self
+            .passes
+            .get(projection)
+            .is_some_and(|pass| pass.covers(row_key))
+        {
             self.touched.insert(&item_id(projection, row_key))?;
         }
         Ok(())

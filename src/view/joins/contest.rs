@@ -100,7 +100,10 @@ impl Joins {
         };
         let (projection, row_key) = split_id(&owner)?;
         let computed = self.compute(state, projection, row_key)?;
-        let name = computed.name.clone().ok_or_else(|| corrupt("a claim without its row"))?;
+        let name = computed
+            .name
+            .clone()
+            .ok_or_else(|| corrupt("a claim without its row"))?;
         let went_on = match computed.item {
             Item::Valid {
                 key: own,
@@ -207,10 +210,18 @@ impl Joins {
     ) -> Result<(Vec<Vec<u8>>, bool, Option<Vec<u8>>)> {
         let prefix = claim_key(key, &[]);
         let mut claims: Vec<Vec<u8>> = Vec::new();
-        let more = state.page(self.spaces.claims(target), &prefix, after, PAGE, &mut |claim, _| {
-            claims.push(claim.to_vec());
-        })?;
-        let ids = claims.iter().map(|claim| claim.get(prefix.len()..).unwrap_or_default().to_vec());
+        let more = state.page(
+            self.spaces.claims(target),
+            &prefix,
+            after,
+            PAGE,
+            &mut |claim, _| {
+                claims.push(claim.to_vec());
+            },
+        )?;
+        let ids = claims
+            .iter()
+            .map(|claim| claim.get(prefix.len()..).unwrap_or_default().to_vec());
         Ok((ids.collect(), more, claims.last().cloned()))
     }
 
@@ -223,11 +234,15 @@ impl Joins {
         let source = source.ok_or_else(|| misfit("a projection"))?;
         let (mut a_bytes, mut b_bytes) = (Vec::new(), Vec::new());
         let rows = self.spaces.rows(source);
-        let found = state.get(rows, a_key, &mut a_bytes)? && state.get(rows, b_key, &mut b_bytes)?;
+        let found =
+            state.get(rows, a_key, &mut a_bytes)? && state.get(rows, b_key, &mut b_bytes)?;
         let (true, Ok(keys)) = (found, key_order(self.plan.source(source))) else {
             return Ok(a_key.cmp(b_key));
         };
-        let (a, b) = (self.decode(source, &a_bytes)?, self.decode(source, &b_bytes)?);
+        let (a, b) = (
+            self.decode(source, &a_bytes)?,
+            self.decode(source, &b_bytes)?,
+        );
         Ok(by_key(&keys, &a, &b))
     }
 }

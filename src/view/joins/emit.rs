@@ -321,7 +321,9 @@ impl Joins {
 
     /// Marks the item of a row of the state.
     pub(super) fn mark_item(&mut self, projection: usize, row_key: &[u8]) -> Result<()> {
-        self.touched.insert(&item_id(projection, row_key)).map(|_| ())
+        self.touched
+            .insert(&item_id(projection, row_key))
+            .map(|_| ())
     }
 }
 

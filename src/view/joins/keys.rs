@@ -18,10 +18,15 @@ impl Joins {
     /// we cannot compare as MySQL does, when they are the same bytes).
     pub(super) fn row_key(&self, source: SourceId, row: &Row<'_>) -> Result<Vec<u8>> {
         let table = self.plan.source(source);
-        let stored = self.stored(source).ok_or_else(|| misfit("a source without state"))?;
+        let stored = self
+            .stored(source)
+            .ok_or_else(|| misfit("a source without state"))?;
         let mut key = Vec::with_capacity(16);
         for (slot, comparison) in table.key.iter().zip(&stored.key) {
-            let value = row.values.get(*slot).ok_or_else(|| misfit("a row without its key"))?;
+            let value = row
+                .values
+                .get(*slot)
+                .ok_or_else(|| misfit("a row without its key"))?;
             match comparison {
                 Some(comparison) if comparison.key(value, &mut key) => {}
                 _ => encoding::encode_key([value], &mut key),
@@ -82,6 +87,8 @@ pub(super) fn item_id(projection: usize, row_key: &[u8]) -> Vec<u8> {
 
 /// The parts of [`item_id`].
 pub(super) fn split_id(id: &[u8]) -> Result<(usize, &[u8])> {
-    let (projection, row_key) = id.split_first_chunk::<2>().ok_or_else(|| corrupt("an item's name"))?;
+    let (projection, row_key) = id
+        .split_first_chunk::<2>()
+        .ok_or_else(|| corrupt("an item's name"))?;
     Ok((usize::from(u16::from_be_bytes(*projection)), row_key))
 }

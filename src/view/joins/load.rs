@@ -76,8 +76,15 @@ impl Joins {
         node: &Node,
         loaded: &Loaded,
     ) -> Result<std::result::Result<Vec<Vec<u8>>, Fault>> {
-        let join = node.join.as_ref().ok_or_else(|| misfit("a node without a join"))?;
-        let parent_source = graph.nodes.get(join.parent).ok_or_else(|| misfit("a parent"))?.source;
+        let join = node
+            .join
+            .as_ref()
+            .ok_or_else(|| misfit("a node without a join"))?;
+        let parent_source = graph
+            .nodes
+            .get(join.parent)
+            .ok_or_else(|| misfit("a parent"))?
+            .source;
         let Some(parent) = loaded.nodes.get(join.parent).and_then(|rows| rows.first()) else {
             return Ok(Ok(Vec::new()));
         };
@@ -107,7 +114,11 @@ impl Joins {
         join: &NodeJoin,
         prefix: &[u8],
     ) -> Result<Vec<Vec<u8>>> {
-        let index = self.plan.indexes.get(join.forward).ok_or_else(|| misfit("an index"))?;
+        let index = self
+            .plan
+            .indexes
+            .get(join.forward)
+            .ok_or_else(|| misfit("an index"))?;
         let rows = self.spaces.rows(source);
         let mut found = Vec::new();
         let mut bytes = Vec::new();
@@ -149,7 +160,10 @@ impl Joins {
         // The scene as far as it is known; the candidate stands for the path's last row.
         let mut known = Vec::new();
         for (node, rows) in graph.nodes.iter().zip(&loaded.nodes) {
-            let rows = rows.iter().take(1).map(|bytes| self.decode(node.source, bytes));
+            let rows = rows
+                .iter()
+                .take(1)
+                .map(|bytes| self.decode(node.source, bytes));
             known.push(rows.collect::<Result<Vec<_>>>()?);
         }
         let driving = known.first().and_then(|rows| rows.first()).cloned();

@@ -133,10 +133,19 @@ pub fn layout(plan: &Plan) -> String {
         let _ = writeln!(text, "rows {} {names:?}", source.name);
     }
     for index in &plan.indexes {
-        let _ = writeln!(text, "index {:?} {:?} {}", index.source, index.text, index.primary);
+        let _ = writeln!(
+            text,
+            "index {:?} {:?} {}",
+            index.source, index.text, index.primary
+        );
     }
     for projection in &plan.projections {
-        let _ = writeln!(text, "items {:?} {}", projection.label, projection.graph.is_some());
+        let _ = writeln!(
+            text,
+            "items {:?} {}",
+            projection.label,
+            projection.graph.is_some()
+        );
     }
     for target in &plan.targets {
         let _ = writeln!(text, "keys {:?}", target.name);
@@ -260,9 +269,10 @@ impl Joins {
 
     /// Whether claims decide about the keys of the table.
     fn is_contested(&self, target: TargetId) -> bool {
-        self.plan.projections.iter().any(|p| {
-            p.target == target && matches!(p.uniqueness, Uniqueness::Unproved(_))
-        })
+        self.plan
+            .projections
+            .iter()
+            .any(|p| p.target == target && matches!(p.uniqueness, Uniqueness::Unproved(_)))
     }
 
     fn projection_id(projection: usize) -> ProjectionId {
@@ -271,7 +281,10 @@ impl Joins {
 }
 
 fn misfit(what: &str) -> Error {
-    Error::new(Kind::Internal, format!("the plan of joins does not fit: {what}"))
+    Error::new(
+        Kind::Internal,
+        format!("the plan of joins does not fit: {what}"),
+    )
 }
 
 fn corrupt(what: &str) -> Error {

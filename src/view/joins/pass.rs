@@ -100,7 +100,9 @@ impl Joins {
             Some(FirstPass::Done) | None => return Err(misfit("a first pass that is done")),
         };
         let driving = self.plan.projections.get(projection).map(|p| p.driving);
-        let rows = self.spaces.rows(driving.ok_or_else(|| misfit("a projection"))?);
+        let rows = self
+            .spaces
+            .rows(driving.ok_or_else(|| misfit("a projection"))?);
         let mut keys: Vec<Vec<u8>> = Vec::new();
         let more = state.page(rows, &[], cursor.as_deref(), PAGE, &mut |key, _| {
             keys.push(key.to_vec());
@@ -136,11 +138,7 @@ impl Joins {
     ///
     /// # Errors
     /// `Store` where the state or the promise cannot be read.
-    pub fn broken_promise(
-        &self,
-        state: &mut dyn State,
-        promise: &[u8],
-    ) -> Result<Option<Outcome>> {
+    pub fn broken_promise(&self, state: &mut dyn State, promise: &[u8]) -> Result<Option<Outcome>> {
         let (projection, row_key, key) = split(promise)?;
         let target = self.target(projection)?;
         let kept = if self.is_contested(target) {

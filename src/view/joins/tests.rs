@@ -8,9 +8,9 @@ use fastrand::Rng;
 use super::{FirstPass, Joins};
 use crate::change::{Change, Row, Value};
 use crate::contract::diagnostic::Diagnostics;
+use crate::pipeline::Action;
 use crate::plan::tests::fixture;
 use crate::plan::{Mapping, Plan, SourceId, compile};
-use crate::pipeline::Action;
 use crate::view::projector::Outcome;
 use crate::view::state::MemoryState;
 
@@ -45,21 +45,65 @@ fn contract() -> String {
     let join = |kind: &str, rest: &str| format!(r#""join": {{"type": "{kind}", {rest}}}"#);
     let user = r#""target_table": "users", "join_condition": "users.id = carts.owner""#;
     let line = r#""target_table": "lines", "join_condition": "lines.cart = carts.id""#;
-    let attribute = |name: &str, ty: &str, value: &str| format!(r#"{{"name": "{name}", "type": "{ty}", {value}}}"#);
+    let attribute = |name: &str, ty: &str, value: &str| {
+        format!(r#"{{"name": "{name}", "type": "{ty}", {value}}}"#)
+    };
     let carts = [
         attribute("id", "N", r#""source_column": "id""#),
-        attribute("email", "S", &join("foreign-key", &format!(r#"{user}, "select_column": "users.email""#))),
-        attribute("tier", "S", &join("chain", &format!(r#""joins": [{{{user}}}, {{"target_table": "tiers",
-            "join_condition": "tiers.code = users.tier", "select_column": "tiers.name"}}]"#))),
-        attribute("lines", "L", &join("json-construction", &format!(r#"{line}, "construction": {{"type": "array",
-            "order_by": "lines.quantity DESC", "limit": 2, "select_columns": {{"line": "lines.line", "n": "lines.quantity"}}}}"#))),
-        attribute("sum", "N", &format!(r#""calculation": {{"type": "aggregate", "operation": "SUM", {line}, "select_column": "lines.quantity"}}"#)),
+        attribute(
+            "email",
+            "S",
+            &join(
+                "foreign-key",
+                &format!(r#"{user}, "select_column": "users.email""#),
+            ),
+        ),
+        attribute(
+            "tier",
+            "S",
+            &join(
+                "chain",
+                &format!(
+                    r#""joins": [{{{user}}}, {{"target_table": "tiers",
+            "join_condition": "tiers.code = users.tier", "select_column": "tiers.name"}}]"#
+                ),
+            ),
+        ),
+        attribute(
+            "lines",
+            "L",
+            &join(
+                "json-construction",
+                &format!(
+                    r#"{line}, "construction": {{"type": "array",
+            "order_by": "lines.quantity DESC", "limit": 2, "select_columns": {{"line": "lines.line", "n": "lines.quantity"}}}}"#
+                ),
+            ),
+        ),
+        attribute(
+            "sum",
+            "N",
+            &format!(
+                r#""calculation": {{"type": "aggregate", "operation": "SUM", {line}, "select_column": "lines.quantity"}}"#
+            ),
+        ),
     ];
     let nodes = [
         attribute("id", "N", r#""source_column": "id""#),
         attribute("name", "S", r#""source_column": "name""#),
-        attribute("above", "S", &join("self-join", r#""join_alias": "up", "join_condition": "nodes.parent = up.id", "select_column": "up.name""#)),
-        attribute("uses", "N", r#""calculation": {"type": "aggregate", "operation": "COUNT", "target_table": "lines", "join_condition": "lines.node = nodes.id"}"#),
+        attribute(
+            "above",
+            "S",
+            &join(
+                "self-join",
+                r#""join_alias": "up", "join_condition": "nodes.parent = up.id", "select_column": "up.name""#,
+            ),
+        ),
+        attribute(
+            "uses",
+            "N",
+            r#""calculation": {"type": "aggregate", "operation": "COUNT", "target_table": "lines", "join_condition": "lines.node = nodes.id"}"#,
+        ),
     ];
     let names = [
         attribute("name", "S", r#""source_column": "name""#),
@@ -67,7 +111,9 @@ fn contract() -> String {
     ];
     let table = |name: &str, source: &str, pk: &str, sk: &str, attributes: &[String]| {
         let attributes = attributes.join(", ");
-        format!(r#"{{"table": "{name}", "type": "single-entity", "source_table": "{source}", "pk": "{pk}", "sk": {sk}, "attributes": [{attributes}]}}"#)
+        format!(
+            r#"{{"table": "{name}", "type": "single-entity", "source_table": "{source}", "pk": "{pk}", "sk": {sk}, "attributes": [{attributes}]}}"#
+        )
     };
     format!(
         r#"{{"tables": [{}, {}, {}]}}"#,
@@ -82,7 +128,13 @@ fn plan() -> Arc<Plan> {
     let (contract, mut diagnostics) = crate::contract::parse(&text, false);
     let catalog = fixture::catalog(TABLES);
     let contract = contract.unwrap_or_else(|| panic!("{:?}", diagnostics.all));
-    let plan = compile(&contract, Some(&catalog), "shop", &Mapping::default(), &mut diagnostics);
+    let plan = compile(
+        &contract,
+        Some(&catalog),
+        "shop",
+        &Mapping::default(),
+        &mut diagnostics,
+    );
     Arc::new(plan.unwrap_or_else(|| panic!("{:?}", shown(&diagnostics))))
 }
 
@@ -115,7 +167,12 @@ fn fresh(plan: &Arc<Plan>, rows: &Rows) -> Items {
     for ((source, _), row) in rows {
         let change = Change::Insert { after: row.clone() };
         joins
-            .apply(&mut state, SourceId(*source as u16), &change, &mut Vec::new())
+            .apply(
+                &mut state,
+                SourceId(*source as u16),
+                &change,
+                &mut Vec::new(),
+            )
             .unwrap();
     }
     let mut items = Items::new();
@@ -160,7 +217,9 @@ fn row(plan: &Plan, source: usize, key: &[i64], rng: &mut Rng) -> Row<'static> {
 }
 
 fn seed() -> u64 {
-    let given = std::env::var("PENSTOCK_SEED").ok().and_then(|s| s.parse().ok());
+    let given = std::env::var("PENSTOCK_SEED")
+        .ok()
+        .and_then(|s| s.parse().ok());
     let seed = given.unwrap_or_else(|| fastrand::u64(..));
     println!("PENSTOCK_SEED={seed}");
     seed
@@ -204,7 +263,9 @@ fn step_by_step_and_afresh_are_the_same() {
                     Ok(true)
                 })
                 .unwrap();
-            outcomes.iter().for_each(|outcome| write(&mut items, outcome));
+            outcomes
+                .iter()
+                .for_each(|outcome| write(&mut items, outcome));
             if transaction == begin {
                 pass(&mut joins, &mut state, &mut items);
             }
