@@ -13,6 +13,7 @@ mod committer;
 mod deaths;
 mod decode;
 mod monitor;
+mod outcome;
 mod shape;
 mod shared;
 mod stage;

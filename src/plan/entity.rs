@@ -16,6 +16,10 @@ use crate::schema::ColumnType;
 
 /// How far an attribute has been resolved.
 #[derive(Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for each attribute while a contract is compiled"
+)]
 enum State {
     New,
     /// Being resolved: meeting it again is a circle.
