@@ -1,8 +1,10 @@
 //! Invented cases: what is invented is valid, and MySQL computes every projection of it.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use mysql_async::prelude::Queryable;
+use serde_json::Value;
 
 use crate::support::invent::{Case, SESSION};
 use crate::support::mysql::{Database, Server};
@@ -28,6 +30,78 @@ fn a_seed_says_everything() {
         for _ in 0..20 {
             assert_eq!(a.next_transaction(), b.next_transaction());
         }
+    }
+}
+
+/// Nothing that a contract can say is missing from what is invented.
+#[test]
+fn a_hundred_cases_hold_every_construct() {
+    let mut words = BTreeSet::new();
+    for seed in 0..100 {
+        collect(&Case::invent(seed).contract, &mut words);
+    }
+    let wanted = [
+        "foreign-key",
+        "lookup-table",
+        "multi-column",
+        "self-join",
+        "conditional",
+        "chain",
+        "json-construction",
+        "array",
+        "object",
+        "aggregate",
+        "SUM",
+        "COUNT",
+        "AVG",
+        "MIN",
+        "MAX",
+        "case",
+        "concat",
+        "date-math",
+        "static",
+        "template",
+        "date-format",
+        "number-format",
+        "json-parse",
+        "binary-format",
+        "single-entity",
+        "multi-entity",
+        "S",
+        "N",
+        "B",
+        "SS",
+        "BS",
+        "M",
+        "L",
+        "BOOL",
+        "filter:",
+        "gsis:",
+        "null_value:",
+        "else_value:",
+        "chain_separator:",
+        "separator:",
+        "order_by:",
+        "limit:",
+    ];
+    let missing: Vec<_> = wanted.iter().filter(|w| !words.contains(**w)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// All texts, and the names of fields with a colon behind them.
+fn collect(value: &Value, words: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) => {
+            words.insert(text.clone());
+        }
+        Value::Array(values) => values.iter().for_each(|v| collect(v, words)),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                words.insert(format!("{name}:"));
+                collect(value, words);
+            }
+        }
+        _ => {}
     }
 }
 

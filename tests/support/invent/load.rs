@@ -9,7 +9,7 @@ use super::{once_in, pick};
 pub fn initial(schema: &Schema, rng: &mut Rng) -> Vec<String> {
     let mut statements = Vec::new();
     for table in &schema.tables {
-        let rows: Vec<_> = (0..rng.usize(5..60)).map(|_| row(table, rng)).collect();
+        let rows: Vec<_> = (0..rng.usize(10..120)).map(|_| row(table, rng)).collect();
         statements.push(insert("INSERT IGNORE", table, &rows));
     }
     statements

@@ -171,7 +171,7 @@ impl Table {
         let columns = (0..count)
             .map(|n| {
                 let kind = *pick(rng, &kinds);
-                let most = if count == 1 { 30 } else { 8 };
+                let most = if count == 1 { 50 } else { 10 };
                 let keys = if kind == Kind::Enum {
                     LABELS.len()
                 } else {
@@ -225,10 +225,15 @@ impl Table {
         let names = [
             "name", "order", "total", "state", "größe", "made_at", "note", "size",
         ];
-        for name in names.iter().take(rng.usize(3..=names.len())) {
+        for (n, name) in names.iter().take(rng.usize(3..=names.len())).enumerate() {
+            // Each table has some text: what needs a column of no special kind always finds one.
+            let kind = match n {
+                0 => Kind::Text(*pick(rng, &COLLATIONS)),
+                _ => *pick(rng, &kinds),
+            };
             self.columns.push(Column {
                 name: (*name).to_owned(),
-                kind: *pick(rng, &kinds),
+                kind,
                 nullable: !once_in(rng, 4),
                 domain: Domain::Free,
             });
