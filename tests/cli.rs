@@ -158,6 +158,11 @@ async fn check_explain_and_provision() {
     says("check-missing-tables.txt", &["check"]);
     says("explain.txt", &["explain"]);
     says("explain-offline.txt", &["explain", "--offline"]);
+    says("explain-sql.txt", &["explain", "--sql"]);
+    says(
+        "explain-sql-offline.txt",
+        &["explain", "--sql", "--offline"],
+    );
     says("provision-missing.txt", &["provision"]);
     says("provision-yes.txt", &["provision", "--yes"]);
     says("provision-present.txt", &["provision"]);

@@ -7,6 +7,7 @@ mod every_type;
 mod house;
 mod huge;
 mod input;
+mod invented;
 mod kills;
 mod letters;
 mod metrics;

@@ -9,6 +9,8 @@ use crate::support::daemon::Daemon;
 use crate::support::items;
 use crate::support::mysql::{self, Database, Server};
 use crate::support::oracle::Oracle;
+use crate::support::oracle::select::of_plan;
+use crate::support::plan;
 use crate::support::target::Target;
 
 const SESSION: &str = "SET sql_mode = '', time_zone = '+00:00', NAMES utf8mb4";
@@ -131,6 +133,8 @@ async fn both_ways(server: &Server) {
         .add(&mut conn, "EveryType", &["id"], &oracle_sql())
         .await;
     items::compare(expected.tables(), &streamed);
+    let plan = plan::compile(&database, &contract()).await;
+    items::compare(&of_plan(&mut conn, &plan).await.tables, &streamed);
     same_items(&streamed["EveryType"], rows);
 }
 

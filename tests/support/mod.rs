@@ -4,6 +4,7 @@
 
 pub mod daemon;
 pub mod http;
+pub mod invent;
 pub mod items;
 pub mod mysql;
 pub mod oracle;

@@ -99,6 +99,10 @@ impl<'p> Renderer<'p> {
         let object = format!("JSON_OBJECT({})", members.join(", "));
         let mut order = Vec::new();
         for (nth, (term, descending)) in construction.order.iter().enumerate() {
+            // A constant orders nothing, and MySQL would take a number for a column's place.
+            if term.refs.is_empty() {
+                continue;
+            }
             let term = order_term(term, nth, &mut |r| self.reference(r, &rows))?;
             order.push(if *descending {
                 format!("{term} DESC")

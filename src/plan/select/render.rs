@@ -222,11 +222,11 @@ impl<'p> Renderer<'p> {
                 for (when, then) in cases {
                     let when = self.expression(when, &[])?;
                     let then = self.expression(then, &[])?;
-                    sql.push_str(&format!(" WHEN {} THEN {}", when.sql, then.sql));
+                    sql.push_str(&format!(" WHEN {} THEN {}", when.sql, then.shown()));
                 }
                 if let Some(otherwise) = otherwise {
                     let otherwise = self.expression(otherwise, &[])?;
-                    sql.push_str(&format!(" ELSE {}", otherwise.sql));
+                    sql.push_str(&format!(" ELSE {}", otherwise.shown()));
                 }
                 Rendered::new(format!("{sql} END"), Kind::Unknown)
             }

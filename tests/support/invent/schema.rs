@@ -1,0 +1,459 @@
+//! Tables, their columns and links, and the values that they hold.
+
+use fastrand::Rng;
+
+use super::{once_in, pick};
+
+pub struct Schema {
+    pub tables: Vec<Table>,
+    pub links: Vec<Link>,
+}
+
+pub struct Table {
+    pub name: &'static str,
+    pub columns: Vec<Column>,
+    /// The primary key: the first columns, in an order of its own.
+    pub key: Vec<usize>,
+    /// Columns of a secondary index.
+    indexes: Vec<Vec<usize>>,
+}
+
+pub struct Column {
+    pub name: String,
+    pub kind: Kind,
+    pub nullable: bool,
+    pub domain: Domain,
+}
+
+/// Which values a column has.
+#[derive(Clone, Copy)]
+pub enum Domain {
+    /// Any of its type.
+    Free,
+    /// The first so many of its type's keys.
+    Key(usize),
+    /// Those that a column with so many keys has, and some others.
+    Link(usize),
+}
+
+/// Columns that refer to a table: to its key, or to the first column of it.
+pub struct Link {
+    pub from: usize,
+    pub columns: Vec<usize>,
+    pub to: usize,
+    pub to_columns: Vec<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Small,
+    Int,
+    BigUnsigned,
+    Decimal,
+    Float,
+    Double,
+    Bit,
+    Year,
+    /// VARCHAR of a collation.
+    Text(&'static str),
+    Char,
+    /// TEXT that holds a JSON object.
+    JsonText,
+    Date,
+    DateTime,
+    Timestamp,
+    Time,
+    Enum,
+    Set,
+    Binary,
+    Bytes,
+    Json,
+}
+
+/// The collations that joins must compare as MySQL does.
+const COLLATIONS: [&str; 7] = [
+    "utf8mb4_bin",
+    "utf8mb4_0900_ai_ci",
+    "utf8mb4_0900_as_cs",
+    "utf8mb4_general_ci",
+    "utf8mb4_unicode_ci",
+    "latin1_swedish_ci",
+    "latin1_bin",
+];
+const TABLES: [&str; 6] = ["users", "orders", "items", "Odd-Table", "notes", "group"];
+const LABELS: [&str; 8] = [
+    "new", "open", "paid", "sent", "done", "lost", "back", "gone",
+];
+const WORDS: [&str; 12] = [
+    "anna", "bert", "café", "dora", "emil", "straße", "gina", "hugo", "ida", "jörg", "kim", "lea",
+];
+
+impl Schema {
+    pub fn invent(rng: &mut Rng) -> Schema {
+        let mut names = TABLES;
+        rng.shuffle(&mut names);
+        let count = rng.usize(2..=6);
+        let mut schema = Schema {
+            tables: names[..count]
+                .iter()
+                .map(|name| Table::invent(name, rng))
+                .collect(),
+            links: Vec::new(),
+        };
+        for from in 0..count {
+            for number in 0..rng.usize(0..=2) {
+                schema.link(from, number, rng);
+            }
+        }
+        if schema.links.is_empty() {
+            schema.link(0, 0, rng);
+        }
+        for table in &mut schema.tables {
+            table.fill(rng);
+        }
+        schema
+    }
+
+    fn link(&mut self, from: usize, number: usize, rng: &mut Rng) {
+        let to = rng.usize(0..self.tables.len());
+        let key = &self.tables[to].key;
+        // A part of a key: several rows can match.
+        let length = if once_in(rng, 4) { 1 } else { key.len() };
+        let to_columns: Vec<_> = key[..length].to_vec();
+        let made: Vec<Column> = to_columns
+            .iter()
+            .map(|&c| {
+                let target = &self.tables[to].columns[c];
+                let Domain::Key(keys) = target.domain else {
+                    unreachable!("a key column");
+                };
+                Column {
+                    name: format!("to_{}{number}_{}", to + 1, target.name),
+                    kind: target.kind,
+                    nullable: !once_in(rng, 5),
+                    domain: Domain::Link(keys),
+                }
+            })
+            .collect();
+        let table = &mut self.tables[from];
+        let first = table.columns.len();
+        table.columns.extend(made);
+        let columns: Vec<_> = (first..table.columns.len()).collect();
+        if rng.bool() {
+            table.indexes.push(columns.clone());
+        }
+        self.links.push(Link {
+            from,
+            columns,
+            to,
+            to_columns,
+        });
+    }
+
+    pub fn ddl(&self) -> Vec<String> {
+        self.tables.iter().map(Table::ddl).collect()
+    }
+}
+
+impl Table {
+    fn invent(name: &'static str, rng: &mut Rng) -> Table {
+        let kinds = [
+            Kind::Int,
+            Kind::Int,
+            Kind::BigUnsigned,
+            Kind::Text(*pick(rng, &COLLATIONS)),
+            Kind::Date,
+            Kind::Enum,
+            Kind::Decimal,
+            Kind::Binary,
+        ];
+        let count = if once_in(rng, 3) { 2 } else { 1 };
+        let columns = (0..count)
+            .map(|n| {
+                let kind = *pick(rng, &kinds);
+                let most = if count == 1 { 50 } else { 10 };
+                let keys = if kind == Kind::Enum {
+                    LABELS.len()
+                } else {
+                    most
+                };
+                Column {
+                    name: ["id", "part"][n].to_owned(),
+                    kind,
+                    nullable: false,
+                    domain: Domain::Key(keys),
+                }
+            })
+            .collect();
+        let mut key: Vec<_> = (0..count).collect();
+        if once_in(rng, 4) {
+            key.reverse();
+        }
+        Table {
+            name,
+            columns,
+            key,
+            indexes: Vec::new(),
+        }
+    }
+
+    /// Adds columns of all types.
+    fn fill(&mut self, rng: &mut Rng) {
+        let kinds = [
+            Kind::Small,
+            Kind::Int,
+            Kind::BigUnsigned,
+            Kind::Decimal,
+            Kind::Float,
+            Kind::Double,
+            Kind::Bit,
+            Kind::Year,
+            Kind::Text(*pick(rng, &COLLATIONS)),
+            Kind::Text(*pick(rng, &COLLATIONS)),
+            Kind::Char,
+            Kind::JsonText,
+            Kind::Date,
+            Kind::DateTime,
+            Kind::Timestamp,
+            Kind::Time,
+            Kind::Enum,
+            Kind::Set,
+            Kind::Binary,
+            Kind::Bytes,
+            Kind::Json,
+        ];
+        let names = [
+            "name", "order", "total", "state", "größe", "made_at", "note", "size",
+        ];
+        for (n, name) in names.iter().take(rng.usize(3..=names.len())).enumerate() {
+            // Each table has some text: what needs a column of no special kind always finds one.
+            let kind = match n {
+                0 => Kind::Text(*pick(rng, &COLLATIONS)),
+                _ => *pick(rng, &kinds),
+            };
+            self.columns.push(Column {
+                name: (*name).to_owned(),
+                kind,
+                nullable: !once_in(rng, 4),
+                domain: Domain::Free,
+            });
+        }
+        if once_in(rng, 3) {
+            let column = rng.usize(0..self.columns.len());
+            if !matches!(
+                self.columns[column].kind,
+                Kind::Json | Kind::JsonText | Kind::Bytes
+            ) {
+                self.indexes.push(vec![column]);
+            }
+        }
+    }
+
+    fn ddl(&self) -> String {
+        let list = |columns: &[usize]| {
+            let names: Vec<_> = columns
+                .iter()
+                .map(|&c| quoted(&self.columns[c].name))
+                .collect();
+            names.join(", ")
+        };
+        let mut lines: Vec<String> = self
+            .columns
+            .iter()
+            .map(|c| {
+                let null = if c.nullable { "NULL" } else { "NOT NULL" };
+                format!("{} {} {null}", quoted(&c.name), c.kind.ddl())
+            })
+            .collect();
+        lines.push(format!("PRIMARY KEY ({})", list(&self.key)));
+        lines.extend(self.indexes.iter().map(|i| format!("KEY ({})", list(i))));
+        format!(
+            "CREATE TABLE {} (\n  {}\n) CHARACTER SET utf8mb4",
+            quoted(self.name),
+            lines.join(",\n  ")
+        )
+    }
+}
+
+/// A name in backticks.
+pub fn quoted(name: &str) -> String {
+    format!("`{name}`")
+}
+
+impl Kind {
+    fn ddl(self) -> String {
+        match self {
+            Kind::Small => "SMALLINT".into(),
+            Kind::Int => "INT".into(),
+            Kind::BigUnsigned => "BIGINT UNSIGNED".into(),
+            Kind::Decimal => "DECIMAL(10,2)".into(),
+            Kind::Float => "FLOAT".into(),
+            Kind::Double => "DOUBLE".into(),
+            Kind::Bit => "BIT(9)".into(),
+            Kind::Year => "YEAR".into(),
+            Kind::Text(collation) => {
+                let charset = collation.split('_').next().unwrap_or_default();
+                format!("VARCHAR(40) CHARACTER SET {charset} COLLATE {collation}")
+            }
+            Kind::Char => "CHAR(12) COLLATE utf8mb4_0900_ai_ci".into(),
+            Kind::JsonText => "TEXT".into(),
+            Kind::Date => "DATE".into(),
+            Kind::DateTime => "DATETIME(3)".into(),
+            Kind::Timestamp => "TIMESTAMP".into(),
+            Kind::Time => "TIME(1)".into(),
+            Kind::Enum => format!("ENUM('{}')", LABELS.join("','")),
+            Kind::Set => "SET('red','green','blue')".into(),
+            Kind::Binary => "BINARY(16)".into(),
+            Kind::Bytes => "VARBINARY(40)".into(),
+            Kind::Json => "JSON".into(),
+        }
+    }
+
+    /// Numbers that can be computed with without leaving their range.
+    pub fn is_number(self) -> bool {
+        matches!(self, Kind::Small | Kind::Int | Kind::Decimal)
+    }
+
+    pub fn is_text(self) -> bool {
+        matches!(self, Kind::Text(_) | Kind::Char)
+    }
+
+    pub fn is_moment(self) -> bool {
+        matches!(self, Kind::Date | Kind::DateTime | Kind::Timestamp)
+    }
+
+    pub fn is_binary(self) -> bool {
+        matches!(self, Kind::Binary | Kind::Bytes)
+    }
+
+    /// The `n`th key of this type as a literal: all differ, also without regard to case.
+    pub fn key(self, n: usize) -> String {
+        match self {
+            Kind::Decimal => format!("{}.{}", n / 3, [25, 50, 75][n % 3]),
+            Kind::Date => format!(
+                "'20{:02}-{:02}-{:02}'",
+                n / 28 % 100,
+                n % 12 + 1,
+                n % 28 + 1
+            ),
+            Kind::Enum => format!("'{}'", LABELS[n % LABELS.len()]),
+            Kind::Binary => format!("x'{:02x}{}{:02x}'", n % 7, "00ff".repeat(7), n % 256),
+            Kind::Text(_) => format!("'{}{}'", WORDS[n % WORDS.len()], n / WORDS.len()),
+            _ => n.to_string(),
+        }
+    }
+
+    /// Any value of this type as a literal.
+    fn any(self, rng: &mut Rng) -> String {
+        let choose = |rng: &mut Rng, choices: &[&str]| (*pick(rng, choices)).to_owned();
+        match self {
+            Kind::Small => choose(rng, &["0", "1", "-1", "7", "32767", "-32768", "12"]),
+            Kind::Int => match rng.u8(0..4) {
+                0 => choose(rng, &["0", "-1", "2147483647", "-2147483648"]),
+                _ => rng.i32(-50..500).to_string(),
+            },
+            Kind::BigUnsigned => choose(
+                rng,
+                &["0", "1", "18446744073709551615", "9007199254740993", "42"],
+            ),
+            Kind::Decimal => match rng.u8(0..4) {
+                0 => choose(rng, &["0", "-0.01", "99999999.99", "1.005", "2.50"]),
+                _ => format!("{}.{:02}", rng.i32(-20..200), rng.u8(0..100)),
+            },
+            Kind::Float => choose(
+                rng,
+                &["0", "1.5", "-0.1", "1e14", "123456.7", "1e-7", "3.14159265"],
+            ),
+            Kind::Double => choose(
+                rng,
+                &["0", "0.1", "-2.5", "1e22", "123456789.125", "1e-7", "0.3"],
+            ),
+            Kind::Bit => rng.u16(0..512).to_string(),
+            Kind::Year => choose(rng, &["2024", "1901", "2155", "1999"]),
+            Kind::Text(_) | Kind::Char => match rng.u8(0..4) {
+                0 => choose(
+                    rng,
+                    &["''", "'a'", "'A'", "'it''s'", "'a,b'", "' x '", "'ä'"],
+                ),
+                _ => format!("'{}'", pick(rng, &WORDS)),
+            },
+            Kind::JsonText => choose(
+                rng,
+                &[
+                    r#"'{"a": 1, "b": [true, null, "x"]}'"#,
+                    r#"'{}'"#,
+                    r#"'{"n": 1.50, "s": "é\\n"}'"#,
+                ],
+            ),
+            Kind::Date => choose(
+                rng,
+                &[
+                    "'2024-02-29'",
+                    "'1999-12-31'",
+                    "'2024-01-01'",
+                    "'1000-01-01'",
+                    "'2030-07-15'",
+                ],
+            ),
+            Kind::DateTime => choose(
+                rng,
+                &[
+                    "'2024-02-29 23:59:59.999'",
+                    "'1969-12-31 12:00:00.5'",
+                    "'2024-01-01 00:00:00'",
+                    "'2030-07-15 08:09:10.011'",
+                ],
+            ),
+            Kind::Timestamp => choose(
+                rng,
+                &[
+                    "'2024-02-29 23:59:59'",
+                    "'1970-01-01 00:00:01'",
+                    "'2037-01-01 00:00:00'",
+                ],
+            ),
+            Kind::Time => choose(
+                rng,
+                &["'12:34:56.7'", "'-01:00:00'", "'838:59:59'", "'00:00:00'"],
+            ),
+            Kind::Enum => format!("'{}'", pick(rng, &LABELS)),
+            Kind::Set => choose(rng, &["''", "'red'", "'red,blue'", "'red,green,blue'"]),
+            Kind::Binary => format!("x'{:032x}'", rng.u128(..)),
+            Kind::Bytes => choose(rng, &["x''", "x'00'", "x'ff00fe'", "'abc'"]),
+            Kind::Json => choose(
+                rng,
+                &[
+                    "'{\"a\": [1, 2.5, \"x\"], \"b\": null}'",
+                    "'{}'",
+                    "'{\"a\": {\"b\": \"ü\"}, \"c\": true}'",
+                    "'{\"a\": 12345678901234567890}'",
+                ],
+            ),
+        }
+    }
+}
+
+impl Column {
+    /// A value as a literal; keys and links with few values more often than others.
+    pub fn value(&self, rng: &mut Rng) -> String {
+        if self.nullable && once_in(rng, 6) {
+            return "NULL".into();
+        }
+        match self.domain {
+            Domain::Free => self.kind.any(rng),
+            Domain::Key(keys) => self.kind.key(rng.usize(0..keys)),
+            Domain::Link(keys) => {
+                let n = match once_in(rng, 10) {
+                    true => keys + rng.usize(0..5),
+                    false => rng.usize(0..keys).min(rng.usize(0..keys)),
+                };
+                let key = self.kind.key(n);
+                match self.kind {
+                    // As the collation compares, not as it is written.
+                    Kind::Text(_) if once_in(rng, 5) => key.to_uppercase(),
+                    _ => key,
+                }
+            }
+        }
+    }
+}
