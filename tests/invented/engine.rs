@@ -1,0 +1,108 @@
+//! Invented cases from MySQL to the target: what the daemon makes of rows and transactions is what MySQL computes.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+
+use super::cases;
+use crate::support::daemon::Daemon;
+use crate::support::invent::{Case, SESSION};
+use crate::support::mysql::{Database, Server};
+use crate::support::oracle::select::of_plan;
+use crate::support::target::Target;
+use crate::support::{items, plan, seed};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[derive(Debug, Default)]
+struct Totals {
+    cases: usize,
+    refused: usize,
+    items: usize,
+    killed: usize,
+    letters: usize,
+}
+
+#[tokio::test]
+async fn invented_contracts_are_followed_exactly() {
+    let first = seed();
+    let mut total = Totals::default();
+    for number in 0..cases() {
+        one(first.wrapping_add(number), &mut total).await;
+    }
+    println!("{total:?}");
+    assert!(
+        cases() < 10 || total.refused * 3 < total.cases && total.items > 100,
+        "{total:?}"
+    );
+}
+
+async fn one(seed: u64, total: &mut Totals) {
+    println!("case PENSTOCK_SEED={seed} PENSTOCK_CASES=1");
+    total.cases += 1;
+    let mut rng = Rng::with_seed(seed);
+    let mut case = Case::invent(seed);
+    let database = Database::create(Server::shared()).await;
+    let mut conn = database.conn().await;
+    let mut statements = vec![SESSION.to_owned()];
+    statements.extend(case.ddl.iter().chain(&case.initial).cloned());
+    run(&mut conn, &statements).await;
+    let contract = case.contract_json();
+    let target = Target::dynoxide();
+    let mut daemon = Daemon::new(&database, &target, &contract);
+    daemon.set("snapshot", "chunk_rows", "7");
+    let provisioned = daemon.command(&["provision", "--yes"]);
+    if !provisioned.status.success() {
+        // Some expressions are refused, each by its name: that is an answer too.
+        let why = String::from_utf8_lossy(&provisioned.stderr);
+        assert!(why.contains("sql-unsupported"), "{why}\n{contract}");
+        let line = why.lines().find(|line| line.contains("sql-unsupported"));
+        println!("  refused: {}", line.unwrap_or_default());
+        total.refused += 1;
+        return drop_database(&mut conn, &database).await;
+    }
+    daemon.start();
+    let kill = rng.u8(..3) == 0;
+    for number in 0..12 {
+        if kill && number % 4 == 3 {
+            daemon.kill();
+            total.killed += 1;
+            daemon.start();
+        }
+        run(&mut conn, &case.next_transaction()).await;
+        if number == 6 && !kill {
+            daemon.caught_up(PATIENCE).await;
+        }
+    }
+    daemon.caught_up(PATIENCE).await;
+    let plan = plan::compile(&database, &contract).await;
+    let computed = of_plan(&mut conn, &plan).await;
+    let actual = target.scan_all().await;
+    if let Some(difference) = items::difference(&computed.tables, &actual, 5) {
+        panic!("seed {seed}: {difference}\n{contract}");
+    }
+    let letters = daemon.metric("penstock_dead_letter_rows").await as usize;
+    assert_eq!(
+        letters,
+        computed.unmappable + computed.contested,
+        "seed {seed}: dead letters\n{contract}"
+    );
+    total.letters += letters;
+    total.items += computed.tables.values().map(|t| t.len()).sum::<usize>();
+    drop_database(&mut conn, &database).await;
+}
+
+async fn run(conn: &mut Conn, statements: &[String]) {
+    for statement in statements {
+        if let Err(error) = conn.query_drop(statement).await {
+            panic!("{error}\n{statement}");
+        }
+    }
+}
+
+async fn drop_database(conn: &mut Conn, database: &Database<'_>) {
+    let drop = format!("DROP DATABASE `{}`", database.name);
+    conn.query_drop(drop).await.expect("dropped");
+}
