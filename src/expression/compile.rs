@@ -213,11 +213,23 @@ impl Compiler<'_, '_> {
 
     /// The node as an operand of a sum, and the class of numbers that it brings.
     pub(super) fn number(&self, node: Node) -> Result<(Node, Class)> {
+        if is_choice(&node) && node.ty.kind.is_temporal() {
+            return Err(Refusal::new(
+                "computing with a choice between dates is not supported",
+            )
+            .help("CAST it to DATE or DATETIME"));
+        }
         let node = match node.special.clone() {
             Special::Labels { labels, set } => {
                 let nullable = node.ty.nullable;
                 let op = Op::To(Target::LabelNumber { labels, set }, Box::new(node));
                 computed(op, TypeKind::Int { unsigned: true }, nullable)
+            }
+            Special::SomeLabels => {
+                return Err(Refusal::new(
+                    "computing with a choice that may be an ENUM or SET is not supported",
+                )
+                .help("CAST the column to CHAR or SIGNED"));
             }
             Special::Printed if !node.ty.kind.is_integer() => {
                 return Err(Refusal::new(
@@ -256,7 +268,7 @@ impl Compiler<'_, '_> {
                 ))
                 .help("CAST it to CHAR, or use HEX"))
             }
-            _ => Ok(node),
+            _ => Ok(printed_double(node)),
         }
     }
 
@@ -288,7 +300,7 @@ impl Compiler<'_, '_> {
                     (Class::Double, _) => TypeKind::Double,
                 };
                 let arg = Box::new(arg);
-                Ok(computed(Op::Negate { class, arg }, kind, nullable))
+                Ok(scaled(computed(Op::Negate { class, arg }, kind, nullable)))
             }
         }
     }
@@ -338,6 +350,12 @@ impl Compiler<'_, '_> {
 
     pub(super) fn arithmetic(&self, sign: Sign, a: Node, b: Node) -> Result<Node> {
         let ((a, ca), (b, cb)) = (self.number(a)?, self.number(b)?);
+        if [&a, &b].iter().any(|n| n.special == Special::UnsignedDecimal) {
+            return Err(Refusal::new(
+                "computing with the rest of an unsigned integer divided by a DECIMAL is not supported",
+            )
+            .help("CAST the integer to DECIMAL"));
+        }
         let mut class = match (ca, cb) {
             (Class::Double, _) | (_, Class::Double) => Class::Double,
             (Class::Decimal, _) | (_, Class::Decimal) => Class::Decimal,
@@ -376,7 +394,14 @@ impl Compiler<'_, '_> {
             scale,
             args: Box::new([a, b]),
         };
-        Ok(computed(op, kind, nullable))
+        let special = match (sign, class) {
+            (Sign::Modulo, Class::Decimal) if unsigned => Special::UnsignedDecimal,
+            _ => Special::No,
+        };
+        Ok(Node {
+            special,
+            ..computed(op, kind, nullable)
+        })
     }
 
     fn compare(&self, sign: Order, a: Node, b: Node) -> Result<Node> {
@@ -396,13 +421,24 @@ impl Compiler<'_, '_> {
             (true, _) | (_, true) => How::Int,
             _ => how(&a.side(), &b.side()).map_err(Refusal::new)?,
         };
-        Ok((how, a, b))
+        if matches!(how, How::Json)
+            && (a.special == Special::Printed || b.special == Special::Printed)
+        {
+            return Err(Refusal::new(
+                "comparing JSON with a column declared ZEROFILL or with a number of digits is not supported",
+            ));
+        }
+        if !matches!(how, How::Moment) {
+            return Ok((how, a, b));
+        }
+        let mixed = is_mixed(&a, &b);
+        Ok((how, complete(a, mixed), complete(b, mixed)))
     }
 
     /// An ENUM or SET is its number beside a number.
     fn labels(&self, node: Node, other: &Node) -> Result<Node> {
-        let number = matches!(node.special, Special::Labels { .. }) && other.ty.kind.is_number();
-        if number {
+        let labels = matches!(node.special, Special::Labels { .. } | Special::SomeLabels);
+        if labels && other.ty.kind.is_number() {
             return Ok(self.number(node)?.0);
         }
         Ok(node)
@@ -436,6 +472,13 @@ impl Compiler<'_, '_> {
             nullable |= item.ty.nullable;
             items.push((how, item));
         }
+        if items.iter().any(|(_, item)| is_mixed(&arg, item)) {
+            arg = complete(arg, true);
+        }
+        let all: Vec<&Node> = std::iter::once(&arg).chain(items.iter().map(|(_, n)| n)).collect();
+        if let Some(together) = self.together(&all)? {
+            items.iter_mut().for_each(|(how, _)| *how = together.clone());
+        }
         let arg = Box::new(arg);
         Ok(computed(Op::In { arg, list: items }, BOOL, nullable))
     }
@@ -443,14 +486,26 @@ impl Compiler<'_, '_> {
     fn between(&self, expr: &Expr, low: &Expr, high: &Expr) -> Result<Node> {
         refuse_predicates(expr, expr)?;
         let arg = self.node(expr)?;
-        let (low_how, left, low) = self.comparable(arg.clone(), self.node(low)?)?;
+        let (low_how, mut left, low) = self.comparable(arg.clone(), self.node(low)?)?;
         let (high_how, right, high) = self.comparable(arg, self.node(high)?)?;
+        if is_mixed(&right, &high) || is_mixed(&low, &high) {
+            left = complete(left, true);
+        }
         if left.ty.kind != right.ty.kind {
             return Err(Refusal::new(
                 "BETWEEN two bounds of such different types is not supported",
             ));
         }
+        if left.ty.kind.has_date() && [&low, &high].into_iter().any(|n| n.special == Special::Number) {
+            return Err(Refusal::new("BETWEEN with a number beside a date is not supported")
+                .help("write the date in quotes"));
+        }
         let nullable = left.ty.nullable || low.ty.nullable || high.ty.nullable;
+        let together = self.together(&[&left, &low, &high])?;
+        let (low_how, high_how) = match together {
+            Some(how) => (how.clone(), how),
+            None => (low_how, high_how),
+        };
         let op = Op::Between {
             arg: Box::new(left),
             low: (low_how, Box::new(low)),
@@ -484,6 +539,32 @@ impl Compiler<'_, '_> {
             args: Box::new([arg, pattern]),
         };
         Ok(computed(op, BOOL, nullable))
+    }
+
+    /// Texts that are compared with one another in one place are compared by one collation, that of all of them.
+    fn together(&self, nodes: &[&Node]) -> Result<Option<How>> {
+        let is_text = |node: &Node| {
+            matches!(
+                node.ty.kind,
+                TypeKind::Text { .. } | TypeKind::Binary | TypeKind::Json
+            )
+        };
+        let texts: Vec<&Node> = nodes
+            .iter()
+            .filter(|n| n.ty.kind != TypeKind::Null)
+            .copied()
+            .collect();
+        let count = texts.iter().filter(|n| is_text(n)).count();
+        if count < 2 {
+            return Ok(None);
+        }
+        if count < texts.len() || !texts.iter().all(|n| matches!(n.ty.kind, TypeKind::Text { .. })) {
+            return Err(Refusal::new(
+                "texts beside other types in one IN, BETWEEN or CASE are not supported",
+            ));
+        }
+        let collated = self.mixed(&texts)?;
+        text_order(&collated.name).map(Some).map_err(Refusal::new)
     }
 
     pub(super) fn weigher(&self, collated: &Collated) -> Result<Weigher> {
@@ -524,6 +605,9 @@ impl Compiler<'_, '_> {
         branches.extend(otherwise.iter());
         let mut common = select::common(&branches).map_err(Refusal::new)?;
         common.ty.nullable |= otherwise.is_none();
+        let thens = common.texted(thens);
+        let otherwise = otherwise.map(|node| common.texted(vec![node]));
+        let otherwise = otherwise.and_then(|mut nodes| nodes.pop());
         let otherwise = otherwise.map(Box::new);
         let to = common.shape.clone();
         let op = match operand {
@@ -552,6 +636,10 @@ impl Compiler<'_, '_> {
                     }
                     cases.push((how, when, then));
                 }
+                let all = std::iter::once(&operand).chain(cases.iter().map(|(_, n, _)| n));
+                if let Some(together) = self.together(&all.collect::<Vec<_>>())? {
+                    cases.iter_mut().for_each(|(how, ..)| *how = together.clone());
+                }
                 Op::CaseOf {
                     operand: Box::new(operand),
                     cases,
@@ -566,9 +654,12 @@ impl Compiler<'_, '_> {
     /// IF, which is a CASE.
     pub(super) fn if_then(&self, condition: Node, then: Node, otherwise: Node) -> Result<Node> {
         let common = select::common(&[&then, &otherwise]).map_err(Refusal::new)?;
+        let mut branches = common.texted(vec![otherwise, then]);
+        let (then, otherwise) = (branches.pop(), branches.pop());
+        let then = then.ok_or_else(|| Refusal::new("IF takes three arguments"))?;
         let op = Op::Case {
             cases: vec![(self.condition(condition)?, then)],
-            otherwise: Some(Box::new(otherwise)),
+            otherwise: otherwise.map(Box::new),
             to: common.shape.clone(),
         };
         Ok(common.node(op))
@@ -578,12 +669,16 @@ impl Compiler<'_, '_> {
         let mut common = select::common(&args.iter().collect::<Vec<_>>()).map_err(Refusal::new)?;
         common.ty.nullable = args.iter().all(|a| a.ty.nullable);
         let to = fixed(&common);
+        let args = common.texted(args);
         Ok(common.node(Op::Coalesce { args, to }))
     }
 
     pub(super) fn null_if(&self, a: Node, b: Node) -> Result<Node> {
         let (ty, collated) = (a.ty.clone(), a.collated.clone());
         let (how, a, b) = self.comparable(a, b)?;
+        if matches!(ty.kind, TypeKind::Year | TypeKind::Bit) || a.special == Special::Printed {
+            return Err(Refusal::new("NULLIF of such a column is not supported").help("CAST it to SIGNED"));
+        }
         if a.ty.kind != ty.kind {
             return Err(Refusal::new(
                 "NULLIF of a label with a number is not supported",
@@ -618,6 +713,13 @@ impl Compiler<'_, '_> {
         };
         let how = how(&side, &side).map_err(Refusal::new)?;
         let to = fixed(&common);
+        let args = match how {
+            How::Moment => args
+                .into_iter()
+                .map(|arg| complete(arg, false))
+                .collect(),
+            _ => common.texted(args),
+        };
         let op = Op::Extreme {
             greatest,
             how,
@@ -640,6 +742,101 @@ impl Compiler<'_, '_> {
     }
 }
 
+/// A DATE beside a DATETIME or TIMESTAMP that is no literal.
+fn is_mixed(a: &Node, b: &Node) -> bool {
+    let dates = a.ty.kind.has_date() && b.ty.kind.has_date();
+    let literal = a.literal().is_some() || b.literal().is_some();
+    dates && !literal && (a.ty.kind == TypeKind::Date) != (b.ty.kind == TypeKind::Date)
+}
+
+/// A date whose value MySQL treats in its own ways where month or day are missing: columns beside columns of another
+/// type, and what was computed.
+pub(super) fn complete(node: Node, mixed: bool) -> Node {
+    let plain = node.literal().is_some() || (node.is_column() && !mixed);
+    if plain || !node.ty.kind.has_date() || matches!(node.op, Op::To(Target::Complete, _)) {
+        return node;
+    }
+    let (ty, collated) = (node.ty.clone(), node.collated.clone());
+    Node {
+        op: Op::To(Target::Complete, Box::new(node)),
+        ty,
+        collated,
+        special: Special::No,
+    }
+}
+
+/// A DECIMAL with all digits of its scale, which those of a choice may not have.
+pub(super) fn scaled(node: Node) -> Node {
+    let TypeKind::Decimal { scale, .. } = node.ty.kind else {
+        return node;
+    };
+    let ty = node.ty.clone();
+    computed(
+        Op::To(Target::Scale(scale), Box::new(node)),
+        ty.kind,
+        ty.nullable,
+    )
+}
+
+/// CASE and its kin: MySQL asks the chosen branch itself, whatever the type of the whole.
+pub(super) fn is_choice(node: &Node) -> bool {
+    matches!(
+        node.op,
+        Op::Case { .. }
+            | Op::CaseOf { .. }
+            | Op::Coalesce { .. }
+            | Op::NullIf { .. }
+            | Op::Extreme { .. }
+    )
+}
+
+/// A FLOAT or DOUBLE as text: MySQL has room for so many characters.
+pub(super) fn printed_double(node: Node) -> Node {
+    let width = match node.ty.kind {
+        TypeKind::Float => 12,
+        TypeKind::Double if node.is_column() => 24,
+        TypeKind::Double => 22,
+        _ => return node,
+    };
+    if node.special == Special::Printed {
+        return node;
+    }
+    let nullable = node.ty.nullable;
+    let collated = node.collated.clone();
+    let textify = |branches: Vec<Node>| branches.into_iter().map(printed_double);
+    let op = match node.op {
+        Op::Case {
+            cases, otherwise, ..
+        } => {
+            let (whens, thens): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
+            Op::Case {
+                cases: whens.into_iter().zip(textify(thens)).collect(),
+                otherwise: otherwise.map(|node| Box::new(printed_double(*node))),
+                to: Shape::Text,
+            }
+        }
+        Op::CaseOf {
+            operand,
+            cases,
+            otherwise,
+            ..
+        } => Op::CaseOf {
+            operand,
+            cases: cases
+                .into_iter()
+                .map(|(how, when, then)| (how, when, printed_double(then)))
+                .collect(),
+            otherwise: otherwise.map(|node| Box::new(printed_double(*node))),
+            to: Shape::Text,
+        },
+        op => Op::To(
+            Target::Narrow(width),
+            Box::new(computed(op, node.ty.kind, nullable)),
+        ),
+    };
+    textual(op, collated, nullable)
+}
+
 /// COALESCE, GREATEST and LEAST give all decimals the same scale.
 fn fixed(common: &Common) -> Shape {
     match common.ty.kind {
@@ -650,11 +847,24 @@ fn fixed(common: &Common) -> Shape {
 
 impl Common {
     fn node(self, op: Op) -> Node {
+        let special = if self.labels {
+            Special::SomeLabels
+        } else {
+            Special::No
+        };
         Node {
             op,
             ty: self.ty,
             collated: self.collated,
-            special: Special::No,
+            special,
+        }
+    }
+
+    /// Branches of a text, doubles in the width that text has for them.
+    fn texted(&self, nodes: Vec<Node>) -> Vec<Node> {
+        match self.ty.kind {
+            TypeKind::Text { .. } => nodes.into_iter().map(printed_double).collect(),
+            _ => nodes,
         }
     }
 }
@@ -774,12 +984,19 @@ fn as_moment(node: Node, other: &Node) -> Result<Node> {
         .help("CAST it to DATE or DATETIME")
     };
     let datum = node.literal().ok_or_else(refused)?;
-    let exact = matches!(datum, Datum::Text(_) | Datum::Int(_));
+    let exact = matches!(datum, Datum::Text(_)) || (matches!(datum, Datum::Int(_)) && other.is_column());
     let moment = super::cast::moment(datum, super::calendar::Zeros::Refused).filter(|_| exact);
     let (moment, _) = moment.ok_or_else(refused)?;
-    Ok(computed(
-        Op::Literal(Datum::DateTime(moment)),
-        TypeKind::DateTime { fsp: moment.fsp },
-        false,
-    ))
+    let special = match datum {
+        Datum::Int(_) => Special::Number,
+        _ => Special::No,
+    };
+    Ok(Node {
+        special,
+        ..computed(
+            Op::Literal(Datum::DateTime(moment)),
+            TypeKind::DateTime { fsp: moment.fsp },
+            false,
+        )
+    })
 }

@@ -50,15 +50,23 @@ impl Node {
                 scale,
                 args,
             } => {
-                let (a, b) = self.both(args, rows)?;
-                if a.is_null() || b.is_null() {
+                let a = args[0].evaluate(rows)?;
+                if a.is_null() {
+                    return Ok(Datum::Null);
+                }
+                let b = args[1].evaluate(rows)?;
+                if b.is_null() {
                     return Ok(Datum::Null);
                 }
                 numeric::arithmetic(*sign, *class, *unsigned, *scale, &a, &b)?
             }
             Op::Negate { class, arg } => numeric::negate(*class, &arg.evaluate(rows)?)?,
             Op::Compare { sign, how, args } => {
-                let (a, b) = self.both(args, rows)?;
+                let a = args[0].evaluate(rows)?;
+                if a.is_null() && *sign != Order::Same {
+                    return Ok(Datum::Null);
+                }
+                let b = args[1].evaluate(rows)?;
                 Datum::maybe(holds(*sign, how, &a, &b))
             }
             Op::And(args) => Datum::maybe(self.and(args, rows)?),
@@ -173,6 +181,7 @@ impl Node {
             } => {
                 let operand = operand.evaluate(rows)?;
                 let mut found = None;
+                let cases = if operand.is_null() { &[] } else { &cases[..] };
                 for (how, when, then) in cases {
                     if how.compare(&operand, &when.evaluate(rows)?) == Some(Ordering::Equal) {
                         found = Some(then);
@@ -253,6 +262,9 @@ fn is_between(
     rows: &dyn Rows,
 ) -> Result<Option<bool>> {
     let arg = arg.evaluate(rows)?;
+    if arg.is_null() {
+        return Ok(None);
+    }
     let above = low.0.compare(&arg, &low.1.evaluate(rows)?);
     let below = high.0.compare(&arg, &high.1.evaluate(rows)?);
     Ok(
@@ -282,7 +294,10 @@ fn extreme<'r>(
         } else {
             Ordering::Less
         };
-        if index == 0 || how.compare(&value, &best) == Some(wanted) {
+        // Of texts that compare equal MySQL's GREATEST takes the last.
+        let order = how.compare(&value, &best);
+        let ties = greatest && matches!(how, How::Text(_)) && order == Some(Ordering::Equal);
+        if index == 0 || ties || order == Some(wanted) {
             best = value;
         }
     }

@@ -1,13 +1,13 @@
 //! The functions of the contract, each with its arguments' types.
 
 use sqlparser::ast::{
-    CharacterLength, DataType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
+    BinaryOperator, CharacterLength, DataType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArguments, Interval,
 };
 
 use super::Refusal;
 use super::collate;
-use super::compile::{Compiler, Result, computed, json_collated, textual, whole_is_int};
+use super::compile::{Compiler, Result, complete, computed, is_choice, printed_double, scaled, json_collated, textual, whole_is_int};
 use super::date_format::Format;
 use super::datum::Datum;
 use super::interval::Unit;
@@ -103,8 +103,10 @@ impl Compiler<'_, '_> {
         nodes.into_iter().map(|node| self.text(node)).collect()
     }
 
+    /// An argument that counts characters or digits.
     fn count(&self, node: Node) -> Result<Node> {
-        Ok(self.number(node)?.0)
+        let (node, class) = self.number(node)?;
+        whole_double(node, class)
     }
 
     fn text_function(&self, name: &str, nodes: Vec<Node>) -> Result<Node> {
@@ -135,6 +137,7 @@ impl Compiler<'_, '_> {
                     return Err(Refusal::new(format!("{name} takes three arguments")));
                 };
                 let filling = self.text(filling)?;
+                one_charset(name, &[&args[0], &filling])?;
                 let collated = self.mixed(&[&args[0], &filling])?;
                 args.push(self.count(length)?);
                 args.push(filling);
@@ -161,6 +164,9 @@ impl Compiler<'_, '_> {
             _ => Call::Lower(self.weigher(&args[0].collated)?),
         };
         args.extend(self.texts(rest.collect())?);
+        if name == "REPLACE" {
+            one_charset(name, &args.iter().collect::<Vec<_>>())?;
+        }
         let collated = self.mixed(&args.iter().collect::<Vec<_>>())?;
         Ok(textual(Op::Call(call, args), result(collated), nullable))
     }
@@ -176,6 +182,7 @@ impl Compiler<'_, '_> {
             args.push(self.text(self.node(what)?)?);
         }
         let nullable = args.iter().any(|node| node.ty.nullable);
+        one_charset("TRIM", &args.iter().collect::<Vec<_>>())?;
         let collated = self.mixed(&args.iter().collect::<Vec<_>>())?;
         let op = Op::Call(Call::Trim { leading, trailing }, args);
         Ok(textual(op, result(collated), nullable))
@@ -206,6 +213,10 @@ impl Compiler<'_, '_> {
             return Err(Refusal::new(format!("{name} of a BIT is not supported")));
         }
         let encoding = self.encoding(&first)?;
+        let first = match name {
+            "HEX" => first,
+            _ => printed_double(first),
+        };
         let mut args = vec![first];
         if let Some(second) = second {
             args.push(self.count(second)?);
@@ -269,7 +280,9 @@ impl Compiler<'_, '_> {
             TypeKind::Int { unsigned: true } | TypeKind::Bit | TypeKind::Year
         );
         let (call, kind) = match (name, &kind) {
-            ("ABS", TypeKind::Decimal { .. }) => (Call::Abs, kind),
+            ("ABS", TypeKind::Decimal { .. }) => {
+                return Ok(scaled(computed(Op::Call(Call::Abs, args), kind, nullable)));
+            }
             ("ABS", _) if class == Class::Int => (Call::Abs, TypeKind::Int { unsigned }),
             ("ABS", _) => (Call::Abs, TypeKind::Double),
             ("ROUND", TypeKind::Decimal { precision, scale }) => {
@@ -320,11 +333,13 @@ impl Compiler<'_, '_> {
     fn date(&self, node: Node, name: &str) -> Result<Node> {
         let fine = match &node.ty.kind {
             kind if kind.has_date() => true,
-            TypeKind::Text { .. } | TypeKind::Int { .. } | TypeKind::Null => {
-                node.special == Special::No
-            }
+            TypeKind::Text { .. } | TypeKind::Null => node.special == Special::No,
+            TypeKind::Int { .. } => node.literal().is_some(),
             _ => false,
         };
+        if fine && is_choice(&node) {
+            return Ok(complete(node, true));
+        }
         if fine {
             return Ok(node);
         }
@@ -388,13 +403,14 @@ impl Compiler<'_, '_> {
 
     fn date_format(&self, first: Node, format: Node) -> Result<Node> {
         let format = self.text(format)?;
+        let ascii = format.literal_text().is_some_and(str::is_ascii);
         let known = format.literal_text().map(Format::parse);
         let op = Op::Call(Call::DateFormat(known), vec![first, format]);
         Ok(textual(
             op,
             Collated {
                 derivation: Derivation::Literal,
-                ascii: false,
+                ascii,
                 ..Collated::number()
             },
             true,
@@ -443,7 +459,7 @@ impl Compiler<'_, '_> {
         let digits = match (&amount.ty.kind, unit) {
             (_, Unit::Microsecond) => 6,
             (TypeKind::Decimal { scale, .. }, Unit::Second) => (*scale).min(6),
-            (TypeKind::Double | TypeKind::Float, Unit::Second) => 6,
+            (TypeKind::Double | TypeKind::Float | TypeKind::Text { .. }, Unit::Second) => 6,
             _ => 0,
         };
         let result = match &date.ty.kind {
@@ -472,6 +488,9 @@ impl Compiler<'_, '_> {
     }
 
     pub(super) fn arrow(&self, left: &Expr, right: &Expr, unquote: bool) -> Result<Node> {
+        if let Some(rearranged) = rearranged(left, right, unquote) {
+            return self.node(&rearranged);
+        }
         let column = matches!(left, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
         if !column || !matches!(right, Expr::Value(_)) {
             return Err(Refusal::new(
@@ -537,17 +556,17 @@ impl Compiler<'_, '_> {
             )));
         }
         let op = Op::Call(Call::JsonUnquote, vec![node]);
-        Ok(textual(op, json_collated(), true))
+        let collated = Collated {
+            derivation: Derivation::Literal,
+            ..json_collated()
+        };
+        Ok(textual(op, collated, true))
     }
 
     pub(super) fn cast(&self, arg: Node, ty: &DataType) -> Result<Node> {
         let nullable = arg.ty.nullable;
-        let refused = || {
-            Refusal::new(format!(
-                "CAST of {} to {ty} is not supported",
-                arg.ty.kind.name()
-            ))
-        };
+        let name = arg.ty.kind.name();
+        let refused = || Refusal::new(format!("CAST of {name} to {ty} is not supported"));
         let (target, kind) = target(ty).ok_or_else(refused)?;
         let from = &arg.ty.kind;
         let odd = matches!(from, TypeKind::Geometry | TypeKind::Vector);
@@ -564,13 +583,14 @@ impl Compiler<'_, '_> {
             Target::Bytes(_) => *from != TypeKind::Bit,
             Target::Date | Target::DateTime(_) => {
                 from.has_date()
-                    || matches!(
-                        from,
-                        TypeKind::Text { .. } | TypeKind::Int { .. } | TypeKind::Null
-                    )
+                    || matches!(from, TypeKind::Text { .. } | TypeKind::Null)
+                    || (matches!(from, TypeKind::Int { .. }) && arg.literal().is_some())
             }
             Target::Time(_) => from.is_temporal() || *from == TypeKind::Null,
-            Target::Json => !bytes && *from != TypeKind::Float,
+            Target::Json => {
+                let labels = matches!(arg.special, Special::Labels { .. } | Special::SomeLabels);
+                !bytes && *from != TypeKind::Float && !labels
+            }
             Target::Year => {
                 from.has_date() || matches!(from, TypeKind::Year | TypeKind::Int { .. })
             }
@@ -588,19 +608,33 @@ impl Compiler<'_, '_> {
                 | Target::Float
         );
         let printed = arg.special == Special::Printed;
-        if printed && !arg.ty.kind.is_integer() && !matches!(target, Target::Chars(_)) {
+        let plain = matches!(target, Target::Chars(_))
+            || (arg.ty.kind.is_integer() && matches!(target, Target::Signed | Target::Unsigned));
+        if printed && !plain {
             return Err(refused());
         }
+        let arg = match target {
+            Target::Chars(_) | Target::Bytes(_) => printed_double(arg),
+            Target::Date | Target::DateTime(_) | Target::Time(_) | Target::Json | Target::Year
+                if is_choice(&arg) =>
+            {
+                complete(arg, true)
+            }
+            _ => arg,
+        };
+        let from = &arg.ty.kind;
         let encoding = matches!(target, Target::Bytes(_))
             .then(|| self.encoding(&arg))
             .transpose()?;
         if encoding.is_some_and(|e| !matches!(e, Encoding::Utf8)) {
             return Err(refused());
         }
+        let integer = matches!(target, Target::Signed | Target::Unsigned);
         let arg = if numeric && *from != TypeKind::Bit && !matches!(from, TypeKind::Text { .. })
             || numeric && matches!(arg.special, Special::Labels { .. })
         {
-            self.number(arg)?.0
+            let (arg, class) = self.number(arg)?;
+            if integer { whole_double(arg, class)? } else { arg }
         } else {
             arg
         };
@@ -633,6 +667,62 @@ impl Compiler<'_, '_> {
     }
 }
 
+/// The parser binds `->` less tightly than sums and products, MySQL more tightly: `a->'$.b' + 1` comes as
+/// `a->('$.b' + 1)`. The tree as MySQL means it, where only one side is affected.
+fn rearranged(left: &Expr, right: &Expr, unquote: bool) -> Option<Expr> {
+    let op = if unquote {
+        BinaryOperator::LongArrow
+    } else {
+        BinaryOperator::Arrow
+    };
+    let arrow = |left: Expr, right: Expr| Expr::BinaryOp {
+        left: Box::new(left),
+        op: op.clone(),
+        right: Box::new(right),
+    };
+    match (left, right) {
+        (
+            Expr::BinaryOp {
+                left: first,
+                op: inner @ (BinaryOperator::Arrow | BinaryOperator::LongArrow),
+                right: path,
+            },
+            _,
+        ) => {
+            let long = *inner == BinaryOperator::LongArrow;
+            let left = rearranged(first, path, long)?;
+            rearranged(&left, right, unquote)
+        }
+        (Expr::Identifier(_) | Expr::CompoundIdentifier(_), Expr::BinaryOp { .. }) => {
+            at_edge(right, true, &|path| {
+                matches!(path, Expr::Value(_)).then(|| arrow(left.clone(), path.clone()))
+            })
+        }
+        (Expr::BinaryOp { .. }, Expr::Value(_)) => at_edge(left, false, &|column| {
+            let is_column = matches!(column, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+            is_column.then(|| arrow(column.clone(), right.clone()))
+        }),
+        _ => None,
+    }
+}
+
+/// The tree with its leftmost (or rightmost) leaf replaced.
+fn at_edge(tree: &Expr, leftmost: bool, leaf: &dyn Fn(&Expr) -> Option<Expr>) -> Option<Expr> {
+    let Expr::BinaryOp { left, op, right } = tree else {
+        return leaf(tree);
+    };
+    let (left, right) = if leftmost {
+        (at_edge(left, true, leaf)?, (**right).clone())
+    } else {
+        ((**left).clone(), at_edge(right, false, leaf)?)
+    };
+    Some(Expr::BinaryOp {
+        left: Box::new(left),
+        op: op.clone(),
+        right: Box::new(right),
+    })
+}
+
 /// Text as a DOUBLE where a number is wanted.
 fn as_class(node: Node, class: Class) -> Node {
     let is_text = matches!(node.ty.kind, TypeKind::Text { .. });
@@ -645,6 +735,45 @@ fn as_class(node: Node, class: Class) -> Node {
         );
     }
     node
+}
+
+/// A DOUBLE that was computed where an integer is wanted: there MySQL fails beyond the range.
+fn whole_double(node: Node, class: Class) -> Result<Node> {
+    if class == Class::Double && is_choice(&node) {
+        return Err(Refusal::new(
+            "an integer of a choice between values that are no integers is not supported",
+        )
+        .help("CAST each of them"));
+    }
+    let is_computed = match &node.op {
+        Op::Arithmetic { .. } | Op::Negate { .. } => true,
+        Op::Call(call, _) => matches!(
+            call,
+            Call::Round(_) | Call::Floor | Call::Ceil | Call::Abs
+        ),
+        _ => false,
+    };
+    if class == Class::Double && is_computed {
+        let nullable = node.ty.nullable;
+        return Ok(computed(Op::To(Target::Whole, Box::new(node)), INT, nullable));
+    }
+    Ok(node)
+}
+
+/// These functions convert to the first text's character set, which fails where it lacks a character.
+fn one_charset(name: &str, texts: &[&Node]) -> Result<()> {
+    let Some((first, rest)) = texts.split_first() else {
+        return Ok(());
+    };
+    let charset = first.collated.charset();
+    let fits = |node: &&&Node| node.collated.ascii || node.collated.charset() == charset;
+    if charset == "utf8mb4" || rest.iter().all(|node| fits(&node)) {
+        return Ok(());
+    }
+    Err(Refusal::new(format!(
+        "{name} of texts in different character sets is not supported"
+    ))
+    .help("CAST the first to CHAR, which is utf8mb4"))
 }
 
 /// The collation of a function's text; what is a number's is a literal's now.
@@ -660,6 +789,9 @@ fn result(collated: Collated) -> Collated {
 }
 
 fn literal_fraction(text: &str) -> u8 {
+    if super::calendar::parse_moment(text, super::calendar::Zeros::Refused).is_none() {
+        return 6;
+    }
     let digits = text.rsplit_once('.').map_or("", |(_, fraction)| fraction);
     digits.bytes().take_while(u8::is_ascii_digit).count().min(6) as u8
 }
