@@ -3,6 +3,7 @@
 mod cli;
 mod drain;
 mod every_type;
+mod expressions;
 mod house;
 mod huge;
 mod input;

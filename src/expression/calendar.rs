@@ -149,10 +149,6 @@ pub(super) fn micros_of(moment: &Temporal) -> i64 {
     days_of(moment) * DAY_MICROS + clock_micros(moment)
 }
 
-pub(super) fn is_zero_date(date: &Temporal) -> bool {
-    date.year == 0 && date.month == 0 && date.day == 0
-}
-
 /// Whether the date exists, or is one of MySQL's incomplete dates where those are allowed.
 pub(super) fn is_date(date: &Temporal, zeros: Zeros) -> bool {
     let complete = date.month > 0 && date.day > 0;

@@ -20,6 +20,15 @@ impl Call {
             if value.is_null() && !self.takes_null() {
                 return Ok(Datum::Null);
             }
+            if value.is_null() && values.is_empty() {
+                return Ok(Datum::Null);
+            }
+            let unusable = values.is_empty()
+                && matches!(self, Call::AddInterval { .. })
+                && cast::moment(&value, Zeros::Refused).is_none();
+            if unusable {
+                return Ok(Datum::Null);
+            }
             values.push(value);
         }
         self.apply(values, args)

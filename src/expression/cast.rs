@@ -68,13 +68,14 @@ pub(super) fn convert<'a>(target: &Target, value: Datum<'a>) -> Result<Datum<'a>
             _ => value,
         },
         Target::Scale(scale) => match value {
-            Datum::Decimal(number) => {
-                Datum::Decimal(number.rescaled(*scale, Rounding::HalfUp))
-            }
+            Datum::Decimal(number) => Datum::Decimal(number.rescaled(*scale, Rounding::HalfUp)),
             other => other,
         },
         Target::Narrow(width) => narrow(value, *width),
-        Target::LabelNumber { labels, set } => label_number(&value, labels, *set),
+        Target::LabelNumber { labels, set } => {
+            let number = label_number(&value, labels, *set);
+            number.to_f64().map_or(Datum::Null, Datum::Double)
+        }
     })
 }
 

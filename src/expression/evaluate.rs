@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::comparison::How;
 use super::datum::Datum;
 use super::decimal::Rounding;
-use super::node::{Node, Op, Order, Shape, Special};
+use super::node::{Class, Node, Op, Order, Shape, Special};
 use super::{EvaluationError, Rows, calendar, cast, numeric};
 use crate::change::Value;
 
@@ -50,12 +50,13 @@ impl Node {
                 scale,
                 args,
             } => {
+                // As the server: whether the second may fail where the first is NULL.
                 let a = args[0].evaluate(rows)?;
-                if a.is_null() {
+                if a.is_null() && *class == Class::Decimal {
                     return Ok(Datum::Null);
                 }
                 let b = args[1].evaluate(rows)?;
-                if b.is_null() {
+                if a.is_null() || b.is_null() {
                     return Ok(Datum::Null);
                 }
                 numeric::arithmetic(*sign, *class, *unsigned, *scale, &a, &b)?
@@ -241,10 +242,7 @@ fn holds(sign: Order, how: &How, a: &Datum<'_>, b: &Datum<'_>) -> Option<bool> {
 
 fn is_in(arg: &Node, list: &[(How, Node)], rows: &dyn Rows) -> Result<Option<bool>> {
     let arg = arg.evaluate(rows)?;
-    if arg.is_null() {
-        return Ok(None);
-    }
-    let mut unknown = false;
+    let mut unknown = arg.is_null();
     for (how, item) in list {
         match how.compare(&arg, &item.evaluate(rows)?) {
             Some(Ordering::Equal) => return Ok(Some(true)),

@@ -27,7 +27,8 @@ pub(super) fn unix_timestamp(moment: &Temporal, scale: u8) -> Datum<'static> {
 
 /// The moment so many seconds after 1970 in UTC; NULL beyond what MySQL knows.
 pub(super) fn from_unixtime(seconds: &Dec, fsp: u8) -> Option<Temporal> {
-    if seconds.is_negative() {
+    // A billionth of a second counts, less does not.
+    if seconds.rescaled(9, Rounding::Truncate).is_negative() {
         return None;
     }
     let micros = seconds.rescaled(6, Rounding::HalfUp);
