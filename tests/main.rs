@@ -1,6 +1,7 @@
 //! All integration tests, in one binary: they share one MySQL, which starts when the first test asks for it.
 
 mod cli;
+mod collations;
 mod drain;
 mod every_type;
 mod expressions;

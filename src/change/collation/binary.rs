@@ -30,14 +30,17 @@ pub(super) fn key_of_codes(set: Charset, text: &str, out: &mut Vec<u8>) {
 }
 
 fn codes(set: Charset, text: &str) -> impl Iterator<Item = u32> {
-    text.chars().map(move |character| {
-        set.single_byte(character)
-            .map_or(FOREIGN + u32::from(character), u32::from)
-    })
+    text.chars().map(move |character| code(set, character))
+}
+
+/// The character's code in the set; more than 255 where it has none.
+pub(super) fn code(set: Charset, character: char) -> u32 {
+    set.single_byte(character)
+        .map_or(FOREIGN + u32::from(character), u32::from)
 }
 
 /// A code is its byte, the last one excepted: it introduces what lies beyond it.
-fn write(weight: u32, out: &mut Vec<u8>) {
+pub(super) fn write(weight: u32, out: &mut Vec<u8>) {
     match u8::try_from(weight) {
         Ok(0xff) => out.extend_from_slice(&[0xff, 0]),
         Ok(byte) => out.push(byte),

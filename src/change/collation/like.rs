@@ -1,5 +1,8 @@
 //! LIKE: `%` is any run, `_` any one, the escape makes the next one literal.
 
+/// What the server makes of the empty ESCAPE: NUL is the escape.
+const NONE: char = '\0';
+
 /// By characters; `same` says which are equal.
 pub(super) fn chars(
     text: &str,
@@ -8,13 +11,14 @@ pub(super) fn chars(
     same: impl Fn(char, char) -> bool,
 ) -> bool {
     let text: Vec<char> = text.chars().collect();
-    let pattern: Vec<Part<char>> = parts(pattern.chars(), escape, '%', '_');
+    let pattern = parts(pattern.chars(), escape.unwrap_or(NONE), '%', '_');
     matches(&text, &pattern, same)
 }
 
 /// By bytes.
 pub(super) fn bytes(text: &str, pattern: &str, escape: Option<char>) -> bool {
-    let escape = escape.and_then(|escape| u8::try_from(escape).ok());
+    // A character of several bytes escapes nothing.
+    let escape = u8::try_from(escape.unwrap_or(NONE)).ok();
     let pattern = parts(pattern.bytes(), escape, b'%', b'_');
     matches(text.as_bytes(), &pattern, |a, b| a == b)
 }
@@ -26,12 +30,14 @@ enum Part<T> {
     Literal(T),
 }
 
+/// The escape is looked for first: `%` and `_` are no wildcards where they are the escape.
 fn parts<T: Copy + PartialEq>(
     pattern: impl Iterator<Item = T>,
-    escape: Option<T>,
+    escape: impl Into<Option<T>>,
     any: T,
     one: T,
 ) -> Vec<Part<T>> {
+    let escape = escape.into();
     let mut parts = Vec::new();
     let mut pattern = pattern;
     while let Some(unit) = pattern.next() {

@@ -28,7 +28,7 @@ pub(super) fn compare(
 pub(super) fn key(
     weights: impl Iterator<Item = u32>,
     space: u32,
-    write: impl Fn(u32, &mut Vec<u8>),
+    mut write: impl FnMut(u32, &mut Vec<u8>),
     out: &mut Vec<u8>,
 ) {
     const LESS: u8 = 0;
