@@ -4,6 +4,7 @@ mod cli;
 mod collations;
 mod drain;
 mod every_type;
+mod expressions;
 mod house;
 mod huge;
 mod input;

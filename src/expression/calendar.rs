@@ -48,12 +48,15 @@ pub(super) fn day_number(year: i64, month: i64, day: i64) -> i64 {
 
 /// Year, month and day of a day number; zeros beyond the calendar.
 pub(super) fn from_day_number(number: i64) -> (u16, u8, u8) {
-    if number <= 365 || number >= 3_652_500 {
+    if number <= 0 || number >= 3_652_500 {
         return (0, 0, 0);
     }
     let mut year = number * 100 / 36525;
     let correction = ((year - 1) / 100 + 1) * 3 / 4;
     let mut day_of_year = number - year * 365 - (year - 1) / 4 + correction;
+    if number <= 365 {
+        (year, day_of_year) = (0, number);
+    }
     loop {
         let days = if is_leap(year) { 366 } else { 365 };
         if day_of_year <= days {
@@ -144,10 +147,6 @@ pub(super) fn with_clock(date: Temporal, micros: i64) -> Temporal {
 /// Microseconds since day 0.
 pub(super) fn micros_of(moment: &Temporal) -> i64 {
     days_of(moment) * DAY_MICROS + clock_micros(moment)
-}
-
-pub(super) fn is_zero_date(date: &Temporal) -> bool {
-    date.year == 0 && date.month == 0 && date.day == 0
 }
 
 /// Whether the date exists, or is one of MySQL's incomplete dates where those are allowed.
@@ -347,10 +346,10 @@ pub(super) fn moment_of_number(number: i128, zeros: Zeros) -> Option<(Temporal, 
     let mut with_time = false;
     match n {
         10_000_101_000_000..=99_999_999_999_999 => with_time = true,
-        i64::MIN..=100 | 691_232..=700_100 | 991_232..=10_000_100 => return None,
+        i64::MIN..=100 | 691_232..=700_100 => return None,
         101..=691_231 => n = (n + 20_000_000) * 1_000_000,
         700_101..=991_231 => n = (n + 19_000_000) * 1_000_000,
-        10_000_101..=99_991_231 => n *= 1_000_000,
+        991_232..=99_991_231 => n *= 1_000_000,
         99_991_232..=100_999_999 => return None,
         101_000_000..=691_231_235_959 => (n, with_time) = (n + 20_000_000_000_000, true),
         691_231_235_960..=700_100_999_999 => return None,

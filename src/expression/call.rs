@@ -20,6 +20,15 @@ impl Call {
             if value.is_null() && !self.takes_null() {
                 return Ok(Datum::Null);
             }
+            if value.is_null() && values.is_empty() {
+                return Ok(Datum::Null);
+            }
+            let unusable = values.is_empty()
+                && matches!(self, Call::AddInterval { .. })
+                && cast::moment(&value, Zeros::Refused).is_none();
+            if unusable {
+                return Ok(Datum::Null);
+            }
             values.push(value);
         }
         self.apply(values, args)
@@ -117,7 +126,10 @@ impl Call {
             }
             Call::Abs => numeric::abs(class, &first),
             _ => {
-                let number = first.to_int().unwrap_or(0);
+                let mut number = first.to_int().unwrap_or(0);
+                if !matches!(first, Datum::Int(_) | Datum::UInt(_)) {
+                    number = number.min(i128::from(i64::MAX));
+                }
                 let bits = if number < 0 {
                     number.max(i128::from(i64::MIN)) as i64 as u64
                 } else {
@@ -170,7 +182,7 @@ impl Call {
             Call::Year => part(lenient.map(|m| i64::from(m.year))),
             Call::Month => part(lenient.map(|m| i64::from(m.month))),
             Call::Day => part(lenient.map(|m| i64::from(m.day))),
-            Call::Date => lenient.map_or(Datum::Null, |m| Datum::Date(cast::date_of(&m))),
+            Call::Date => strict().map_or(Datum::Null, |(m, _)| Datum::Date(cast::date_of(&m))),
             Call::DateDiff => {
                 let other = second.and_then(|value| cast::moment(&value, Zeros::Refused));
                 match (strict(), other) {

@@ -50,27 +50,75 @@ pub(super) fn convert<'a>(target: &Target, value: Datum<'a>) -> Result<Datum<'a>
         Target::Time(fsp) => time(&value, *fsp),
         Target::Json => Datum::Json(to_json(value)?.into()),
         Target::Year => year(&value),
-        Target::LabelNumber { labels, set } => label_number(&value, labels, *set),
-        Target::Moment => match moment(&value, Zeros::Parts) {
-            Some((moment, true)) => Datum::DateTime(moment),
-            Some((moment, false)) => Datum::Date(moment),
-            None => Datum::Null,
+        Target::Whole => match (&value, value.to_int()) {
+            (Datum::Double(_), Some(number)) => Datum::Int(
+                i64::try_from(number).map_err(|_| EvaluationError::OutOfRange("BIGINT"))?,
+            ),
+            _ => value,
         },
+        Target::Complete => match &value {
+            Datum::Date(moment) | Datum::DateTime(moment)
+                if moment.month == 0 || moment.day == 0 =>
+            {
+                return Err(EvaluationError::Argument(
+                    "a comparison",
+                    "a zero date or one without month or day",
+                ));
+            }
+            _ => value,
+        },
+        Target::Scale(scale) => match value {
+            Datum::Decimal(number) => Datum::Decimal(number.rescaled(*scale, Rounding::HalfUp)),
+            other => other,
+        },
+        Target::Narrow(width) => narrow(value, *width),
+        Target::LabelNumber { labels, set } => {
+            let number = label_number(&value, labels, *set);
+            number.to_f64().map_or(Datum::Null, Datum::Double)
+        }
     })
 }
 
+/// A number's text; where it has more characters than `width`, with exponent and as many digits as fit.
+fn narrow<'a>(value: Datum<'a>, width: usize) -> Datum<'a> {
+    let number = match value {
+        Datum::Double(number) => number,
+        Datum::Float(number) => f64::from(number),
+        _ => return value.into_text().map_or(Datum::Null, Datum::Text),
+    };
+    let text = value.into_text().unwrap_or_default();
+    if text.len() <= width {
+        return Datum::Text(text);
+    }
+    let shortest = format!("{number:e}");
+    let (digits, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
+    let count = digits.bytes().filter(u8::is_ascii_digit).count();
+    let taken = usize::from(number < 0.0) + 1 + exponent.len() + 1;
+    let fits = width.saturating_sub(taken).max(1);
+    let most = if width < 20 { count.min(6) } else { count };
+    let rounded = format!("{number:.*e}", fits.min(most) - 1);
+    let (digits, exponent) = rounded.split_once('e').unwrap_or((&rounded, "0"));
+    let digits = match digits.contains('.') {
+        true => digits.trim_end_matches('0').trim_end_matches('.'),
+        false => digits,
+    };
+    Datum::text(format!("{digits}e{exponent}"))
+}
+
 fn integer(value: &Datum<'_>, unsigned: bool) -> Datum<'static> {
-    let Some(number) = value.to_int() else {
+    let Some(mut number) = value.to_int() else {
         return Datum::Null;
     };
+    if matches!(value, Datum::Double(_)) {
+        number = number.clamp(i128::from(i64::MIN), i128::from(i64::MAX));
+    }
     let is_exact = matches!(value, Datum::Decimal(_));
     let is_text = matches!(value, Datum::Text(_) | Datum::Bytes(_) | Datum::Json(_));
     let is_double = matches!(value, Datum::Double(_) | Datum::Float(_));
     let (low, high) = (i128::from(i64::MIN), i128::from(i64::MAX));
     let most = i128::from(u64::MAX);
     match unsigned {
-        true if is_exact => Datum::UInt(number.clamp(0, most) as u64),
-        true if is_text || is_double => {
+        true if is_exact || is_text || is_double => {
             if number < 0 {
                 Datum::UInt(number.max(low) as i64 as u64)
             } else {
@@ -168,15 +216,17 @@ fn time(value: &Datum<'_>, fsp: u8) -> Datum<'static> {
 
 fn year(value: &Datum<'_>) -> Datum<'static> {
     match value {
+        Datum::Year(0) => Datum::Int(0),
         Datum::Year(year) => Datum::Year(*year),
         Datum::Date(moment) | Datum::DateTime(moment) => match moment.year {
-            year @ (0 | 1901..=2155) => Datum::Year(year),
+            0 => Datum::Int(0),
+            year @ 1901..=2155 => Datum::Year(year),
             _ => Datum::Null,
         },
         other => {
             let text = matches!(other, Datum::Text(_));
             match other.to_int() {
-                Some(0) if !text => Datum::Year(0),
+                Some(0) if !text => Datum::Int(0),
                 Some(short @ 0..=69) => Datum::Year(2000 + short as u16),
                 Some(short @ 70..=99) => Datum::Year(1900 + short as u16),
                 Some(year @ 1901..=2155) => Datum::Year(year as u16),

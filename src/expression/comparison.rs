@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::calendar;
 use super::datum::Datum;
 use super::json;
-use super::types::{Collated, Derivation, Type, TypeKind};
+use super::types::{Collated, Derivation, Type, TypeKind, compared};
 use super::{EvaluationError, Refusal};
 use crate::change::Value;
 use crate::change::collation::Weigher;
@@ -116,7 +116,7 @@ pub(super) fn how(a: &Side, b: &Side) -> Result<How, String> {
             How::Bytes
         }
         _ => {
-            let collated = a.collated.with(&b.collated).ok_or_else(|| {
+            let collated = compared(&[&a.collated, &b.collated]).ok_or_else(|| {
                 format!(
                     "the collations {} and {} do not mix",
                     a.collated.name, b.collated.name

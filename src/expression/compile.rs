@@ -1,18 +1,14 @@
 //! From the parser's tree to the typed one.
 
-use sqlparser::ast::{
-    BinaryOperator, CaseWhen, Expr, Ident, TrimWhereField, UnaryOperator, Value as Literal,
-};
+use sqlparser::ast::{BinaryOperator, Expr, Ident, TrimWhereField, UnaryOperator};
 
-use super::comparison::{How, Side, how, text_order};
-use super::datum::Datum;
+use super::choice::{is_choice, printed_double, scaled};
+use super::compare::{negate_if, not, order_of, refuse_predicates};
 use super::decimal::MAX_SCALE;
-use super::interval::Unit;
-use super::node::{Class, Node, Op, Order, Shape, Sign, Special, Target};
-use super::select::{self, Common};
+use super::node::{Class, Node, Op, Sign, Special, Target};
+use super::select::{self};
 use super::types::{Collated, Derivation, Type, TypeKind};
 use super::{Refusal, literal};
-use crate::change::collation::Weigher;
 use crate::plan::{RowRef, SourceId, Sql};
 use crate::schema::{Column, ColumnType};
 
@@ -85,7 +81,7 @@ pub(super) fn textual(op: Op, collated: Collated, nullable: bool) -> Node {
     }
 }
 
-const BOOL: TypeKind = TypeKind::Int { unsigned: false };
+pub(super) const BOOL: TypeKind = TypeKind::Int { unsigned: false };
 
 impl Compiler<'_, '_> {
     pub(super) fn node(&self, expr: &Expr) -> Result<Node> {
@@ -213,11 +209,23 @@ impl Compiler<'_, '_> {
 
     /// The node as an operand of a sum, and the class of numbers that it brings.
     pub(super) fn number(&self, node: Node) -> Result<(Node, Class)> {
+        if is_choice(&node) && node.ty.kind.is_temporal() {
+            return Err(
+                Refusal::new("computing with a choice between dates is not supported")
+                    .help("CAST it to DATE or DATETIME"),
+            );
+        }
         let node = match node.special.clone() {
             Special::Labels { labels, set } => {
                 let nullable = node.ty.nullable;
                 let op = Op::To(Target::LabelNumber { labels, set }, Box::new(node));
-                computed(op, TypeKind::Int { unsigned: true }, nullable)
+                computed(op, TypeKind::Double, nullable)
+            }
+            Special::SomeLabels => {
+                return Err(Refusal::new(
+                    "computing with a choice that may be an ENUM or SET is not supported",
+                )
+                .help("CAST the column to CHAR or SIGNED"));
             }
             Special::Printed if !node.ty.kind.is_integer() => {
                 return Err(Refusal::new(
@@ -256,7 +264,7 @@ impl Compiler<'_, '_> {
                 ))
                 .help("CAST it to CHAR, or use HEX"))
             }
-            _ => Ok(node),
+            _ => Ok(printed_double(node)),
         }
     }
 
@@ -288,7 +296,7 @@ impl Compiler<'_, '_> {
                     (Class::Double, _) => TypeKind::Double,
                 };
                 let arg = Box::new(arg);
-                Ok(computed(Op::Negate { class, arg }, kind, nullable))
+                Ok(scaled(computed(Op::Negate { class, arg }, kind, nullable)))
             }
         }
     }
@@ -338,6 +346,15 @@ impl Compiler<'_, '_> {
 
     pub(super) fn arithmetic(&self, sign: Sign, a: Node, b: Node) -> Result<Node> {
         let ((a, ca), (b, cb)) = (self.number(a)?, self.number(b)?);
+        if [&a, &b]
+            .iter()
+            .any(|n| n.special == Special::UnsignedDecimal)
+        {
+            return Err(Refusal::new(
+                "computing with the rest of an unsigned integer divided by a DECIMAL is not supported",
+            )
+            .help("CAST the integer to DECIMAL"));
+        }
         let mut class = match (ca, cb) {
             (Class::Double, _) | (_, Class::Double) => Class::Double,
             (Class::Decimal, _) | (_, Class::Decimal) => Class::Decimal,
@@ -376,286 +393,14 @@ impl Compiler<'_, '_> {
             scale,
             args: Box::new([a, b]),
         };
-        Ok(computed(op, kind, nullable))
-    }
-
-    fn compare(&self, sign: Order, a: Node, b: Node) -> Result<Node> {
-        let (how, a, b) = self.comparable(a, b)?;
-        let nullable = sign != Order::Same && (a.ty.nullable || b.ty.nullable);
-        let args = Box::new([a, b]);
-        Ok(computed(Op::Compare { sign, how, args }, BOOL, nullable))
-    }
-
-    /// How two operands compare; literals beside dates become dates.
-    pub(super) fn comparable(&self, a: Node, b: Node) -> Result<(How, Node, Node)> {
-        let (a, b) = (self.labels(a, &b)?, b);
-        let (b, a) = (self.labels(b, &a)?, a);
-        let b = as_moment(b, &a)?;
-        let a = as_moment(a, &b)?;
-        let how = match (whole(&a, &b), whole(&b, &a)) {
-            (true, _) | (_, true) => How::Int,
-            _ => how(&a.side(), &b.side()).map_err(Refusal::new)?,
+        let special = match (sign, class) {
+            (Sign::Modulo, Class::Decimal) if unsigned => Special::UnsignedDecimal,
+            _ => Special::No,
         };
-        Ok((how, a, b))
-    }
-
-    /// An ENUM or SET is its number beside a number.
-    fn labels(&self, node: Node, other: &Node) -> Result<Node> {
-        let number = matches!(node.special, Special::Labels { .. }) && other.ty.kind.is_number();
-        if number {
-            return Ok(self.number(node)?.0);
-        }
-        Ok(node)
-    }
-
-    fn is_null(&self, expr: &Expr) -> Result<Node> {
-        let arg = Box::new(self.node(expr)?);
-        Ok(computed(Op::IsNull(arg), BOOL, false))
-    }
-
-    fn is(&self, expr: &Expr, truth: bool) -> Result<Node> {
-        let arg = Box::new(self.condition(self.node(expr)?)?);
-        Ok(computed(Op::Is { truth, arg }, BOOL, false))
-    }
-
-    fn in_list(&self, expr: &Expr, list: &[Expr]) -> Result<Node> {
-        refuse_predicates(expr, expr)?;
-        let mut arg = self.node(expr)?;
-        let mut nullable = arg.ty.nullable;
-        let mut items = Vec::with_capacity(list.len());
-        for item in list {
-            let (how, left, item) = self.comparable(arg.clone(), self.node(item)?)?;
-            if list.len() > 1 && left.ty.kind != arg.ty.kind {
-                return Err(Refusal::new(
-                    "numbers beside labels in IN are not supported",
-                ));
-            }
-            if list.len() == 1 {
-                arg = left;
-            }
-            nullable |= item.ty.nullable;
-            items.push((how, item));
-        }
-        let arg = Box::new(arg);
-        Ok(computed(Op::In { arg, list: items }, BOOL, nullable))
-    }
-
-    fn between(&self, expr: &Expr, low: &Expr, high: &Expr) -> Result<Node> {
-        refuse_predicates(expr, expr)?;
-        let arg = self.node(expr)?;
-        let (low_how, left, low) = self.comparable(arg.clone(), self.node(low)?)?;
-        let (high_how, right, high) = self.comparable(arg, self.node(high)?)?;
-        if left.ty.kind != right.ty.kind {
-            return Err(Refusal::new(
-                "BETWEEN two bounds of such different types is not supported",
-            ));
-        }
-        let nullable = left.ty.nullable || low.ty.nullable || high.ty.nullable;
-        let op = Op::Between {
-            arg: Box::new(left),
-            low: (low_how, Box::new(low)),
-            high: (high_how, Box::new(high)),
-        };
-        Ok(computed(op, BOOL, nullable))
-    }
-
-    fn like(&self, expr: &Expr, pattern: &Expr, escape: Option<&Expr>) -> Result<Node> {
-        refuse_predicates(expr, pattern)?;
-        let arg = self.text(self.node(expr)?)?;
-        let pattern = self.text(self.node(pattern)?)?;
-        let escape = match escape {
-            None => Some('\\'),
-            Some(Expr::Value(value)) => match &value.value {
-                Literal::SingleQuotedString(text) | Literal::DoubleQuotedString(text)
-                    if text.chars().count() <= 1 =>
-                {
-                    text.chars().next()
-                }
-                _ => return Err(Refusal::new("ESCAPE takes one character")),
-            },
-            Some(_) => return Err(Refusal::new("ESCAPE takes one character")),
-        };
-        let collated = self.mixed(&[&arg, &pattern])?;
-        let weigher = self.weigher(&collated)?;
-        let nullable = arg.ty.nullable || pattern.ty.nullable;
-        let op = Op::Like {
-            weigher,
-            escape,
-            args: Box::new([arg, pattern]),
-        };
-        Ok(computed(op, BOOL, nullable))
-    }
-
-    pub(super) fn weigher(&self, collated: &Collated) -> Result<Weigher> {
-        match text_order(&collated.name).map_err(Refusal::new)? {
-            How::Text(weigher) => Ok(weigher),
-            _ => Err(Refusal::new("no order of text")),
-        }
-    }
-
-    /// The collation of several texts together.
-    pub(super) fn mixed(&self, nodes: &[&Node]) -> Result<Collated> {
-        let mut nodes = nodes.iter();
-        let Some(first) = nodes.next() else {
-            return Ok(Collated::number());
-        };
-        nodes.try_fold(first.collated.clone(), |all, node| {
-            all.with(&node.collated).ok_or_else(|| {
-                Refusal::new(format!(
-                    "the collations {} and {} do not mix",
-                    all.name, node.collated.name
-                ))
-            })
-        })
-    }
-
-    fn case(
-        &self,
-        operand: Option<&Expr>,
-        conditions: &[CaseWhen],
-        otherwise: Option<&Expr>,
-    ) -> Result<Node> {
-        let otherwise = otherwise.map(|e| self.node(e)).transpose()?;
-        let mut thens = Vec::with_capacity(conditions.len());
-        for when in conditions {
-            thens.push(self.node(&when.result)?);
-        }
-        let mut branches: Vec<&Node> = thens.iter().collect();
-        branches.extend(otherwise.iter());
-        let mut common = select::common(&branches).map_err(Refusal::new)?;
-        common.ty.nullable |= otherwise.is_none();
-        let otherwise = otherwise.map(Box::new);
-        let to = common.shape.clone();
-        let op = match operand {
-            None => {
-                let mut cases = Vec::with_capacity(thens.len());
-                for (when, then) in conditions.iter().zip(thens) {
-                    let condition = self.condition(self.node(&when.condition)?)?;
-                    cases.push((condition, then));
-                }
-                Op::Case {
-                    cases,
-                    otherwise,
-                    to,
-                }
-            }
-            Some(operand) => {
-                let operand = self.node(operand)?;
-                let mut cases = Vec::with_capacity(thens.len());
-                for (when, then) in conditions.iter().zip(thens) {
-                    let condition = self.node(&when.condition)?;
-                    let (how, left, when) = self.comparable(operand.clone(), condition)?;
-                    if left.ty.kind != operand.ty.kind {
-                        return Err(Refusal::new(
-                            "numbers beside labels in CASE are not supported",
-                        ));
-                    }
-                    cases.push((how, when, then));
-                }
-                Op::CaseOf {
-                    operand: Box::new(operand),
-                    cases,
-                    otherwise,
-                    to,
-                }
-            }
-        };
-        Ok(common.node(op))
-    }
-
-    /// IF, which is a CASE.
-    pub(super) fn if_then(&self, condition: Node, then: Node, otherwise: Node) -> Result<Node> {
-        let common = select::common(&[&then, &otherwise]).map_err(Refusal::new)?;
-        let op = Op::Case {
-            cases: vec![(self.condition(condition)?, then)],
-            otherwise: Some(Box::new(otherwise)),
-            to: common.shape.clone(),
-        };
-        Ok(common.node(op))
-    }
-
-    pub(super) fn coalesce(&self, args: Vec<Node>) -> Result<Node> {
-        let mut common = select::common(&args.iter().collect::<Vec<_>>()).map_err(Refusal::new)?;
-        common.ty.nullable = args.iter().all(|a| a.ty.nullable);
-        let to = fixed(&common);
-        Ok(common.node(Op::Coalesce { args, to }))
-    }
-
-    pub(super) fn null_if(&self, a: Node, b: Node) -> Result<Node> {
-        let (ty, collated) = (a.ty.clone(), a.collated.clone());
-        let (how, a, b) = self.comparable(a, b)?;
-        if a.ty.kind != ty.kind {
-            return Err(Refusal::new(
-                "NULLIF of a label with a number is not supported",
-            ));
-        }
-        let args = Box::new([a, b]);
         Ok(Node {
-            op: Op::NullIf { how, args },
-            ty: Type {
-                nullable: true,
-                ..ty
-            },
-            collated,
-            special: Special::No,
+            special,
+            ..computed(op, kind, nullable)
         })
-    }
-
-    pub(super) fn extreme(&self, greatest: bool, args: Vec<Node>) -> Result<Node> {
-        let common = select::common(&args.iter().collect::<Vec<_>>()).map_err(Refusal::new)?;
-        let texts = args
-            .iter()
-            .any(|a| matches!(a.ty.kind, TypeKind::Text { .. }));
-        if texts && args.iter().any(|a| a.ty.kind.is_temporal()) {
-            return Err(
-                Refusal::new("GREATEST and LEAST of a date and a text are not supported")
-                    .help("CAST the text to DATE or DATETIME"),
-            );
-        }
-        let side = Side {
-            kind: common.ty.kind.clone(),
-            collated: common.collated.clone(),
-        };
-        let how = how(&side, &side).map_err(Refusal::new)?;
-        let to = fixed(&common);
-        let op = Op::Extreme {
-            greatest,
-            how,
-            args,
-            to,
-        };
-        Ok(common.node(op))
-    }
-
-    pub(super) fn unit(&self, interval: &sqlparser::ast::Interval) -> Result<Unit> {
-        let plain = interval.last_field.is_none()
-            && interval.leading_precision.is_none()
-            && interval.fractional_seconds_precision.is_none();
-        let field = interval.leading_field.as_ref().filter(|_| plain);
-        field.and_then(Unit::of).ok_or_else(|| {
-            let shown = field.map_or("this".to_owned(), |field| field.to_string());
-            Refusal::new(format!("the unit {shown} of INTERVAL is not supported"))
-                .help("use MICROSECOND, SECOND, MINUTE, HOUR, DAY, WEEK, MONTH, QUARTER or YEAR")
-        })
-    }
-}
-
-/// COALESCE, GREATEST and LEAST give all decimals the same scale.
-fn fixed(common: &Common) -> Shape {
-    match common.ty.kind {
-        TypeKind::Decimal { scale, .. } => Shape::Decimal(Some(scale)),
-        _ => common.shape.clone(),
-    }
-}
-
-impl Common {
-    fn node(self, op: Op) -> Node {
-        Node {
-            op,
-            ty: self.ty,
-            collated: self.collated,
-            special: Special::No,
-        }
     }
 }
 
@@ -682,28 +427,6 @@ fn special(column: &Column) -> Special {
     }
 }
 
-fn not(node: Node) -> Node {
-    let nullable = node.ty.nullable;
-    computed(Op::Not(Box::new(node)), BOOL, nullable)
-}
-
-fn negate_if(negated: bool, node: Node) -> Node {
-    if negated { not(node) } else { node }
-}
-
-fn order_of(op: &BinaryOperator) -> Option<Order> {
-    Some(match op {
-        BinaryOperator::Eq => Order::Equal,
-        BinaryOperator::NotEq => Order::NotEqual,
-        BinaryOperator::Lt => Order::Less,
-        BinaryOperator::LtEq => Order::LessOrEqual,
-        BinaryOperator::Gt => Order::Greater,
-        BinaryOperator::GtEq => Order::GreaterOrEqual,
-        BinaryOperator::Spaceship => Order::Same,
-        _ => return None,
-    })
-}
-
 fn precision(sign: Sign, a: &Node, b: &Node, scale: u8) -> u8 {
     let ((wa, _), (wb, sb)) = (select::digits(&a.ty.kind), select::digits(&b.ty.kind));
     let whole = match sign {
@@ -725,61 +448,4 @@ fn is_simple(expr: &Expr) -> bool {
             | Expr::Value(_)
             | Expr::Function(_)
     )
-}
-
-/// MySQL binds LIKE, IN and BETWEEN more tightly than comparisons, the parser does not; without parentheses the two
-/// could mean different things.
-fn refuse_predicates(left: &Expr, right: &Expr) -> Result<()> {
-    let loose = |expr: &Expr| match expr {
-        Expr::BinaryOp { op, .. } => order_of(op).is_some(),
-        Expr::Like { .. } | Expr::InList { .. } | Expr::Between { .. } => true,
-        Expr::IsNull(_)
-        | Expr::IsNotNull(_)
-        | Expr::IsTrue(_)
-        | Expr::IsNotTrue(_)
-        | Expr::IsFalse(_)
-        | Expr::IsNotFalse(_) => true,
-        Expr::UnaryOp { op, .. } => *op == UnaryOperator::Not,
-        _ => false,
-    };
-    if loose(left) || loose(right) {
-        return Err(Refusal::new(
-            "a comparison of comparisons needs parentheses to have one meaning",
-        )
-        .help("put the inner comparison in parentheses"));
-    }
-    Ok(())
-}
-
-/// An integer column beside a text that is an integer: compared as integers, not as doubles.
-fn whole(column: &Node, literal: &Node) -> bool {
-    let exact = |text: &str| text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok();
-    column.is_column()
-        && matches!(column.ty.kind, TypeKind::Int { .. })
-        && literal.literal_text().is_some_and(exact)
-}
-
-/// A literal beside a date, as a date.
-fn as_moment(node: Node, other: &Node) -> Result<Node> {
-    let kind = &other.ty.kind;
-    if !kind.has_date() || node.ty.kind.is_temporal() || node.ty.kind == TypeKind::Null {
-        return Ok(node);
-    }
-    let refused = || {
-        Refusal::new(format!(
-            "MySQL's comparison of {} with {} is not supported",
-            kind.name(),
-            node.ty.kind.name()
-        ))
-        .help("CAST it to DATE or DATETIME")
-    };
-    let datum = node.literal().ok_or_else(refused)?;
-    let exact = matches!(datum, Datum::Text(_) | Datum::Int(_));
-    let moment = super::cast::moment(datum, super::calendar::Zeros::Refused).filter(|_| exact);
-    let (moment, _) = moment.ok_or_else(refused)?;
-    Ok(computed(
-        Op::Literal(Datum::DateTime(moment)),
-        TypeKind::DateTime { fsp: moment.fsp },
-        false,
-    ))
 }

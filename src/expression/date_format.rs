@@ -183,6 +183,8 @@ fn last_week(
     } else {
         number - (first - weekday)
     };
+    // An incomplete date can lie before its year; MySQL computes without a sign.
+    let days = i64::from(days as u32);
     if week_year && days >= 52 * 7 {
         let length = if calendar::is_leap(year) { 366 } else { 365 };
         let weekday = (weekday + length) % 7;

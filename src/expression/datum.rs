@@ -161,7 +161,11 @@ impl<'a> Datum<'a> {
             Datum::Int(number) => i128::from(*number),
             Datum::UInt(number) => i128::from(*number),
             Datum::Year(year) => i128::from(*year),
-            Datum::Float(number) => double_to_int(f64::from(*number)),
+            // Beyond the range the server's processor decides; this is what all of them that we know of give.
+            Datum::Float(number) => {
+                let number = double_to_int(f64::from(*number));
+                i64::try_from(number).map_or(i128::from(i64::MIN), i128::from)
+            }
             Datum::Double(number) => double_to_int(*number),
             Datum::Text(text) | Datum::Json(text) => leading_int(text),
             Datum::Bytes(bytes) => leading_int(&String::from_utf8_lossy(bytes)),

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::comparison::How;
 use super::datum::Datum;
 use super::decimal::Rounding;
-use super::node::{Node, Op, Order, Shape, Special};
+use super::node::{Class, Node, Op, Order, Shape, Special};
 use super::{EvaluationError, Rows, calendar, cast, numeric};
 use crate::change::Value;
 
@@ -50,7 +50,12 @@ impl Node {
                 scale,
                 args,
             } => {
-                let (a, b) = self.both(args, rows)?;
+                // As the server: whether the second may fail where the first is NULL.
+                let a = args[0].evaluate(rows)?;
+                if a.is_null() && *class == Class::Decimal {
+                    return Ok(Datum::Null);
+                }
+                let b = args[1].evaluate(rows)?;
                 if a.is_null() || b.is_null() {
                     return Ok(Datum::Null);
                 }
@@ -58,7 +63,11 @@ impl Node {
             }
             Op::Negate { class, arg } => numeric::negate(*class, &arg.evaluate(rows)?)?,
             Op::Compare { sign, how, args } => {
-                let (a, b) = self.both(args, rows)?;
+                let a = args[0].evaluate(rows)?;
+                if a.is_null() && *sign != Order::Same {
+                    return Ok(Datum::Null);
+                }
+                let b = args[1].evaluate(rows)?;
                 Datum::maybe(holds(*sign, how, &a, &b))
             }
             Op::And(args) => Datum::maybe(self.and(args, rows)?),
@@ -173,6 +182,7 @@ impl Node {
             } => {
                 let operand = operand.evaluate(rows)?;
                 let mut found = None;
+                let cases = if operand.is_null() { &[] } else { &cases[..] };
                 for (how, when, then) in cases {
                     if how.compare(&operand, &when.evaluate(rows)?) == Some(Ordering::Equal) {
                         found = Some(then);
@@ -232,10 +242,7 @@ fn holds(sign: Order, how: &How, a: &Datum<'_>, b: &Datum<'_>) -> Option<bool> {
 
 fn is_in(arg: &Node, list: &[(How, Node)], rows: &dyn Rows) -> Result<Option<bool>> {
     let arg = arg.evaluate(rows)?;
-    if arg.is_null() {
-        return Ok(None);
-    }
-    let mut unknown = false;
+    let mut unknown = arg.is_null();
     for (how, item) in list {
         match how.compare(&arg, &item.evaluate(rows)?) {
             Some(Ordering::Equal) => return Ok(Some(true)),
@@ -253,6 +260,9 @@ fn is_between(
     rows: &dyn Rows,
 ) -> Result<Option<bool>> {
     let arg = arg.evaluate(rows)?;
+    if arg.is_null() {
+        return Ok(None);
+    }
     let above = low.0.compare(&arg, &low.1.evaluate(rows)?);
     let below = high.0.compare(&arg, &high.1.evaluate(rows)?);
     Ok(
@@ -282,7 +292,10 @@ fn extreme<'r>(
         } else {
             Ordering::Less
         };
-        if index == 0 || how.compare(&value, &best) == Some(wanted) {
+        // Of texts that compare equal MySQL's GREATEST takes the last.
+        let order = how.compare(&value, &best);
+        let ties = greatest && matches!(how, How::Text(_)) && order == Some(Ordering::Equal);
+        if index == 0 || ties || order == Some(wanted) {
             best = value;
         }
     }

@@ -1,21 +1,16 @@
 //! The functions of the contract, each with its arguments' types.
 
-use sqlparser::ast::{
-    CharacterLength, DataType, ExactNumberInfo, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Interval,
-};
+use sqlparser::ast::{Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments};
 
 use super::Refusal;
+use super::choice::{is_choice, printed_double, scaled};
 use super::collate;
-use super::compile::{Compiler, Result, computed, json_collated, textual, whole_is_int};
-use super::date_format::Format;
+use super::compile::{Compiler, Result, class_of, computed, textual, whole_is_int};
 use super::datum::Datum;
-use super::interval::Unit;
-use super::json::Path;
 use super::node::{Call, Class, Encoding, Node, Op, Sign, Special, Target};
 use super::types::{Collated, Derivation, TypeKind};
 
-const INT: TypeKind = TypeKind::Int { unsigned: false };
+pub(super) const INT: TypeKind = TypeKind::Int { unsigned: false };
 
 impl Compiler<'_, '_> {
     pub(super) fn function(&self, function: &Function) -> Result<Node> {
@@ -103,8 +98,21 @@ impl Compiler<'_, '_> {
         nodes.into_iter().map(|node| self.text(node)).collect()
     }
 
+    /// An argument that counts characters or digits.
     fn count(&self, node: Node) -> Result<Node> {
-        Ok(self.number(node)?.0)
+        let (node, class) = self.number(node)?;
+        if matches!(node.ty.kind, TypeKind::Text { .. }) {
+            return Err(
+                Refusal::new("a number is expected here, not a text").help("CAST it to SIGNED")
+            );
+        }
+        if is_fractional_timestamp(&node) {
+            return Err(
+                Refusal::new("UNIX_TIMESTAMP with a fraction is not supported here")
+                    .help("CAST it to SIGNED"),
+            );
+        }
+        whole_double(node, class)
     }
 
     fn text_function(&self, name: &str, nodes: Vec<Node>) -> Result<Node> {
@@ -135,6 +143,7 @@ impl Compiler<'_, '_> {
                     return Err(Refusal::new(format!("{name} takes three arguments")));
                 };
                 let filling = self.text(filling)?;
+                one_charset(name, &[&args[0], &filling])?;
                 let collated = self.mixed(&[&args[0], &filling])?;
                 args.push(self.count(length)?);
                 args.push(filling);
@@ -161,6 +170,9 @@ impl Compiler<'_, '_> {
             _ => Call::Lower(self.weigher(&args[0].collated)?),
         };
         args.extend(self.texts(rest.collect())?);
+        if name == "REPLACE" {
+            one_charset(name, &args.iter().collect::<Vec<_>>())?;
+        }
         let collated = self.mixed(&args.iter().collect::<Vec<_>>())?;
         Ok(textual(Op::Call(call, args), result(collated), nullable))
     }
@@ -176,13 +188,14 @@ impl Compiler<'_, '_> {
             args.push(self.text(self.node(what)?)?);
         }
         let nullable = args.iter().any(|node| node.ty.nullable);
+        one_charset("TRIM", &args.iter().collect::<Vec<_>>())?;
         let collated = self.mixed(&args.iter().collect::<Vec<_>>())?;
         let op = Op::Call(Call::Trim { leading, trailing }, args);
         Ok(textual(op, result(collated), nullable))
     }
 
     /// How the text's characters become bytes.
-    fn encoding(&self, node: &Node) -> Result<Encoding> {
+    pub(super) fn encoding(&self, node: &Node) -> Result<Encoding> {
         if !matches!(node.ty.kind, TypeKind::Text { .. }) {
             return Ok(Encoding::Utf8);
         }
@@ -206,6 +219,10 @@ impl Compiler<'_, '_> {
             return Err(Refusal::new(format!("{name} of a BIT is not supported")));
         }
         let encoding = self.encoding(&first)?;
+        let first = match name {
+            "HEX" => first,
+            _ => printed_double(first),
+        };
         let mut args = vec![first];
         if let Some(second) = second {
             args.push(self.count(second)?);
@@ -233,6 +250,13 @@ impl Compiler<'_, '_> {
                 if matches!(args[0].special, Special::Printed) {
                     return Err(Refusal::new("HEX of such a column is not supported"));
                 }
+                let args = args
+                    .into_iter()
+                    .map(|arg| {
+                        let class = class_of(&arg.ty.kind);
+                        whole_double(arg, class)
+                    })
+                    .collect::<Result<_>>()?;
                 text(Call::HexNumber, args, nullable)
             }
             "HEX" => text(Call::HexText(encoding), args, nullable),
@@ -269,7 +293,9 @@ impl Compiler<'_, '_> {
             TypeKind::Int { unsigned: true } | TypeKind::Bit | TypeKind::Year
         );
         let (call, kind) = match (name, &kind) {
-            ("ABS", TypeKind::Decimal { .. }) => (Call::Abs, kind),
+            ("ABS", TypeKind::Decimal { .. }) => {
+                return Ok(scaled(computed(Op::Call(Call::Abs, args), kind, nullable)));
+            }
             ("ABS", _) if class == Class::Int => (Call::Abs, TypeKind::Int { unsigned }),
             ("ABS", _) => (Call::Abs, TypeKind::Double),
             ("ROUND", TypeKind::Decimal { precision, scale }) => {
@@ -315,322 +341,6 @@ impl Compiler<'_, '_> {
         };
         Ok(computed(Op::Call(call, args), kind, nullable))
     }
-
-    /// A node that dates are taken from.
-    fn date(&self, node: Node, name: &str) -> Result<Node> {
-        let fine = match &node.ty.kind {
-            kind if kind.has_date() => true,
-            TypeKind::Text { .. } | TypeKind::Int { .. } | TypeKind::Null => {
-                node.special == Special::No
-            }
-            _ => false,
-        };
-        if fine {
-            return Ok(node);
-        }
-        Err(Refusal::new(format!(
-            "{name} of {} is not supported",
-            node.ty.kind.name()
-        ))
-        .help("CAST it to DATE or DATETIME"))
-    }
-
-    fn date_function(&self, name: &str, nodes: Vec<Node>) -> Result<Node> {
-        let mut nodes = nodes.into_iter();
-        let (Some(first), second) = (nodes.next(), nodes.next()) else {
-            return Err(Refusal::new(format!("{name} takes an argument")));
-        };
-        if name == "FROM_UNIXTIME" {
-            return self.from_unixtime(first, second);
-        }
-        let first = self.date(first, name)?;
-        let kind = first.ty.kind.clone();
-        let call = match name {
-            "YEAR" => Call::Year,
-            "MONTH" => Call::Month,
-            "DAY" | "DAYOFMONTH" => Call::Day,
-            "DATE" => {
-                return Ok(computed(
-                    Op::Call(Call::Date, vec![first]),
-                    TypeKind::Date,
-                    true,
-                ));
-            }
-            "DATEDIFF" => {
-                let second = second.ok_or_else(|| Refusal::new("DATEDIFF takes two dates"))?;
-                let args = vec![first, self.date(second, name)?];
-                return Ok(computed(Op::Call(Call::DateDiff, args), INT, true));
-            }
-            "DATE_FORMAT" => {
-                let second = second.ok_or_else(|| Refusal::new("DATE_FORMAT takes a format"))?;
-                return self.date_format(first, second);
-            }
-            _ => {
-                let scale = match (&kind, first.literal_text()) {
-                    (TypeKind::Text { .. }, Some(text)) => literal_fraction(text),
-                    (TypeKind::Text { .. }, None) => 6,
-                    (kind, _) => kind.fsp(),
-                };
-                let nullable = first.ty.nullable;
-                let kind = match scale {
-                    0 => INT,
-                    scale => TypeKind::Decimal {
-                        precision: 11 + scale,
-                        scale,
-                    },
-                };
-                let op = Op::Call(Call::UnixTimestamp { scale }, vec![first]);
-                return Ok(computed(op, kind, nullable));
-            }
-        };
-        Ok(computed(Op::Call(call, vec![first]), INT, true))
-    }
-
-    fn date_format(&self, first: Node, format: Node) -> Result<Node> {
-        let format = self.text(format)?;
-        let known = format.literal_text().map(Format::parse);
-        let op = Op::Call(Call::DateFormat(known), vec![first, format]);
-        Ok(textual(
-            op,
-            Collated {
-                derivation: Derivation::Literal,
-                ascii: false,
-                ..Collated::number()
-            },
-            true,
-        ))
-    }
-
-    fn from_unixtime(&self, first: Node, format: Option<Node>) -> Result<Node> {
-        if first.ty.kind.is_temporal() {
-            return Err(Refusal::new("FROM_UNIXTIME of a date is not supported"));
-        }
-        let (first, _) = self.number(first)?;
-        let fsp = match first.ty.kind {
-            TypeKind::Decimal { scale, .. } => scale.min(6),
-            TypeKind::Double | TypeKind::Float | TypeKind::Text { .. } => 6,
-            _ => 0,
-        };
-        let op = Op::Call(Call::FromUnixtime { fsp }, vec![first]);
-        let moment = computed(op, TypeKind::DateTime { fsp }, true);
-        match format {
-            Some(format) => self.date_format(moment, format),
-            None => Ok(moment),
-        }
-    }
-
-    pub(super) fn add_interval(
-        &self,
-        date: &Expr,
-        interval: &Interval,
-        subtract: bool,
-    ) -> Result<Node> {
-        let unit = self.unit(interval)?;
-        let date = self.date(self.node(date)?, "adding an INTERVAL")?;
-        let (amount, _) = self.number(self.node(&interval.value)?)?;
-        if amount.ty.kind.is_temporal() || matches!(amount.ty.kind, TypeKind::Text { .. }) {
-            let whole = amount
-                .literal_text()
-                .is_some_and(|t| t.parse::<i64>().is_ok());
-            if !whole {
-                return Err(Refusal::new(format!(
-                    "an INTERVAL of {} is not supported",
-                    amount.ty.kind.name()
-                ))
-                .help("CAST it to SIGNED or DECIMAL"));
-            }
-        }
-        let digits = match (&amount.ty.kind, unit) {
-            (_, Unit::Microsecond) => 6,
-            (TypeKind::Decimal { scale, .. }, Unit::Second) => (*scale).min(6),
-            (TypeKind::Double | TypeKind::Float, Unit::Second) => 6,
-            _ => 0,
-        };
-        let result = match &date.ty.kind {
-            TypeKind::Date if !unit.is_clock() => TypeKind::Date,
-            kind if kind.has_date() => TypeKind::DateTime {
-                fsp: kind.fsp().max(digits),
-            },
-            _ => TypeKind::Text {
-                collation: super::types::CONNECTION.into(),
-            },
-        };
-        let call = Call::AddInterval {
-            unit,
-            subtract,
-            result: result.clone(),
-        };
-        let op = Op::Call(call, vec![date, amount]);
-        if let TypeKind::Text { .. } = result {
-            let collated = Collated {
-                derivation: Derivation::Literal,
-                ..Collated::number()
-            };
-            return Ok(textual(op, collated, true));
-        }
-        Ok(computed(op, result, true))
-    }
-
-    pub(super) fn arrow(&self, left: &Expr, right: &Expr, unquote: bool) -> Result<Node> {
-        let column = matches!(left, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
-        if !column || !matches!(right, Expr::Value(_)) {
-            return Err(Refusal::new(
-                "`->` takes a column and a path in quotes; more needs parentheses around it",
-            )
-            .help("write (column->'$.path')"));
-        }
-        let found = self.json_extract(vec![self.node(left)?, self.node(right)?])?;
-        if unquote {
-            return self.json_unquote(found);
-        }
-        Ok(found)
-    }
-
-    fn json_extract(&self, nodes: Vec<Node>) -> Result<Node> {
-        let mut nodes = nodes.into_iter();
-        let Some(document) = nodes.next() else {
-            return Err(Refusal::new("JSON_EXTRACT takes a document"));
-        };
-        let foreign = match document.ty.kind {
-            TypeKind::Json => false,
-            TypeKind::Text { .. } => true,
-            TypeKind::Null => false,
-            _ => {
-                return Err(Refusal::new(format!(
-                    "JSON_EXTRACT of {} is not supported",
-                    document.ty.kind.name()
-                )));
-            }
-        };
-        let mut paths = Vec::new();
-        for node in nodes {
-            paths.push(match node.literal() {
-                Some(Datum::Text(text)) => Some(
-                    Path::parse(text)
-                        .ok_or_else(|| Refusal::new(format!("'{text}' is no JSON path")))?,
-                ),
-                Some(Datum::Null) => None,
-                _ => return Err(Refusal::new("a JSON path is a literal text here")),
-            });
-        }
-        let open = |path: &Option<Path>| path.as_ref().is_some_and(Path::is_open);
-        let many = paths.len() > 1 || paths.iter().any(open);
-        let call = Call::JsonExtract {
-            paths,
-            many,
-            foreign,
-        };
-        Ok(Node {
-            collated: json_collated(),
-            ..computed(Op::Call(call, vec![document]), TypeKind::Json, true)
-        })
-    }
-
-    fn json_unquote(&self, node: Node) -> Result<Node> {
-        if !matches!(
-            node.ty.kind,
-            TypeKind::Json | TypeKind::Text { .. } | TypeKind::Null
-        ) {
-            return Err(Refusal::new(format!(
-                "JSON_UNQUOTE of {} is not supported",
-                node.ty.kind.name()
-            )));
-        }
-        let op = Op::Call(Call::JsonUnquote, vec![node]);
-        Ok(textual(op, json_collated(), true))
-    }
-
-    pub(super) fn cast(&self, arg: Node, ty: &DataType) -> Result<Node> {
-        let nullable = arg.ty.nullable;
-        let refused = || {
-            Refusal::new(format!(
-                "CAST of {} to {ty} is not supported",
-                arg.ty.kind.name()
-            ))
-        };
-        let (target, kind) = target(ty).ok_or_else(refused)?;
-        let from = &arg.ty.kind;
-        let odd = matches!(from, TypeKind::Geometry | TypeKind::Vector);
-        let bytes = matches!(from, TypeKind::Binary | TypeKind::Bit);
-        let fine = match &target {
-            _ if odd => false,
-            Target::Signed | Target::Unsigned => {
-                *from == TypeKind::Bit || !matches!(from, TypeKind::Json | TypeKind::Binary)
-            }
-            Target::Decimal { .. } | Target::Double | Target::Float => {
-                !bytes && *from != TypeKind::Json
-            }
-            Target::Chars(_) => *from != TypeKind::Bit && *from != TypeKind::Binary,
-            Target::Bytes(_) => *from != TypeKind::Bit,
-            Target::Date | Target::DateTime(_) => {
-                from.has_date()
-                    || matches!(
-                        from,
-                        TypeKind::Text { .. } | TypeKind::Int { .. } | TypeKind::Null
-                    )
-            }
-            Target::Time(_) => from.is_temporal() || *from == TypeKind::Null,
-            Target::Json => !bytes && *from != TypeKind::Float,
-            Target::Year => {
-                from.has_date() || matches!(from, TypeKind::Year | TypeKind::Int { .. })
-            }
-            _ => false,
-        };
-        if !fine {
-            return Err(refused());
-        }
-        let numeric = matches!(
-            target,
-            Target::Signed
-                | Target::Unsigned
-                | Target::Decimal { .. }
-                | Target::Double
-                | Target::Float
-        );
-        let printed = arg.special == Special::Printed;
-        if printed && !arg.ty.kind.is_integer() && !matches!(target, Target::Chars(_)) {
-            return Err(refused());
-        }
-        let encoding = matches!(target, Target::Bytes(_))
-            .then(|| self.encoding(&arg))
-            .transpose()?;
-        if encoding.is_some_and(|e| !matches!(e, Encoding::Utf8)) {
-            return Err(refused());
-        }
-        let arg = if numeric && *from != TypeKind::Bit && !matches!(from, TypeKind::Text { .. })
-            || numeric && matches!(arg.special, Special::Labels { .. })
-        {
-            self.number(arg)?.0
-        } else {
-            arg
-        };
-        let fallible = !matches!(target, Target::Signed | Target::Unsigned | Target::Double);
-        let op = Op::To(target.clone(), Box::new(arg));
-        Ok(match target {
-            Target::Chars(_) => textual(
-                op,
-                Collated {
-                    derivation: Derivation::Column,
-                    ascii: false,
-                    ..Collated::number()
-                },
-                nullable,
-            ),
-            Target::Bytes(_) => Node {
-                collated: Collated {
-                    name: "binary".into(),
-                    derivation: Derivation::Column,
-                    ascii: false,
-                },
-                ..computed(op, kind, nullable)
-            },
-            Target::Json => Node {
-                collated: json_collated(),
-                ..computed(op, kind, nullable)
-            },
-            _ => computed(op, kind, nullable || fallible),
-        })
-    }
 }
 
 /// Text as a DOUBLE where a number is wanted.
@@ -647,6 +357,51 @@ fn as_class(node: Node, class: Class) -> Node {
     node
 }
 
+/// MySQL cuts its fraction off where it rounds those of other decimals.
+pub(super) fn is_fractional_timestamp(node: &Node) -> bool {
+    matches!(&node.op, Op::Call(Call::UnixTimestamp { scale: 1.. }, _))
+}
+
+/// A DOUBLE that was computed where an integer is wanted: there MySQL fails beyond the range.
+pub(super) fn whole_double(node: Node, class: Class) -> Result<Node> {
+    if class == Class::Double && is_choice(&node) {
+        return Err(Refusal::new(
+            "an integer of a choice between values that are no integers is not supported",
+        )
+        .help("CAST each of them"));
+    }
+    let is_computed = match &node.op {
+        Op::Arithmetic { .. } | Op::Negate { .. } => true,
+        Op::Call(call, _) => matches!(call, Call::Round(_) | Call::Floor | Call::Ceil | Call::Abs),
+        _ => false,
+    };
+    if class == Class::Double && is_computed {
+        let nullable = node.ty.nullable;
+        return Ok(computed(
+            Op::To(Target::Whole, Box::new(node)),
+            INT,
+            nullable,
+        ));
+    }
+    Ok(node)
+}
+
+/// These functions convert to the first text's character set, which fails where it lacks a character.
+fn one_charset(name: &str, texts: &[&Node]) -> Result<()> {
+    let Some((first, rest)) = texts.split_first() else {
+        return Ok(());
+    };
+    let charset = first.collated.charset();
+    let fits = |node: &&&Node| node.collated.ascii || node.collated.charset() == charset;
+    if charset == "utf8mb4" || rest.iter().all(|node| fits(&node)) {
+        return Ok(());
+    }
+    Err(Refusal::new(format!(
+        "{name} of texts in different character sets is not supported"
+    ))
+    .help("CAST the first to CHAR, which is utf8mb4"))
+}
+
 /// The collation of a function's text; what is a number's is a literal's now.
 fn result(collated: Collated) -> Collated {
     let derivation = match collated.derivation {
@@ -657,11 +412,6 @@ fn result(collated: Collated) -> Collated {
         derivation,
         ..collated
     }
-}
-
-fn literal_fraction(text: &str) -> u8 {
-    let digits = text.rsplit_once('.').map_or("", |(_, fraction)| fraction);
-    digits.bytes().take_while(u8::is_ascii_digit).count().min(6) as u8
 }
 
 fn arity(name: &str) -> Option<(usize, usize)> {
@@ -679,69 +429,6 @@ fn arity(name: &str) -> Option<(usize, usize)> {
             (2, 2)
         }
         "REPLACE" | "LPAD" | "RPAD" | "IF" => (3, 3),
-        _ => return None,
-    })
-}
-
-/// What CAST is asked for.
-fn target(ty: &DataType) -> Option<(Target, TypeKind)> {
-    let small = |n: &Option<u64>| match n {
-        None => Some(0),
-        Some(n @ 0..=6) => Some(*n as u8),
-        Some(_) => None,
-    };
-    Some(match ty {
-        DataType::Char(length) | DataType::Character(length) => {
-            let most = match length {
-                None => None,
-                Some(CharacterLength::IntegerLength { length, unit: None }) => {
-                    Some(usize::try_from(*length).ok()?)
-                }
-                Some(_) => return None,
-            };
-            let kind = TypeKind::Text {
-                collation: super::types::CONNECTION.into(),
-            };
-            (Target::Chars(most), kind)
-        }
-        DataType::Signed | DataType::SignedInteger => (Target::Signed, INT),
-        DataType::Unsigned | DataType::UnsignedInteger => {
-            (Target::Unsigned, TypeKind::Int { unsigned: true })
-        }
-        DataType::Decimal(info) => {
-            let (precision, scale) = match info {
-                ExactNumberInfo::None => (10, 0),
-                ExactNumberInfo::Precision(p) => (*p, 0),
-                ExactNumberInfo::PrecisionAndScale(p, s) => (*p, u64::try_from(*s).ok()?),
-            };
-            let precision = if precision == 0 { 10 } else { precision };
-            (precision <= 65 && scale <= 30 && scale <= precision).then_some(())?;
-            let (precision, scale) = (precision as u8, scale as u8);
-            (
-                Target::Decimal { precision, scale },
-                TypeKind::Decimal { precision, scale },
-            )
-        }
-        DataType::Double(ExactNumberInfo::None) => (Target::Double, TypeKind::Double),
-        DataType::Float(ExactNumberInfo::None) => (Target::Float, TypeKind::Float),
-        DataType::Date => (Target::Date, TypeKind::Date),
-        DataType::Datetime(fsp) => {
-            let fsp = small(fsp)?;
-            (Target::DateTime(fsp), TypeKind::DateTime { fsp })
-        }
-        DataType::Time(fsp, _) => {
-            let fsp = small(fsp)?;
-            (Target::Time(fsp), TypeKind::Time { fsp })
-        }
-        DataType::Binary(length) => {
-            let length = match length {
-                None => None,
-                Some(length) => Some(usize::try_from(*length).ok().filter(|n| *n < 1 << 24)?),
-            };
-            (Target::Bytes(length), TypeKind::Binary)
-        }
-        DataType::JSON => (Target::Json, TypeKind::Json),
-        other if other.to_string().eq_ignore_ascii_case("YEAR") => (Target::Year, TypeKind::Year),
         _ => return None,
     })
 }

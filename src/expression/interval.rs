@@ -67,14 +67,20 @@ impl Unit {
 /// How much an INTERVAL's value is, in units (in microseconds for SECOND).
 fn amount(unit: Unit, value: &Datum<'_>) -> Option<i64> {
     let number = if unit == Unit::Second {
-        let seconds = value.to_decimal()?;
+        let seconds = match value {
+            Datum::UInt(number) => Dec::from_int(i128::from(*number as i64)),
+            other => other.to_decimal()?,
+        };
         let micros = seconds.rescaled(6, Rounding::Truncate);
         micros
             .mul(&Dec::from_int(1_000_000))
             .ok()?
             .to_int(Rounding::Truncate)?
     } else {
-        value.to_int()?
+        match value {
+            Datum::UInt(number) => i128::from(*number as i64),
+            other => other.to_int()?,
+        }
     };
     i64::try_from(number).ok()
 }
@@ -110,7 +116,7 @@ fn added(
             let total = calendar::micros_of(&moment).checked_add(amount.checked_mul(micros)?)?;
             let sum = calendar::moment_of(total, moment.fsp)?;
             // The first year of the calendar is not written back.
-            (sum.year > 0 || sum.month > 0).then_some(sum)?
+            (sum.month > 0).then_some(sum)?
         }
         None => plus_months(&moment, amount.checked_mul(unit.months())?)?,
     };

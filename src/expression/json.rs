@@ -106,8 +106,8 @@ impl<'a> Reader<'a> {
         }
         loop {
             self.space();
-            let key = (self.peek()? == b'"').then_some(())?;
-            let () = key;
+            (self.peek()? == b'"').then_some(())?;
+            let () = ();
             let key = self.string()?;
             self.space();
             self.eat(":")?;

@@ -30,6 +30,12 @@ pub(super) enum Special {
     },
     /// ZEROFILL and `FLOAT(M,D)`: the declaration says how it is printed.
     Printed,
+    /// A choice that may be such a text.
+    SomeLabels,
+    /// The rest of an unsigned integer divided by a DECIMAL: MySQL keeps it from becoming negative.
+    UnsignedDecimal,
+    /// A number that was read as a date.
+    Number,
 }
 
 #[derive(Debug, Clone)]
@@ -182,8 +188,14 @@ pub(super) enum Target {
         labels: Vec<String>,
         set: bool,
     },
-    /// A date or moment that may have zeros; NULL where there is none.
-    Moment,
+    /// A DOUBLE that was computed, as a BIGINT: out of range is an error.
+    Whole,
+    /// A DECIMAL with so many digits after the point.
+    Scale(u8),
+    /// A number's text in so many characters.
+    Narrow(usize),
+    /// A date that has a month and a day: MySQL does not compare others alike everywhere.
+    Complete,
 }
 
 /// Functions that take values and give one.

@@ -15,7 +15,7 @@ pub(super) fn unix_timestamp(moment: &Temporal, scale: u8) -> Datum<'static> {
     let days = calendar::days_of(moment) - EPOCH_DAY;
     let micros = days * 86_400_000_000 + calendar::clock_micros(moment);
     let seconds = micros.div_euclid(1_000_000);
-    let known = (0..=LAST_SECOND).contains(&seconds) && moment.month > 0 && moment.day > 0;
+    let known = (1..=LAST_SECOND).contains(&seconds) && moment.month > 0 && moment.day > 0;
     let micros = if known { micros } else { 0 };
     let number = Dec::new(i128::from(micros), 6).rescaled(scale, Rounding::Truncate);
     if scale == 0 {
@@ -27,6 +27,10 @@ pub(super) fn unix_timestamp(moment: &Temporal, scale: u8) -> Datum<'static> {
 
 /// The moment so many seconds after 1970 in UTC; NULL beyond what MySQL knows.
 pub(super) fn from_unixtime(seconds: &Dec, fsp: u8) -> Option<Temporal> {
+    // A billionth of a second counts, less does not.
+    if seconds.rescaled(9, Rounding::Truncate).is_negative() {
+        return None;
+    }
     let micros = seconds.rescaled(6, Rounding::HalfUp);
     let micros = micros.mul(&Dec::from_int(1_000_000)).ok()?;
     let micros = i64::try_from(micros.to_int(Rounding::HalfUp)?).ok()?;

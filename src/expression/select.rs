@@ -8,6 +8,8 @@ pub(super) struct Common {
     pub ty: Type,
     pub collated: Collated,
     pub shape: Shape,
+    /// One of the branches is an ENUM or SET.
+    pub labels: bool,
 }
 
 /// The type that MySQL gives to a result which is one of `branches`.
@@ -23,6 +25,10 @@ pub(super) fn common(branches: &[&Node]) -> Result<Common, String> {
                 .into(),
         );
     }
+    if valued.iter().any(|b| b.ty.kind == TypeKind::Year) {
+        // MySQL shows the year 0 as `0` or as `0000` there, depending on who asks.
+        return Err("a YEAR cannot be a branch here; CAST it to SIGNED".into());
+    }
     let Some((first, rest)) = valued.split_first() else {
         return Ok(Common {
             ty: Type {
@@ -34,6 +40,7 @@ pub(super) fn common(branches: &[&Node]) -> Result<Common, String> {
                 ..Collated::number()
             },
             shape: Shape::As,
+            labels: false,
         });
     };
     let mut kind = first.ty.kind.clone();
@@ -56,6 +63,9 @@ pub(super) fn common(branches: &[&Node]) -> Result<Common, String> {
         ty: Type { kind, nullable },
         collated,
         shape,
+        labels: valued
+            .iter()
+            .any(|b| matches!(b.special, Special::Labels { .. } | Special::SomeLabels)),
     })
 }
 
@@ -97,8 +107,6 @@ fn merged(a: &TypeKind, b: &TypeKind) -> Result<TypeKind, String> {
             fsp: a.fsp().max(b.fsp()),
         },
         (a, b) if a.is_temporal() || b.is_temporal() => return refused(),
-        (K::Float, K::Double) | (K::Double, K::Float) => K::Double,
-        (K::Float, K::Decimal { .. }) | (K::Decimal { .. }, K::Float) => K::Double,
         (K::Float, _) | (_, K::Float) => return refused(),
         (K::Double, _) | (_, K::Double) => K::Double,
         (K::Decimal { .. }, _) | (_, K::Decimal { .. }) => decimals(a, b),

@@ -127,7 +127,7 @@ pub(super) fn pad<'a>(
         return Ok(Datum::Null);
     }
     if filling.is_empty() {
-        return Ok(Datum::text(""));
+        return Ok(Datum::Text(text));
     }
     let filling: String = filling.chars().cycle().take(length - count).collect();
     Ok(Datum::text(if left {

@@ -256,8 +256,21 @@ impl Collated {
         if other.name.ends_with("_bin") {
             return Some(other.clone());
         }
-        None
+        Some(Collated {
+            name: format!("{}_bin", self.charset()).into(),
+            derivation: Derivation::None,
+            ascii: false,
+        })
     }
+}
+
+/// The collation by which texts are compared with one another; `None` where MySQL says that they do not mix.
+pub(super) fn compared(texts: &[&Collated]) -> Option<Collated> {
+    let (first, rest) = texts.split_first()?;
+    let all = rest
+        .iter()
+        .try_fold((*first).clone(), |all, text| all.with(text))?;
+    (all.derivation != Derivation::None).then_some(all)
 }
 
 /// The character set of a collation.

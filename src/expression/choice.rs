@@ -1,0 +1,281 @@
+//! CASE and its kin: one of several values.
+
+use sqlparser::ast::{CaseWhen, Expr};
+
+use super::Refusal;
+use super::compare::complete;
+use super::comparison::{How, Side, how};
+use super::compile::{Compiler, Result, computed, textual};
+use super::node::{Node, Op, Shape, Special, Target};
+use super::select::{self, Common};
+use super::types::{Type, TypeKind};
+
+impl Compiler<'_, '_> {
+    pub(super) fn case(
+        &self,
+        operand: Option<&Expr>,
+        conditions: &[CaseWhen],
+        otherwise: Option<&Expr>,
+    ) -> Result<Node> {
+        let otherwise = otherwise.map(|e| self.node(e)).transpose()?;
+        let mut thens = Vec::with_capacity(conditions.len());
+        for when in conditions {
+            thens.push(self.node(&when.result)?);
+        }
+        let mut branches: Vec<&Node> = thens.iter().collect();
+        branches.extend(otherwise.iter());
+        let mut common = select::common(&branches).map_err(Refusal::new)?;
+        common.ty.nullable |= otherwise.is_none();
+        let thens = common.texted(thens);
+        let otherwise = otherwise.map(|node| common.texted(vec![node]));
+        let otherwise = otherwise.and_then(|mut nodes| nodes.pop());
+        let otherwise = otherwise.map(Box::new);
+        let to = common.shape.clone();
+        let op = match operand {
+            None => {
+                let mut cases = Vec::with_capacity(thens.len());
+                for (when, then) in conditions.iter().zip(thens) {
+                    let condition = self.condition(self.node(&when.condition)?)?;
+                    cases.push((condition, then));
+                }
+                Op::Case {
+                    cases,
+                    otherwise,
+                    to,
+                }
+            }
+            Some(operand) => {
+                let operand = self.node(operand)?;
+                let mut cases = Vec::with_capacity(thens.len());
+                for (when, then) in conditions.iter().zip(thens) {
+                    let condition = self.node(&when.condition)?;
+                    let (how, left, when) = self.comparable(operand.clone(), condition)?;
+                    if left.ty.kind != operand.ty.kind {
+                        return Err(Refusal::new(
+                            "numbers beside labels in CASE are not supported",
+                        ));
+                    }
+                    if signs_differ(&operand, &when) {
+                        return Err(Refusal::new(
+                            "CASE of a signed integer with an unsigned one is not supported",
+                        )
+                        .help("CAST one of them"));
+                    }
+                    cases.push((how, when, then));
+                }
+                let operand = complete(operand, false);
+                let all = std::iter::once(&operand).chain(cases.iter().map(|(_, n, _)| n));
+                if let Some(together) = self.together(&all.collect::<Vec<_>>())? {
+                    cases
+                        .iter_mut()
+                        .for_each(|(how, ..)| *how = together.clone());
+                }
+                Op::CaseOf {
+                    operand: Box::new(operand),
+                    cases,
+                    otherwise,
+                    to,
+                }
+            }
+        };
+        Ok(common.node(op))
+    }
+
+    /// IF, which is a CASE.
+    pub(super) fn if_then(&self, condition: Node, then: Node, otherwise: Node) -> Result<Node> {
+        let common = select::common(&[&then, &otherwise]).map_err(Refusal::new)?;
+        let mut branches = common.texted(vec![otherwise, then]);
+        let (then, otherwise) = (branches.pop(), branches.pop());
+        let then = then.ok_or_else(|| Refusal::new("IF takes three arguments"))?;
+        let op = Op::Case {
+            cases: vec![(self.condition(condition)?, then)],
+            otherwise: otherwise.map(Box::new),
+            to: common.shape.clone(),
+        };
+        Ok(common.node(op))
+    }
+
+    pub(super) fn coalesce(&self, args: Vec<Node>) -> Result<Node> {
+        let mut common = select::common(&args.iter().collect::<Vec<_>>()).map_err(Refusal::new)?;
+        common.ty.nullable = args.iter().all(|a| a.ty.nullable);
+        let to = fixed(&common);
+        let args = common.texted(args);
+        Ok(common.node(Op::Coalesce { args, to }))
+    }
+
+    pub(super) fn null_if(&self, a: Node, b: Node) -> Result<Node> {
+        let (ty, collated) = (a.ty.clone(), a.collated.clone());
+        let (how, a, b) = self.comparable(a, b)?;
+        if matches!(ty.kind, TypeKind::Year | TypeKind::Bit) || a.special == Special::Printed {
+            return Err(
+                Refusal::new("NULLIF of such a column is not supported").help("CAST it to SIGNED")
+            );
+        }
+        if a.ty.kind != ty.kind {
+            return Err(Refusal::new(
+                "NULLIF of a label with a number is not supported",
+            ));
+        }
+        let args = Box::new([a, b]);
+        Ok(Node {
+            op: Op::NullIf { how, args },
+            ty: Type {
+                nullable: true,
+                ..ty
+            },
+            collated,
+            special: Special::No,
+        })
+    }
+
+    pub(super) fn extreme(&self, greatest: bool, args: Vec<Node>) -> Result<Node> {
+        let common = select::common(&args.iter().collect::<Vec<_>>()).map_err(Refusal::new)?;
+        let texts = args
+            .iter()
+            .any(|a| matches!(a.ty.kind, TypeKind::Text { .. }));
+        if texts && args.iter().any(|a| a.ty.kind.is_temporal()) {
+            return Err(
+                Refusal::new("GREATEST and LEAST of a date and a text are not supported")
+                    .help("CAST the text to DATE or DATETIME"),
+            );
+        }
+        let side = Side {
+            kind: common.ty.kind.clone(),
+            collated: common.collated.clone(),
+        };
+        let how = how(&side, &side).map_err(Refusal::new)?;
+        let to = fixed(&common);
+        let args = match how {
+            How::Moment => args.into_iter().map(|arg| complete(arg, false)).collect(),
+            _ => common.texted(args),
+        };
+        let op = Op::Extreme {
+            greatest,
+            how,
+            args,
+            to,
+        };
+        Ok(common.node(op))
+    }
+}
+
+impl Common {
+    fn node(self, op: Op) -> Node {
+        let special = if self.labels {
+            Special::SomeLabels
+        } else {
+            Special::No
+        };
+        Node {
+            op,
+            ty: self.ty,
+            collated: self.collated,
+            special,
+        }
+    }
+
+    /// Branches of a text, doubles in the width that text has for them.
+    fn texted(&self, nodes: Vec<Node>) -> Vec<Node> {
+        match self.ty.kind {
+            TypeKind::Text { .. } => nodes.into_iter().map(printed_double).collect(),
+            _ => nodes,
+        }
+    }
+}
+
+/// COALESCE, GREATEST and LEAST give all decimals the same scale.
+pub(super) fn fixed(common: &Common) -> Shape {
+    match common.ty.kind {
+        TypeKind::Decimal { scale, .. } => Shape::Decimal(Some(scale)),
+        _ => common.shape.clone(),
+    }
+}
+
+/// MySQL's CASE and IN take -1 for equal to 18446744073709551615.
+pub(super) fn signs_differ(a: &Node, b: &Node) -> bool {
+    let unsigned = |node: &Node| match &node.ty.kind {
+        TypeKind::Int { unsigned } => Some(*unsigned),
+        TypeKind::Bit | TypeKind::Year => Some(true),
+        _ => None,
+    };
+    let small = |node: &Node| match node.literal() {
+        Some(super::datum::Datum::Int(number)) => *number >= 0,
+        _ => false,
+    };
+    match (unsigned(a), unsigned(b)) {
+        (Some(x), Some(y)) => x != y && !small(a) && !small(b),
+        _ => false,
+    }
+}
+
+/// CASE and its kin: MySQL asks the chosen branch itself, whatever the type of the whole.
+pub(super) fn is_choice(node: &Node) -> bool {
+    matches!(
+        node.op,
+        Op::Case { .. }
+            | Op::CaseOf { .. }
+            | Op::Coalesce { .. }
+            | Op::NullIf { .. }
+            | Op::Extreme { .. }
+    )
+}
+
+/// A DECIMAL with all digits of its scale, which those of a choice may not have.
+pub(super) fn scaled(node: Node) -> Node {
+    let TypeKind::Decimal { scale, .. } = node.ty.kind else {
+        return node;
+    };
+    let ty = node.ty.clone();
+    computed(
+        Op::To(Target::Scale(scale), Box::new(node)),
+        ty.kind,
+        ty.nullable,
+    )
+}
+
+/// A FLOAT or DOUBLE as text: MySQL has room for so many characters.
+pub(super) fn printed_double(node: Node) -> Node {
+    let width = match node.ty.kind {
+        TypeKind::Float => 12,
+        TypeKind::Double if node.is_column() => 24,
+        TypeKind::Double => 22,
+        _ => return node,
+    };
+    if node.special == Special::Printed {
+        return node;
+    }
+    let nullable = node.ty.nullable;
+    let collated = node.collated.clone();
+    let textify = |branches: Vec<Node>| branches.into_iter().map(printed_double);
+    let op = match node.op {
+        Op::Case {
+            cases, otherwise, ..
+        } => {
+            let (whens, thens): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
+            Op::Case {
+                cases: whens.into_iter().zip(textify(thens)).collect(),
+                otherwise: otherwise.map(|node| Box::new(printed_double(*node))),
+                to: Shape::Text,
+            }
+        }
+        Op::CaseOf {
+            operand,
+            cases,
+            otherwise,
+            ..
+        } => Op::CaseOf {
+            operand,
+            cases: cases
+                .into_iter()
+                .map(|(how, when, then)| (how, when, printed_double(then)))
+                .collect(),
+            otherwise: otherwise.map(|node| Box::new(printed_double(*node))),
+            to: Shape::Text,
+        },
+        op => Op::To(
+            Target::Narrow(width),
+            Box::new(computed(op, node.ty.kind, nullable)),
+        ),
+    };
+    textual(op, collated, nullable)
+}

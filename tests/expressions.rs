@@ -1,0 +1,247 @@
+//! Every function and operator against the server: random expressions over a table of every type, each evaluated by us
+//! over the rows that MySQL evaluated it over.
+//!
+//! `PENSTOCK_SEED` replays a run, `PENSTOCK_SECONDS` lets one go on for so long.
+
+mod check;
+mod generate;
+mod known;
+mod table;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Row};
+use penstock::change::Value;
+use penstock::schema::Catalog;
+use penstock::source::decode::text as reader;
+
+use crate::support::mysql::{Database, Server};
+use check::{Compiled, Outcome};
+
+const ROWS: usize = 400;
+/// Expressions of each template in a round.
+const EACH: usize = 6;
+/// Expressions in one SELECT.
+const IN_ONE: usize = 20;
+/// Rows for which an expression is run alone where the server refuses a SELECT over all.
+const ALONE: usize = 6;
+
+/// What a run has seen.
+#[derive(Default)]
+struct Tally {
+    values: usize,
+    expressions: usize,
+    refused: usize,
+    /// Values compared, by the name of the function.
+    by_name: BTreeMap<&'static str, usize>,
+    differences: Vec<String>,
+}
+
+struct Case {
+    name: &'static str,
+    text: String,
+    compiled: Compiled,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expressions_give_what_the_server_gives() {
+    let seed = crate::support::seed();
+    let until = Instant::now() + Duration::from_secs(crate::support::seconds(0));
+    let database = Database::create(Server::shared()).await;
+    let mut random = Rng::with_seed(seed);
+    let mut tally = Tally::default();
+    loop {
+        round(&database, &mut random, &mut tally).await;
+        if Instant::now() >= until || tally.differences.len() > 20 {
+            break;
+        }
+    }
+    println!(
+        "{} values of {} expressions compared, {} expressions refused",
+        tally.values, tally.expressions, tally.refused
+    );
+    for (name, _) in generate::TEMPLATES {
+        let compared = tally.by_name.get(name).copied().unwrap_or(0);
+        assert!(compared >= 1000, "only {compared} values of {name} compared");
+    }
+    assert!(
+        tally.differences.is_empty(),
+        "PENSTOCK_SEED={seed}\n{}",
+        tally.differences.join("\n")
+    );
+}
+
+/// A new table of random rows, and every template over it.
+async fn round(database: &Database<'_>, random: &mut Rng, tally: &mut Tally) {
+    let mut conn = database.conn().await;
+    fill(&mut conn, random).await;
+    let columns = table::columns();
+    let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
+    let list: Vec<String> = columns.iter().map(reader::select_expression).collect();
+    let select = format!("SELECT {} FROM v ORDER BY id", list.join(", "));
+    run(&mut conn, "SET character_set_results = NULL").await;
+    let cells: Vec<Vec<Option<Vec<u8>>>> = rows(&mut conn, &select).await.expect("the rows");
+    let values: Vec<Vec<Value<'_>>> = cells
+        .iter()
+        .map(|row| {
+            let pairs = columns.iter().zip(row);
+            pairs
+                .map(|(column, cell)| match cell {
+                    None => Value::Null,
+                    Some(bytes) => reader::value(column, bytes).expect("a value"),
+                })
+                .collect()
+        })
+        .collect();
+    run(&mut conn, "SET NAMES utf8mb4").await;
+    let catalog = table::catalog();
+    let mut cases = Vec::new();
+    for &(name, template) in generate::TEMPLATES {
+        cases.extend((0..EACH).filter_map(|_| case(name, template, random, &catalog, tally)));
+    }
+    for batch in cases.chunks(IN_ONE) {
+        compare(&mut conn, batch, &values, &names, tally).await;
+    }
+}
+
+/// One expression of a template; refusals are counted.
+fn case(
+    name: &'static str,
+    template: &str,
+    random: &mut Rng,
+    catalog: &Catalog,
+    tally: &mut Tally,
+) -> Option<Case> {
+    for _ in 0..10 {
+        let text = generate::expression(random, template, 0);
+        match check::compile(&text, catalog) {
+            Ok(compiled) => {
+                return Some(Case {
+                    name,
+                    text,
+                    compiled,
+                });
+            }
+            Err(_) => tally.refused += 1,
+        }
+    }
+    None
+}
+
+async fn fill(conn: &mut Conn, random: &mut Rng) {
+    run(conn, "SET time_zone = '+00:00'").await;
+    run(conn, "SET NAMES utf8mb4").await;
+    run(conn, "SET sql_mode = ''").await;
+    run(conn, "DROP TABLE IF EXISTS v").await;
+    run(conn, &table::create()).await;
+    run(conn, "START TRANSACTION").await;
+    for id in 0..ROWS {
+        run(conn, &table::insert(id, random)).await;
+    }
+    run(conn, "COMMIT").await;
+    run(conn, "SET sql_mode = DEFAULT").await;
+}
+
+async fn run(conn: &mut Conn, statement: &str) {
+    if let Err(error) = conn.query_drop(statement).await {
+        panic!("{error}\n  in: {statement}");
+    }
+}
+
+async fn rows(
+    conn: &mut Conn,
+    statement: &str,
+) -> Result<Vec<Vec<Option<Vec<u8>>>>, mysql_async::Error> {
+    let rows: Vec<Row> = conn.query(statement).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            row.unwrap()
+                .into_iter()
+                .map(|cell| match cell {
+                    mysql_async::Value::NULL => None,
+                    mysql_async::Value::Bytes(bytes) => Some(bytes),
+                    other => panic!("the text protocol gives bytes, not {other:?}"),
+                })
+                .collect()
+        })
+        .collect())
+}
+
+/// Runs the batch in one SELECT; where that fails one by one, and where that fails for single rows.
+async fn compare(
+    conn: &mut Conn,
+    batch: &[Case],
+    values: &[Vec<Value<'_>>],
+    names: &[&str],
+    tally: &mut Tally,
+) {
+    let texts: Vec<&str> = batch.iter().map(|case| case.text.as_str()).collect();
+    let select = format!("SELECT {} FROM v ORDER BY id", texts.join(", "));
+    if let Ok(server) = rows(conn, &select).await {
+        for (index, case) in batch.iter().enumerate() {
+            let column = server.iter().map(|row| outcome(row.get(index)));
+            judge(case, values.iter().zip(column), names, tally);
+        }
+        return;
+    }
+    for case in batch {
+        let select = format!("SELECT {} FROM v ORDER BY id", case.text);
+        if let Ok(server) = rows(conn, &select).await {
+            let column = server.iter().map(|row| outcome(row.first()));
+            judge(case, values.iter().zip(column), names, tally);
+            continue;
+        }
+        for (id, row) in values.iter().enumerate().take(ALONE) {
+            let select = format!("SELECT {} FROM v WHERE id = {id}", case.text);
+            let server = match rows(conn, &select).await {
+                Ok(rows) => outcome(rows.first().and_then(|row| row.first())),
+                Err(error) => Outcome::Error(error.to_string()),
+            };
+            judge(case, std::iter::once((row, server)), names, tally);
+        }
+    }
+}
+
+fn outcome(cell: Option<&Option<Vec<u8>>>) -> Outcome {
+    match cell {
+        Some(Some(bytes)) => Outcome::Bytes(bytes.clone()),
+        Some(None) => Outcome::Null,
+        None => Outcome::Error("no such cell".into()),
+    }
+}
+
+fn judge<'v>(
+    case: &Case,
+    pairs: impl Iterator<Item = (&'v Vec<Value<'v>>, Outcome)>,
+    names: &[&str],
+    tally: &mut Tally,
+) {
+    tally.expressions += 1;
+    let mut reported = false;
+    for (row, server) in pairs {
+        let ours = case.compiled.run(row);
+        tally.values += 1;
+        *tally.by_name.entry(case.name).or_default() += 1;
+        let same = match (&server, &ours) {
+            // Where MySQL's answer for incomplete dates depends on who asks, ours is an error.
+            (_, Outcome::Error(error)) if error.contains("a zero date") => true,
+            (Outcome::Error(_), Outcome::Error(_)) => true,
+            (server, ours) => server == ours,
+        };
+        if !same && !reported {
+            reported = true;
+            tally.differences.push(format!(
+                "{}: {}\n   where {}\n   the server says {}, we say {}",
+                case.name,
+                case.text,
+                check::involved(&case.compiled, row, names),
+                check::describe(&server),
+                check::describe(&ours)
+            ));
+        }
+    }
+}

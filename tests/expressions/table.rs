@@ -1,0 +1,610 @@
+//! The table whose columns the expressions read: every type, several collations, random and extreme values.
+
+use fastrand::Rng;
+use penstock::schema::{Catalog, Column, ColumnType, Generated, Table, TableName};
+
+/// A column: its name, its declaration, its type, and how a value of it is made (as SQL).
+pub struct Sample {
+    pub name: &'static str,
+    pub ddl: &'static str,
+    pub ty: fn() -> ColumnType,
+    value: fn(&mut Rng) -> String,
+}
+
+fn int(bytes: u8, unsigned: bool) -> ColumnType {
+    ColumnType::Int {
+        bytes,
+        unsigned,
+        zerofill: None,
+    }
+}
+
+fn decimal(precision: u8, scale: u8) -> ColumnType {
+    ColumnType::Decimal {
+        precision,
+        scale,
+        unsigned: false,
+        zerofill: false,
+    }
+}
+
+fn text(charset: &str, collation: &str) -> ColumnType {
+    ColumnType::Text {
+        max_chars: 60,
+        charset: charset.into(),
+        collation: collation.into(),
+        fixed: false,
+    }
+}
+
+fn labels(labels: &[&str]) -> Vec<String> {
+    labels.iter().map(|label| (*label).to_owned()).collect()
+}
+
+pub const COLUMNS: &[Sample] = &[
+    Sample {
+        name: "i1",
+        ddl: "TINYINT",
+        ty: || int(1, false),
+        value: |r| r.i8(..).to_string(),
+    },
+    Sample {
+        name: "i4",
+        ddl: "INT",
+        ty: || int(4, false),
+        value: |r| whole(r, i64::from(i32::MIN), i64::from(i32::MAX)),
+    },
+    Sample {
+        name: "u4",
+        ddl: "INT UNSIGNED",
+        ty: || int(4, true),
+        value: |r| whole(r, 0, i64::from(u32::MAX)),
+    },
+    Sample {
+        name: "i8",
+        ddl: "BIGINT",
+        ty: || int(8, false),
+        value: |r| whole(r, i64::MIN, i64::MAX),
+    },
+    Sample {
+        name: "u8",
+        ddl: "BIGINT UNSIGNED",
+        ty: || int(8, true),
+        value: |r| match r.u8(..4) {
+            0 => u64::MAX.to_string(),
+            1 => r.u64(..).to_string(),
+            _ => r.u64(..100).to_string(),
+        },
+    },
+    Sample {
+        name: "y",
+        ddl: "YEAR",
+        ty: || ColumnType::Year,
+        value: |r| match r.u8(..8) {
+            0 => "0".into(),
+            _ => r.u16(1901..=2155).to_string(),
+        },
+    },
+    Sample {
+        name: "bt",
+        ddl: "BIT(9)",
+        ty: || ColumnType::Bit { bits: 9 },
+        value: |r| r.u16(..512).to_string(),
+    },
+    Sample {
+        name: "zf",
+        ddl: "INT(6) ZEROFILL",
+        ty: || ColumnType::Int {
+            bytes: 4,
+            unsigned: true,
+            zerofill: Some(6),
+        },
+        value: |r| whole(r, 0, 9_999_999),
+    },
+    Sample {
+        name: "d5",
+        ddl: "DECIMAL(5,2)",
+        ty: || decimal(5, 2),
+        value: |r| digits(r, 3, 2),
+    },
+    Sample {
+        name: "d10",
+        ddl: "DECIMAL(10,0)",
+        ty: || decimal(10, 0),
+        value: |r| digits(r, 10, 0),
+    },
+    Sample {
+        name: "d20",
+        ddl: "DECIMAL(20,6)",
+        ty: || decimal(20, 6),
+        value: |r| digits(r, 14, 6),
+    },
+    Sample {
+        name: "d40",
+        ddl: "DECIMAL(40,15)",
+        ty: || decimal(40, 15),
+        value: |r| digits(r, 25, 15),
+    },
+    Sample {
+        name: "fl",
+        ddl: "FLOAT",
+        ty: || ColumnType::Float {
+            unsigned: false,
+            decimals: None,
+            zerofill: None,
+        },
+        value: |r| match r.u8(..4) {
+            0 => ["0", "-0.0", "1.5", "3.4e38", "-1e-30", "0.1"][r.usize(..6)].into(),
+            1 => format!("{:e}", (r.f32() - 0.5) * 10_f32.powi(r.i32(-30..38))),
+            _ => format!("{:.2}", (r.f32() - 0.5) * 1000.0),
+        },
+    },
+    Sample {
+        name: "db",
+        ddl: "DOUBLE",
+        ty: || ColumnType::Double {
+            unsigned: false,
+            decimals: None,
+            zerofill: None,
+        },
+        value: |r| match r.u8(..4) {
+            0 => ["0", "-0.0", "0.5", "2.5", "-1.5", "1e15", "1e16", "1.7e308"][r.usize(..8)]
+                .into(),
+            1 => format!("{:e}", (r.f64() - 0.5) * 10_f64.powi(r.i32(-300..300))),
+            _ => format!("{:.4}", (r.f64() - 0.5) * 100_000.0),
+        },
+    },
+    Sample {
+        name: "f2",
+        ddl: "FLOAT(10,3)",
+        ty: || ColumnType::Float {
+            unsigned: false,
+            decimals: Some(3),
+            zerofill: None,
+        },
+        value: |r| format!("{:.4}", (r.f64() - 0.5) * 10_000.0),
+    },
+    Sample {
+        name: "s",
+        ddl: "VARCHAR(60) COLLATE utf8mb4_0900_ai_ci",
+        ty: || text("utf8mb4", "utf8mb4_0900_ai_ci"),
+        value: words,
+    },
+    Sample {
+        name: "sb",
+        ddl: "VARCHAR(60) COLLATE utf8mb4_bin",
+        ty: || text("utf8mb4", "utf8mb4_bin"),
+        value: words,
+    },
+    Sample {
+        name: "sg",
+        ddl: "VARCHAR(60) COLLATE utf8mb4_general_ci",
+        ty: || text("utf8mb4", "utf8mb4_general_ci"),
+        value: words,
+    },
+    Sample {
+        name: "sc",
+        ddl: "VARCHAR(60) COLLATE utf8mb4_0900_as_cs",
+        ty: || text("utf8mb4", "utf8mb4_0900_as_cs"),
+        value: words,
+    },
+    Sample {
+        name: "l1",
+        ddl: "VARCHAR(60) CHARACTER SET latin1",
+        ty: || text("latin1", "latin1_swedish_ci"),
+        value: |r| quoted(&latin(r)),
+    },
+    Sample {
+        name: "ch",
+        ddl: "CHAR(10)",
+        ty: || text("utf8mb4", "utf8mb4_0900_ai_ci"),
+        value: |r| quoted(&word(r).chars().take(8).collect::<String>()),
+    },
+    Sample {
+        name: "sn",
+        ddl: "VARCHAR(60)",
+        ty: || text("utf8mb4", "utf8mb4_0900_ai_ci"),
+        value: |r| quoted(&numeral(r)),
+    },
+    Sample {
+        name: "sd",
+        ddl: "VARCHAR(60)",
+        ty: || text("utf8mb4", "utf8mb4_0900_ai_ci"),
+        value: |r| quoted(&date_text(r)),
+    },
+    Sample {
+        name: "bi",
+        ddl: "VARBINARY(20)",
+        ty: || ColumnType::Bytes { max_length: 20 },
+        value: |r| {
+            let bytes: Vec<u8> = (0..r.usize(..8)).map(|_| r.u8(..)).collect();
+            format!("x'{}'", hex::encode(bytes))
+        },
+    },
+    Sample {
+        name: "en",
+        ddl: "ENUM('new','Paid','sent ','ä')",
+        ty: || ColumnType::Enum {
+            labels: labels(&["new", "Paid", "sent", "ä"]),
+            charset: "utf8mb4".into(),
+            collation: "utf8mb4_0900_ai_ci".into(),
+        },
+        value: |r| r.u8(1..=4).to_string(),
+    },
+    Sample {
+        name: "st",
+        ddl: "SET('x','y','zz')",
+        ty: || ColumnType::Set {
+            labels: labels(&["x", "y", "zz"]),
+            charset: "utf8mb4".into(),
+            collation: "utf8mb4_0900_ai_ci".into(),
+        },
+        value: |r| r.u8(..8).to_string(),
+    },
+    Sample {
+        name: "dt",
+        ddl: "DATE",
+        ty: || ColumnType::Date,
+        value: |r| quoted(&date(r)),
+    },
+    Sample {
+        name: "dz",
+        ddl: "DATE",
+        ty: || ColumnType::Date,
+        value: |r| match r.u8(..4) {
+            0 => "'0000-00-00'".into(),
+            1 => format!("'{:04}-00-00'", r.u16(1..9999)),
+            2 => format!("'{:04}-{:02}-00'", r.u16(0..9999), r.u8(1..=12)),
+            _ => quoted(&date(r)),
+        },
+    },
+    Sample {
+        name: "m0",
+        ddl: "DATETIME",
+        ty: || ColumnType::DateTime { fsp: 0 },
+        value: |r| quoted(&moment(r, 0)),
+    },
+    Sample {
+        name: "m3",
+        ddl: "DATETIME(3)",
+        ty: || ColumnType::DateTime { fsp: 3 },
+        value: |r| quoted(&moment(r, 3)),
+    },
+    Sample {
+        name: "m6",
+        ddl: "DATETIME(6)",
+        ty: || ColumnType::DateTime { fsp: 6 },
+        value: |r| quoted(&moment(r, 6)),
+    },
+    Sample {
+        name: "ts",
+        ddl: "TIMESTAMP NULL",
+        ty: || ColumnType::Timestamp { fsp: 0 },
+        value: |r| match r.u8(..8) {
+            0 => "'0000-00-00 00:00:00'".into(),
+            _ => format!(
+                "'{}-{:02}-{:02} {:02}:{:02}:{:02}'",
+                r.u16(1971..2037),
+                r.u8(1..=12),
+                r.u8(1..=28),
+                r.u8(..24),
+                r.u8(..60),
+                r.u8(..60)
+            ),
+        },
+    },
+    Sample {
+        name: "ts6",
+        ddl: "TIMESTAMP(6) NULL",
+        ty: || ColumnType::Timestamp { fsp: 6 },
+        value: |r| format!("FROM_UNIXTIME({}.{:06})", r.u32(1..2_147_483_646), r.u32(..1_000_000)),
+    },
+    Sample {
+        name: "t0",
+        ddl: "TIME",
+        ty: || ColumnType::Time { fsp: 0 },
+        value: |r| quoted(&clock(r, 0)),
+    },
+    Sample {
+        name: "t3",
+        ddl: "TIME(3)",
+        ty: || ColumnType::Time { fsp: 3 },
+        value: |r| quoted(&clock(r, 3)),
+    },
+    Sample {
+        name: "js",
+        ddl: "JSON",
+        ty: || ColumnType::Json,
+        value: |r| match r.u8(..6) {
+            0 => "JSON_OBJECT('a', CAST(1.50 AS DECIMAL(5,2)), 'n', CAST(-0.25 AS DOUBLE), 'd', CAST(2 AS DOUBLE))".into(),
+            _ => quoted(&json(r, 0)),
+        },
+    },
+    Sample {
+        name: "jt",
+        ddl: "TEXT",
+        ty: || text("utf8mb4", "utf8mb4_0900_ai_ci"),
+        value: |r| quoted(&json(r, 0)),
+    },
+];
+
+fn whole(r: &mut Rng, low: i64, high: i64) -> String {
+    match r.u8(..8) {
+        0 => low.to_string(),
+        1 => high.to_string(),
+        2 => r.i64(low..=high).to_string(),
+        3 => "0".into(),
+        _ => r.i64(low.max(-120)..=120).to_string(),
+    }
+}
+
+fn digits(r: &mut Rng, whole: usize, fraction: usize) -> String {
+    let mut out = String::from(if r.bool() { "-" } else { "" });
+    let many = |r: &mut Rng, most: usize| match r.u8(..4) {
+        0 => most,
+        1 => 0,
+        _ => r.usize(..=most.min(3)),
+    };
+    let nines = r.u8(..6) == 0;
+    let mut put = |out: &mut String, r: &mut Rng, n: usize| {
+        for _ in 0..n {
+            out.push(char::from(b'0' + if nines { 9 } else { r.u8(..10) }));
+        }
+    };
+    out.push('0');
+    let n = many(r, whole);
+    put(&mut out, r, n);
+    if fraction > 0 {
+        out.push('.');
+        let n = many(r, fraction);
+        put(&mut out, r, n);
+        if r.bool() {
+            out.push('5');
+            // One digit too many would be rounded by the server, which is fine.
+        }
+    }
+    out
+}
+
+/// In quotes, for SQL.
+pub fn quoted(text: &str) -> String {
+    let text = text.replace('\\', "\\\\").replace('\'', "''");
+    format!("'{}'", text.replace('\n', "\\n"))
+}
+
+const WORDS: &[&str] = &[
+    "",
+    " ",
+    "a",
+    "A",
+    "b",
+    "abc",
+    "ABC",
+    "aBc ",
+    " abc",
+    "  lead",
+    "trail  ",
+    "Straße",
+    "STRASSE",
+    "café",
+    "CAFE",
+    "cafe\u{301}",
+    "naïve",
+    "ÄÖÜ",
+    "äöü",
+    "ß",
+    "İstanbul",
+    "ıi",
+    "日本語",
+    "😀 smile",
+    "x😀y",
+    "Ωmega",
+    "ωMEGA",
+    "ς",
+    "100%",
+    "a_b",
+    "a%b",
+    "a\\b",
+    "it's",
+    "\"quoted\"",
+    "tab\there",
+    "line\nbreak",
+    "xxabcxx",
+    "ababab",
+    "0",
+    "1",
+    "-1",
+    "12abc",
+    "1e3",
+    " 42 ",
+    "new",
+    "paid",
+    "2024-02-29",
+    "ǆ",
+    "ﬁ",
+    "Å",
+    "æ",
+    "Ł",
+    "ñ",
+    "aaa",
+];
+
+/// A word, or several.
+pub fn word(r: &mut Rng) -> String {
+    let one = WORDS[r.usize(..WORDS.len())].to_owned();
+    match r.u8(..4) {
+        0 => one + WORDS[r.usize(..WORDS.len())],
+        _ => one,
+    }
+}
+
+fn words(r: &mut Rng) -> String {
+    quoted(&word(r))
+}
+
+fn latin(r: &mut Rng) -> String {
+    word(r)
+        .chars()
+        .filter(|c| c.is_ascii() || "äöüÄÖÜßéïñÅæ".contains(*c))
+        .collect()
+}
+
+/// A text that is, begins with, or is nearly a number.
+pub fn numeral(r: &mut Rng) -> String {
+    let number = match r.u8(..6) {
+        0 => r.i64(..).to_string(),
+        1 => format!("{:e}", r.f64() * 1e10),
+        2 => format!("{}.{}", r.i32(-999..999), r.u32(..100_000)),
+        3 => r.u64(..).to_string() + &r.u64(..).to_string(),
+        _ => r.i32(-1000..1000).to_string(),
+    };
+    match r.u8(..8) {
+        0 => format!(" {number}"),
+        1 => format!("{number}abc"),
+        2 => format!("+{number}"),
+        3 => ["", ".", "-", "e5", ".5", "5.", "1e", "1e400", "0x1A", "--1", "-0"][r.usize(..11)].into(),
+        _ => number,
+    }
+}
+
+fn date(r: &mut Rng) -> String {
+    match r.u8(..10) {
+        0 => "1000-01-01".into(),
+        1 => "9999-12-31".into(),
+        2 => "2024-02-29".into(),
+        3 => format!("{}-12-{}", r.u16(1990..2030), r.u8(25..=31)),
+        4 => format!("{}-01-0{}", r.u16(1990..2030), r.u8(1..=9)),
+        5 => format!("{:04}-{:02}-{:02}", r.u16(1..9999), r.u8(1..=12), r.u8(1..=28)),
+        _ => format!("{}-{:02}-{:02}", r.u16(1960..2050), r.u8(1..=12), r.u8(1..=28)),
+    }
+}
+
+fn moment(r: &mut Rng, fsp: u32) -> String {
+    let fraction = match fsp {
+        0 => String::new(),
+        _ if r.u8(..4) == 0 => format!(".{}", "9".repeat(fsp as usize)),
+        fsp => format!(".{:0width$}", r.u32(..10_u32.pow(fsp)), width = fsp as usize),
+    };
+    format!(
+        "{} {:02}:{:02}:{:02}{fraction}",
+        date(r),
+        r.u8(..24),
+        r.u8(..60),
+        r.u8(..60)
+    )
+}
+
+fn clock(r: &mut Rng, fsp: u32) -> String {
+    let sign = if r.bool() { "-" } else { "" };
+    let hours = if r.bool() { r.u16(..24) } else { r.u16(..838) };
+    let fraction = match fsp {
+        0 => String::new(),
+        fsp => format!(".{:0width$}", r.u32(..10_u32.pow(fsp)), width = fsp as usize),
+    };
+    format!("{sign}{hours:02}:{:02}:{:02}{fraction}", r.u8(..60), r.u8(..60))
+}
+
+/// A text that is, or is nearly, a date.
+pub fn date_text(r: &mut Rng) -> String {
+    match r.u8(..12) {
+        0 => date(r).replace('-', ""),
+        1 => moment(r, 0).replace([' ', '-', ':'], ""),
+        2 => moment(r, 6),
+        3 => moment(r, 3).replace(' ', "T"),
+        4 => date(r).replace('-', ["/", ".", ":", "--"][r.usize(..4)]),
+        5 => format!("{}-{}-{}", r.u16(..100), r.u8(..14), r.u8(..33)),
+        6 => format!("{} {}:{}", date(r), r.u8(..26), r.u8(..62)),
+        7 => format!("{} tail", date(r)),
+        8 => ["", "0000-00-00", "2024-00-00", "2023-02-29", "abc", "20240101", "240101", "1", "2024", "12:30:00"][r.usize(..10)].into(),
+        9 => format!(" {}", moment(r, 0)),
+        _ => date(r),
+    }
+}
+
+/// A JSON text.
+pub fn json(r: &mut Rng, depth: usize) -> String {
+    let inner = |r: &mut Rng| json(r, depth + 1);
+    match r.u8(if depth < 3 { 0 } else { 6 }..14) {
+        0..=2 => {
+            let keys = ["a", "b", "odd key", "n", "list", "é"];
+            let members: Vec<String> = (0..r.usize(..4))
+                .map(|_| format!("\"{}\": {}", keys[r.usize(..keys.len())], inner(r)))
+                .collect();
+            format!("{{{}}}", members.join(", "))
+        }
+        3..=5 => {
+            let cells: Vec<String> = (0..r.usize(..4)).map(|_| inner(r)).collect();
+            format!("[{}]", cells.join(","))
+        }
+        6 => "null".into(),
+        7 => ["true", "false"][r.usize(..2)].into(),
+        8 => r.i64(..).to_string(),
+        9 => format!("{:e}", r.f64() * 1e5),
+        10 => format!("{}.{}", r.i8(..), r.u16(..)),
+        11 => ["\"\"", "\"x\"", "\"ä😀\"", "\"\\\"q\\\"\"", "\"a\\\\b\"", "\"\\u00e9\\n\"", "\"5\"", "\"2024-01-31\""][r.usize(..8)].into(),
+        _ => r.i8(..).to_string(),
+    }
+}
+
+/// The statement that makes the table.
+pub fn create() -> String {
+    let columns: Vec<String> = COLUMNS
+        .iter()
+        .map(|c| format!("`{}` {}", c.name, c.ddl))
+        .collect();
+    format!(
+        "CREATE TABLE v (id BIGINT NOT NULL PRIMARY KEY, {}) CHARACTER SET utf8mb4",
+        columns.join(", ")
+    )
+}
+
+/// The statement that inserts a row.
+pub fn insert(id: usize, r: &mut Rng) -> String {
+    let values: Vec<String> = COLUMNS
+        .iter()
+        .map(|c| {
+            if r.u8(..12) == 0 {
+                "NULL".to_owned()
+            } else {
+                (c.value)(r)
+            }
+        })
+        .collect();
+    format!("INSERT IGNORE INTO v VALUES ({id}, {})", values.join(", "))
+}
+
+/// The columns as a catalog has them, `id` first.
+pub fn columns() -> Vec<Column> {
+    let id = Column {
+        name: "id".into(),
+        ty: int(8, false),
+        nullable: false,
+        generated: Generated::No,
+        invisible: false,
+    };
+    std::iter::once(id)
+        .chain(COLUMNS.iter().map(|c| Column {
+            name: c.name.into(),
+            ty: (c.ty)(),
+            nullable: true,
+            generated: Generated::No,
+            invisible: false,
+        }))
+        .collect()
+}
+
+pub fn catalog() -> Catalog {
+    let name = TableName::new("x", "v");
+    let table = Table {
+        name: name.clone(),
+        columns: columns(),
+        primary_key: vec![0],
+        unique_keys: Vec::new(),
+        foreign_keys: Vec::new(),
+        estimated_rows: 1,
+        engine: "InnoDB".into(),
+    };
+    Catalog {
+        tables: [(name, table)].into(),
+    }
+}
