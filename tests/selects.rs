@@ -485,3 +485,42 @@ async fn every_construct_is_what_the_format_says() {
     )
     .await;
 }
+
+/// Who has an item, and whose it is: rows without a key or with bytes that are no UUID have none; of those that share a
+/// key the one with the lowest entity and key owns it; what cannot be an index's key is left out.
+#[tokio::test]
+async fn keys_decide_which_rows_have_items() {
+    let database = Server::shared().database().await;
+    database
+        .run(&[
+            "CREATE TABLE b (id INT PRIMARY KEY, k VARCHAR(9), i VARCHAR(9), u VARBINARY(16))",
+            "CREATE TABLE a (id INT PRIMARY KEY, k VARCHAR(9), gone BOOL NOT NULL)",
+            "INSERT INTO b VALUES (9, 'x', 'nine', NULL), (3, 'x', 'three', NULL), (4, 'y', '', NULL), (5, NULL, '', NULL),
+                                  (6, '', NULL, NULL), (7, 'z', '7', 'short'), (8, 'w', 'w', x'000102030405060708090a0b0c0d0e0f')",
+            "INSERT INTO a VALUES (70, 'y', 0), (60, 'x', 1), (50, 'v', 0), (40, 'v', 0)",
+        ])
+        .await;
+    let contract = json!({"tables": [{"table": "Things", "type": "multi-entity", "pk": "PK", "gsis": [{"index_name": "by_i", "pk": "i"}], "entities": [
+        {"entity_type": "B", "source_table": "b", "pk_template": "{k}", "attributes": [
+            {"name": "i", "type": "S", "source_column": "i"},
+            {"name": "u", "type": "S", "source_column": "u", "transformation": {"type": "binary-format", "format": "uuid"}},
+            {"name": "id", "type": "N", "source_column": "id"}]},
+        {"entity_type": "A", "source_table": "a", "pk_template": "{k}", "filter": "NOT gone", "attributes": [
+            {"name": "id", "type": "N", "source_column": "id"}]}]}]});
+    let found = computed(&database, &contract.to_string()).await;
+    let key = ["PK".to_owned()];
+    let expected = [
+        json!({"PK": {"S": "x"}, "i": {"S": "three"}, "id": {"N": "3"}}),
+        json!({"PK": {"S": "y"}, "id": {"N": "4"}}),
+        json!({"PK": {"S": "w"}, "i": {"S": "w"}, "id": {"N": "8"}, "u": {"S": "00010203-0405-0607-0809-0a0b0c0d0e0f"}}),
+        json!({"PK": {"S": "v"}, "id": {"N": "40"}}),
+    ];
+    let expected = expected
+        .iter()
+        .map(|item| items::canonical(item.as_object().expect("an item"), &key));
+    items::compare(
+        &Tables::from([("Things".to_owned(), expected.collect())]),
+        &found.tables,
+    );
+    assert_eq!((found.unmappable, found.contested), (2, 3));
+}

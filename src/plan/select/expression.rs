@@ -125,11 +125,7 @@ fn written(
         match token.token {
             Token::Whitespace(_) => {
                 // MySQL takes some functions for columns when a space stands before their parenthesis.
-                let before_arguments = matches!(
-                    tokens.get(index + 1).map(|t| &t.token),
-                    Some(Token::LParen | Token::Whitespace(_))
-                );
-                if !out.ends_with(' ') && !(before_arguments && ends_with_function(tokens, index)) {
+                if !(out.ends_with(' ') || ends_with_function(tokens, index)) {
                     out.push(' ');
                 }
             }

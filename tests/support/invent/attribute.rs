@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::expression::{Row, condition, moment, number, text, written};
 use super::schema::{Kind, Link, Schema, Table};
-use super::{once_in, pick};
+use super::{once_in, one_of, pick};
 
 pub struct Maker<'s> {
     pub schema: &'s Schema,
@@ -233,7 +233,7 @@ impl<'s> Maker<'s> {
                     .iter()
                     .filter(|c| !c.kind.is_binary())
                     .collect();
-                ("S", row.column(*pick(rng, &plain)))
+                ("S", row.column(one_of(rng, &plain)))
             }
         }
     }
@@ -337,7 +337,7 @@ impl<'s> Maker<'s> {
             let value = match rng.u8(0..4) {
                 0 => number(row, rng, 1),
                 1 => text(row, rng, 1),
-                _ => row.column(*pick(rng, &plain)),
+                _ => row.column(one_of(rng, &plain)),
             };
             members.insert((*key).to_owned(), value.into());
         }
@@ -351,7 +351,7 @@ impl<'s> Maker<'s> {
                 .iter()
                 .filter(|c| !matches!(c.kind, Kind::Json | Kind::JsonText))
                 .collect();
-            let mut terms = vec![row.column(*pick(rng, &sortable))];
+            let mut terms = vec![row.column(one_of(rng, &sortable))];
             if once_in(rng, 3) {
                 terms.push(number(row, rng, 1));
             }
@@ -389,7 +389,7 @@ impl<'s> Maker<'s> {
                 let columns: Vec<_> = step.to.columns.iter().filter(|c| kinds(c.kind)).collect();
                 match columns.is_empty() {
                     true => Some(number(row, rng, 1)),
-                    false => Some(row.column(*pick(rng, &columns))),
+                    false => Some(row.column(one_of(rng, &columns))),
                 }
             }
         };

@@ -63,3 +63,8 @@ fn once_in(rng: &mut Rng, n: usize) -> bool {
 fn pick<'a, T>(rng: &mut Rng, choices: &'a [T]) -> &'a T {
     &choices[rng.usize(0..choices.len())]
 }
+
+/// The same for values that are copied.
+fn one_of<T: Copy>(rng: &mut Rng, choices: &[T]) -> T {
+    *pick(rng, choices)
+}

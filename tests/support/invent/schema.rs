@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use super::{once_in, pick};
+use super::{once_in, one_of, pick};
 
 pub struct Schema {
     pub tables: Vec<Table>,
@@ -161,7 +161,7 @@ impl Table {
             Kind::Int,
             Kind::Int,
             Kind::BigUnsigned,
-            Kind::Text(*pick(rng, &COLLATIONS)),
+            Kind::Text(one_of(rng, &COLLATIONS)),
             Kind::Date,
             Kind::Enum,
             Kind::Decimal,
@@ -208,8 +208,8 @@ impl Table {
             Kind::Double,
             Kind::Bit,
             Kind::Year,
-            Kind::Text(*pick(rng, &COLLATIONS)),
-            Kind::Text(*pick(rng, &COLLATIONS)),
+            Kind::Text(one_of(rng, &COLLATIONS)),
+            Kind::Text(one_of(rng, &COLLATIONS)),
             Kind::Char,
             Kind::JsonText,
             Kind::Date,
@@ -228,7 +228,7 @@ impl Table {
         for (n, name) in names.iter().take(rng.usize(3..=names.len())).enumerate() {
             // Each table has some text: what needs a column of no special kind always finds one.
             let kind = match n {
-                0 => Kind::Text(*pick(rng, &COLLATIONS)),
+                0 => Kind::Text(one_of(rng, &COLLATIONS)),
                 _ => *pick(rng, &kinds),
             };
             self.columns.push(Column {

@@ -6,6 +6,7 @@
 //! which row owns a key that several claim. Not here: an item's greatest size.
 
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -33,7 +34,6 @@ pub struct Computed {
 /// The items that MySQL computes for every projection of the plan.
 pub async fn of_plan(conn: &mut Conn, plan: &Plan) -> Computed {
     let mut computed = Computed::default();
-    // Tables without items are in no scan either.
     for projection in &plan.projections {
         of_projection(conn, plan, projection, &mut computed).await;
     }
@@ -65,10 +65,11 @@ async fn of_projection(
         let (key, item) = items::canonical(&item, &keys);
         let table = computed.tables.entry(target.name.clone()).or_default();
         // Entities in their order, rows in the order of their keys: the first is the owner.
-        if table.contains_key(&key) {
-            computed.contested += 1;
-        } else {
-            table.insert(key, item);
+        match table.entry(key) {
+            Entry::Occupied(_) => computed.contested += 1,
+            Entry::Vacant(free) => {
+                free.insert(item);
+            }
         }
     }
 }
