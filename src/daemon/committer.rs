@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::deaths::Letters;
 use super::shared::Shared;
 use super::stage::Completion;
+use super::xids;
 use crate::checkpoint::{Checkpoint, DeadLetterChange, Store, now_unix_ms};
 use crate::error::{Error, Kind, Result};
 use crate::metrics;
@@ -156,6 +157,9 @@ impl Committer {
             Completion::Alive { file, offset } => {
                 file.as_ref().clone_into(&mut position.file);
                 position.offset = offset;
+            }
+            Completion::Xa { xid, prepared } => {
+                xids::apply(&mut self.checkpoint, xid, prepared);
             }
             Completion::Chunk {
                 source,

@@ -19,6 +19,7 @@ mod stage;
 mod start;
 mod status;
 mod trouble;
+mod xids;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
