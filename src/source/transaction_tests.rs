@@ -246,7 +246,7 @@ fn statements_on_tables_of_the_contract_stop_the_stream() {
     let error = result.expect_err("stopped");
     assert_eq!(error.kind(), Kind::TableChanged);
     assert!(
-        error.message().contains("ALTER TABLE changes shop.orders"),
+        error.message().contains("ALTER TABLE names shop.orders"),
         "{error}"
     );
     assert_eq!(assembler.completed().count(), 1);
