@@ -22,7 +22,7 @@ pub enum Kind {
     ServerIdTaken,
     /// An event (or a row image) that we cannot read, or whose checksum is wrong.
     EventUnreadable,
-    /// A statement that changes a table of the contract other than by rows (DDL, TRUNCATE, …).
+    /// A statement that names a table of the contract and may change it other than by rows (DDL, TRUNCATE, …).
     TableChanged,
     /// Something that this version refuses by name (XA on a table of the contract, …).
     Unsupported,
@@ -85,7 +85,7 @@ impl Kind {
     pub fn remedy(self) -> &'static str {
         match self {
             Kind::SourceUnavailable => {
-                "check that MySQL runs and can be reached; penstock goes on by itself when it is back"
+                "check that MySQL runs and can be reached; a running penstock goes on by itself when it is back"
             }
             Kind::SourceDenied => {
                 "run `penstock check`: it prints the grants that are missing, as SQL"
@@ -110,7 +110,7 @@ impl Kind {
             }
             Kind::Unsupported => "see the README, \"What penstock refuses\"",
             Kind::TargetUnavailable => {
-                "check the endpoint, the region and the table's capacity; penstock goes on by itself"
+                "check the endpoint, the region and the table's capacity; a running penstock goes on by itself"
             }
             Kind::TargetDenied => "check the credentials and the IAM policy in the README",
             Kind::TargetTable => "run `penstock provision`, which shows what is missing",

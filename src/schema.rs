@@ -215,7 +215,43 @@ impl ColumnType {
             width: width.unwrap_or(0),
         })
     }
+
+    /// The labels of an ENUM whose values are told apart by comparing their labels, by MySQL as by us; `None` for other
+    /// types, and for an ENUM where that is not sure: labels that its collation may take for equal (a session
+    /// without strict mode may define some), the empty one (which looks like the value of an error), or very many.
+    pub fn telling_labels(&self) -> Option<&[String]> {
+        let ColumnType::Enum {
+            labels, collation, ..
+        } = self
+        else {
+            return None;
+        };
+        let exact = collation == "binary" || collation.ends_with("_bin");
+        let known = [
+            "_general_ci",
+            "_unicode_ci",
+            "_unicode_520_ci",
+            "_swedish_ci",
+        ]
+        .iter()
+        .any(|end| collation.ends_with(end))
+            || collation.contains("_0900_");
+        let plain = |c: char| c.is_ascii_alphanumeric() || " _-.".contains(c);
+        let mut seen = std::collections::BTreeSet::new();
+        let tells = |label: &String| {
+            let text = label.trim_end_matches(' ');
+            let (usable, text) = match exact {
+                true => (true, text.to_owned()),
+                false => (known && text.chars().all(plain), text.to_ascii_lowercase()),
+            };
+            usable && !text.is_empty() && seen.insert(text)
+        };
+        (labels.len() <= MOST_TELLING_LABELS && labels.iter().all(tells)).then_some(labels)
+    }
 }
+
+/// More labels would make statements that list them unwieldy.
+const MOST_TELLING_LABELS: usize = 256;
 
 impl Table {
     /// The index of the column of this name; MySQL compares column names without case.

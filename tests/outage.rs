@@ -172,6 +172,47 @@ async fn dynamodb_is_away_and_then_both_sides() {
     scene.ends_equal().await;
 }
 
+/// In the copy and in the stream: the daemon says why it stopped and what to do, and stays up; a restart goes on.
+#[tokio::test]
+async fn dynamodb_is_away_for_longer_than_the_patience() {
+    let mut scene = scene(Server::shared()).await;
+    scene.daemon.kill();
+    scene.daemon.set("sink", "retry_for_s", "3").start();
+    scene.daemon.phase("snapshot", PATIENCE).await;
+    for phase in ["snapshot", "streaming"] {
+        if phase == "streaming" {
+            scene.daemon.phase_is_not("snapshot", PATIENCE).await;
+        }
+        scene.to_dynamo.set(Mode::Refuse);
+        let is_stopped = |status: &Value| !status["stopped"].is_null();
+        let status = scene.daemon.reach("a stop", PATIENCE, is_stopped).await;
+        let stopped = &status["stopped"];
+        assert_eq!(status["phase"], "stopped", "{status}");
+        assert_eq!(stopped["kind"], "target_unavailable", "{status}");
+        let said = |field: &str, what: &str| {
+            let text = stopped[field].as_str().unwrap_or_default();
+            assert!(text.contains(what), "no {what:?} in the {field}: {status}");
+        };
+        said("reason", "DynamoDB has not taken an item for");
+        said("remedy", "restart");
+        said("remedy", "retry_for_s");
+        assert_eq!(scene.daemon.get("/readyz").await.status, 503);
+        assert_eq!(scene.daemon.get("/healthz").await.status, 200);
+        // It stays where it is, although the load goes on and DynamoDB is back.
+        scene.to_dynamo.set(Mode::Pass);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let later = scene.daemon.status().await.expect("a status");
+        assert_eq!(
+            later["position"], status["position"],
+            "the position is kept"
+        );
+        assert_eq!(later["stopped"], status["stopped"]);
+        scene.daemon.terminate(Duration::from_secs(10));
+        scene.daemon.start();
+    }
+    scene.ends_equal().await;
+}
+
 /// As after a restart of the server, or when its table cache is full.
 #[tokio::test]
 async fn tables_that_the_server_opens_again_get_new_numbers() {

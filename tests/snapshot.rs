@@ -111,6 +111,21 @@ const ODD: &[Odd] = &[
         },
         text: plain,
     },
+    // Every bound is made of dates that are none, which MySQL's default sql_mode takes for errors.
+    Odd {
+        name: "zeros",
+        columns: "a DATE NOT NULL, b DATETIME(3) NOT NULL, c TIMESTAMP NOT NULL, d YEAR NOT NULL, e INT NOT NULL",
+        key: &["a", "b", "c", "d", "e"],
+        value: |rng, column| match column {
+            "a" => ["'0000-00-00'", "'2024-00-00'", "'2024-02-00'"][rng.usize(..3)].to_owned(),
+            "b" => ["'0000-00-00 00:00:00.000'", "'0000-00-00 00:00:01.500'"][rng.usize(..2)]
+                .to_owned(),
+            "c" => "'0000-00-00 00:00:00'".to_owned(),
+            "d" => "0".to_owned(),
+            _ => format!("{}", rng.i32(..)),
+        },
+        text: plain,
+    },
     Odd {
         name: "bytes",
         columns: "a BINARY(3) NOT NULL, b VARBINARY(6) NOT NULL",

@@ -79,6 +79,10 @@ async fn stops_at(statement: &str, kind: &str) {
     let status = stopped(&mut daemon).await;
     assert_eq!(status["stopped"]["kind"], kind, "{statement}: {status}");
     assert_eq!(status["phase"], "stopped", "{statement}");
+    if kind == "table_changed" {
+        let reason = status["stopped"]["reason"].as_str().expect("a reason");
+        assert!(reason.contains("may change it"), "{statement}: {reason}");
+    }
     assert_position_before(&status);
     let remedy = status["stopped"]["remedy"].as_str().expect("a remedy");
     assert!(remedy.contains("penstock"), "{statement}: {remedy}");
@@ -137,6 +141,8 @@ async fn ddl_on_a_table_of_the_contract_stops_the_stream() {
         "RENAME TABLE things TO other_things",
         "DROP TABLE things",
         "CREATE INDEX by_v ON things (v)",
+        // A name that only looks like the table's.
+        "ALTER TABLE others RENAME COLUMN v TO things",
     ] {
         stops_at(statement, "table_changed").await;
     }

@@ -116,6 +116,8 @@ pub struct Mapping {
 pub struct Sink {
     /// How long one request may take.
     pub request_timeout: Duration,
+    /// An item that DynamoDB does not take for so long stops the stream.
+    pub retry_for: Duration,
 }
 
 /// What answers for `password_env`.

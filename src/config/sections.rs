@@ -369,6 +369,9 @@ fn read_sink(walk: &mut Walk, mut s: Section) -> Sink {
     let timeout = s
         .number(walk, "request_timeout_ms", 100..=120_000)
         .map_or(10_000, |f| f.value);
+    let retry_for = s
+        .number(walk, "retry_for_s", 1..=604_800)
+        .map_or(900, |f| f.value);
     s.refused(
         walk,
         "fence",
@@ -378,6 +381,7 @@ fn read_sink(walk: &mut Walk, mut s: Section) -> Sink {
     s.finish(walk);
     Sink {
         request_timeout: Duration::from_millis(timeout),
+        retry_for: Duration::from_secs(retry_for),
     }
 }
 

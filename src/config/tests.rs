@@ -61,6 +61,7 @@ fn defaults_and_paths_beside_the_file() {
     );
     assert_eq!(settings.pipeline.memory_bytes, 64 << 20);
     assert_eq!(settings.sink.request_timeout, Duration::from_secs(10));
+    assert_eq!(settings.sink.retry_for, Duration::from_secs(900));
     assert!(!settings.mapping.write_nulls);
 }
 
@@ -70,7 +71,7 @@ fn every_key_is_read() {
         server_id=7\nauth=\"password\"\n[target]\nendpoint=\"http://localhost:8000/\"\nregion=\"eu-west-1\"\n\
         table_prefix=\"t-\"\n[contract]\npath=\"/c\"\n[state]\npath=\"/s\"\n[metrics]\nlisten=\"[::1]:1\"\n\
         [snapshot]\nworkers=2\nchunk_rows=500\n[pipeline]\nmemory_mb=0x10\n[mapping]\nnulls=\"null\"\n\
-        [sink]\nrequest_timeout_ms=500\n";
+        [sink]\nrequest_timeout_ms=500\nretry_for_s=60\n";
     let s = good(text).settings;
     assert_eq!((s.source.host.as_str(), s.source.port), ("db", 3307));
     assert_eq!((s.source.tls, s.source.server_id), (Tls::Required, Some(7)));
@@ -92,6 +93,7 @@ fn every_key_is_read() {
     assert_eq!(s.pipeline.memory_bytes, 16 << 20);
     assert!(s.mapping.write_nulls);
     assert_eq!(s.sink.request_timeout, Duration::from_millis(500));
+    assert_eq!(s.sink.retry_for, Duration::from_secs(60));
 }
 
 #[test]

@@ -14,6 +14,7 @@ use super::deaths::Letters;
 use super::shared::Shared;
 use super::stage::Completion;
 use super::views;
+use super::xids;
 use crate::checkpoint::{Checkpoint, DeadLetterChange, Store, now_unix_ms};
 use crate::error::{Error, Kind, Result};
 use crate::metrics;
@@ -174,6 +175,9 @@ impl Committer {
             Completion::Made { all } => {
                 self.made = all;
                 self.due = self.due.min(self.last + CHUNK_INTERVAL);
+            }
+            Completion::Xa { xid, prepared } => {
+                xids::apply(&mut self.checkpoint, xid, prepared);
             }
             Completion::Chunk {
                 source,

@@ -1,7 +1,7 @@
 //! Which rows have a dead letter, as far as the view must know: who has one is cleared by its next valid change.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc::Sender;
@@ -30,8 +30,13 @@ pub struct Letters {
 struct Known {
     hashes: Mutex<HashMap<u64, Finder>>,
     count: AtomicUsize,
+    /// Some have a letter and no hash here: from then on every valid change of a row removes a letter that may be there.
+    overflown: AtomicBool,
     hasher: ahash::RandomState,
 }
+
+/// Most hashes that are kept; each takes some 20 bytes.
+const MOST_KNOWN: usize = if cfg!(test) { 100 } else { 1_000_000 };
 
 /// Who found that a row has no valid item. What the view finds is newer than anything that the sink has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,6 +79,7 @@ impl Letters {
             known: Arc::new(Known {
                 hashes: Mutex::default(),
                 count: AtomicUsize::new(0),
+                overflown: AtomicBool::new(false),
                 hasher: ahash::RandomState::new(),
             }),
         }
@@ -81,13 +87,11 @@ impl Letters {
 
     /// Takes over the letters that an earlier run has stored.
     pub fn take_over(&self, stored: &[DeadLetter]) {
-        let mut hashes = self.lock();
         let hasher = &self.known.hasher;
-        hashes.extend(stored.iter().map(|l| {
-            let hash = hasher.hash_one((l.projection.as_str(), l.source_key.as_str()));
-            (hash, Finder::View)
-        }));
-        self.known.count.store(hashes.len(), Ordering::Release);
+        for letter in stored {
+            let hash = hasher.hash_one((letter.projection.as_str(), letter.source_key.as_str()));
+            self.remember(hash, |_| Finder::View);
+        }
     }
 
     /// The dead letter of a row; `reason` names no values.
@@ -110,11 +114,8 @@ impl Letters {
     /// has found something newer about the row.
     pub fn rejected(&self, origin: &Origin) -> bool {
         self.seen(origin);
-        let hash = self.hash(origin);
-        let mut hashes = self.lock();
-        let finder = *hashes.entry(hash).or_insert(Finder::Sink);
-        self.known.count.store(hashes.len(), Ordering::Release);
-        finder == Finder::Sink
+        let found = |earlier: Option<Finder>| earlier.unwrap_or(Finder::Sink);
+        self.remember(self.hash(origin), found) == Finder::Sink
     }
 
     /// Something newer of a rejected row has been written: what clears its letter, unless the view had the row die
@@ -126,10 +127,24 @@ impl Letters {
 
     fn died(&self, origin: &Origin) {
         self.seen(origin);
-        let hash = self.hash(origin);
+        self.remember(self.hash(origin), |_| Finder::View);
+    }
+
+    /// Notes who found it, given who had found it before.
+    fn remember(&self, hash: u64, finder: impl FnOnce(Option<Finder>) -> Finder) -> Finder {
         let mut hashes = self.lock();
-        hashes.insert(hash, Finder::View);
+        let earlier = hashes.get(&hash).copied();
+        let finder = finder(earlier);
+        if earlier.is_some() || hashes.len() < MOST_KNOWN {
+            hashes.insert(hash, finder);
+        } else if !self.known.overflown.swap(true, Ordering::AcqRel) {
+            tracing::warn!(
+                rows = MOST_KNOWN,
+                "so many rows have no valid item that every change of any row looks for its dead letter now"
+            );
+        }
         self.known.count.store(hashes.len(), Ordering::Release);
+        finder
     }
 
     fn seen(&self, origin: &Origin) {
@@ -144,14 +159,17 @@ impl Letters {
 
     /// What clears the row's letter, if it has one.
     fn forget(&self, origin: &Origin) -> Option<DeadLetterChange> {
-        if self.known.count.load(Ordering::Acquire) == 0 {
+        if self.known.count.load(Ordering::Acquire) == 0
+            && !self.known.overflown.load(Ordering::Acquire)
+        {
             return None;
         }
         let label = self.plan.projection(origin.projection).label.as_str();
         let mut hashes = self.lock();
         let removed = hashes.remove(&self.hash(origin));
         self.known.count.store(hashes.len(), Ordering::Release);
-        removed.is_some().then(|| DeadLetterChange::Clear {
+        let may_be_there = removed.is_some() || self.known.overflown.load(Ordering::Acquire);
+        may_be_there.then(|| DeadLetterChange::Clear {
             projection: label.to_owned(),
             source_key: origin.source_key.to_string(),
         })

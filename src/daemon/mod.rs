@@ -21,6 +21,7 @@ mod start;
 mod status;
 mod trouble;
 mod views;
+mod xids;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

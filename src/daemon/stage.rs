@@ -34,6 +34,8 @@ pub enum Completion {
     },
     /// No transaction, but the position in the file moved (rotate, heartbeat).
     Alive { file: Arc<str>, offset: u64 },
+    /// An XA transaction that touches nothing of the plan was prepared, or ended.
+    Xa { xid: String, prepared: bool },
     Chunk {
         source: SourceId,
         range_id: u64,
@@ -281,6 +283,11 @@ impl Stage {
                 let sequence = self.feed.open();
                 self.feed
                     .close(sequence, Completion::Alive { file, offset });
+                Ok(true)
+            }
+            StreamItem::Xa { xid, prepared } => {
+                let sequence = self.feed.open();
+                self.feed.close(sequence, Completion::Xa { xid, prepared });
                 Ok(true)
             }
             StreamItem::Abandoned { .. } => {

@@ -20,7 +20,7 @@ use super::stage::Stage;
 use super::status::Answers;
 use super::trouble::Watched;
 use super::views::{self, Views};
-use super::{Daemon, Running, decode};
+use super::{Daemon, Running, decode, xids};
 use crate::admin::{Servers, StatusSource};
 use crate::checkpoint::{Checkpoint, Lineage, Loaded, Store, TableProgress, compatible};
 use crate::config::{Endpoint, Settings};
@@ -155,6 +155,7 @@ fn run(run: Run) -> Result<Running> {
     });
     let pipeline_options = pipeline::Options {
         max_bytes: memory / 2,
+        retry_for: run.settings.sink.retry_for,
         ..pipeline::Options::for_requests_of(run.settings.sink.request_timeout)
     };
     let lanes = metrics::queue(
@@ -203,7 +204,8 @@ fn run(run: Run) -> Result<Running> {
         stage,
         requests: requests_out,
         view_stopped,
-        assembler: Assembler::new(Arc::new(tables), run.checkpoint.position.clone()),
+        assembler: Assembler::new(Arc::new(tables), run.checkpoint.position.clone())
+            .with_harmless_xids(xids::of(&run.checkpoint)),
         options: Arc::clone(&run.options),
         shared: Arc::clone(&run.shared),
         reading: reading.clone(),

@@ -328,7 +328,10 @@ fn given_up(waited: Duration, trouble: Option<Error>) -> Error {
         "DynamoDB has not taken an item for {} seconds",
         waited.as_secs()
     );
-    let error = Error::new(Kind::TargetUnavailable, message);
+    let error = Error::new(Kind::TargetUnavailable, message).with_remedy(
+        "see to it that DynamoDB takes writes again (its status, the network, the table's capacity), then restart \
+         penstock: it goes on from its position. [sink] retry_for_s says how long it waits by itself",
+    );
     match trouble {
         Some(trouble) => error.with_source(trouble),
         None => error,

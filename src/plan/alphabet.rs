@@ -163,7 +163,7 @@ fn text_of(ty: &ColumnType) -> (Alphabet, Option<usize>) {
 }
 
 /// Why two different values of a column can have the same text.
-fn column_lossy(name: &str, ty: &ColumnType, numeric: bool) -> Option<String> {
+pub(super) fn column_lossy(name: &str, ty: &ColumnType, numeric: bool) -> Option<String> {
     match ty {
         ColumnType::Text { .. } if numeric => Some(format!(
             "`{name}` is text compared as a number: '1' and '01' are the same key"

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::alphabet;
 use super::charsets;
 use super::model::{SourceColumn, SourceId, SourceTable};
 use super::suggest;
@@ -391,45 +392,63 @@ fn check_engine(table: &Table, place: &Place, d: &mut Diagnostics) {
     }
 }
 
-/// The key that identifies a row and bounds the snapshot's chunks.
+/// The key that identifies a row and bounds the snapshot's chunks: the primary key, or a unique one where that is better.
 fn row_key(table: &Table, place: &Place, d: &mut Diagnostics) -> Vec<usize> {
-    let inexact = |key: &[usize]| {
-        key.iter()
-            .find(|&&c| {
-                matches!(
-                    table.columns[c].ty,
-                    ColumnType::Float { .. } | ColumnType::Double { .. }
-                )
-            })
-            .copied()
+    let unique = table.unique_keys.iter().map(|key| &key.columns);
+    let keys: Vec<&Vec<usize>> = std::iter::once(&table.primary_key)
+        .chain(unique)
+        .filter(|key| !key.is_empty() && key.iter().all(|&c| !table.columns[c].nullable))
+        .collect();
+    let Some(&first) = keys.first() else {
+        d.error_help(
+            "no-primary-key",
+            place,
+            format!("table `{}` has no primary key and no unique key over NOT NULL columns: its rows cannot be identified", table.name),
+            "add a primary key",
+        );
+        return Vec::new();
     };
-    if !table.primary_key.is_empty() {
-        if let Some(column) = inexact(&table.primary_key) {
-            d.error_help(
-                "key-inexact",
-                place,
-                format!("the primary key of `{}` holds `{}`, a FLOAT or DOUBLE: rows cannot be told apart exactly by it", table.name, table.columns[column].name),
-                "give the table a primary key of exact types (integers, DECIMAL, text, dates)",
-            );
-        }
-        return table.primary_key.clone();
+    let exact = || keys.iter().filter(|key| inexact(table, key).is_none());
+    let Some(&key) = exact().find(|key| !is_slow(table, key)).or(exact().next()) else {
+        d.error_help(
+            "key-inexact",
+            place,
+            format!(
+                "rows of `{}` cannot be told apart exactly by their key: {}",
+                table.name,
+                inexact(table, first).unwrap_or_default()
+            ),
+            "give the table a primary key of exact types (integers, DECIMAL, dates, text in Unicode), or a unique key over such NOT NULL columns",
+        );
+        return first.clone();
+    };
+    if is_slow(table, key) {
+        let column = &table.columns[key[0]].name;
+        d.warn_help(
+            "key-slow",
+            place,
+            format!("`{}` is copied in the order of a key that begins with `{column}`, and no index serves that order for a SET, or for an ENUM with labels that its collation may take for equal: each chunk reads the table from its start", table.name),
+            "give a large table a unique key over other NOT NULL columns, or raise [snapshot] chunk_rows so that there are few chunks",
+        );
     }
-    let usable = table.unique_keys.iter().find(|key| {
-        !key.columns.is_empty()
-            && key.columns.iter().all(|&c| !table.columns[c].nullable)
-            && inexact(&key.columns).is_none()
-    });
-    match usable {
-        Some(key) => key.columns.clone(),
-        None => {
-            d.error_help(
-                "no-primary-key",
-                place,
-                format!("table `{}` has no primary key and no unique key over NOT NULL columns: its rows cannot be identified", table.name),
-                "add a primary key",
-            );
-            Vec::new()
-        }
+    key.clone()
+}
+
+/// Why the values of a key's columns do not tell rows apart.
+fn inexact(table: &Table, key: &[usize]) -> Option<String> {
+    key.iter().find_map(|&c| {
+        let column = &table.columns[c];
+        alphabet::column_lossy(&column.name, &column.ty, false)
+    })
+}
+
+/// Whether the server reads all rows before a chunk to find it.
+fn is_slow(table: &Table, key: &[usize]) -> bool {
+    let ty = key.first().map(|&c| &table.columns[c].ty);
+    match ty {
+        Some(ColumnType::Set { .. }) => true,
+        Some(ty @ ColumnType::Enum { .. }) => ty.telling_labels().is_none(),
+        _ => false,
     }
 }
 

@@ -136,11 +136,11 @@ pub fn unreachable(options: &Options, error: std::io::Error) -> Error {
     let (what, remedy) = match error.kind() {
         ConnectionRefused => (
             format!("nothing listens at {address}"),
-            "start MySQL, or check [source] host and port; penstock goes on by itself when it is back",
+            "start MySQL, or check [source] host and port; a running penstock goes on by itself when it is back",
         ),
         HostUnreachable | NetworkUnreachable => (
             format!("{address} cannot be reached"),
-            "check the network and its firewalls; penstock goes on by itself when it is back",
+            "check the network and its firewalls; a running penstock goes on by itself when it is back",
         ),
         _ if text.contains("lookup address") => (
             format!("the host name `{}` is not known", options.host),

@@ -174,6 +174,29 @@ mod tests {
         assert_eq!(lengths(&payload(255, total, &all)).expect("none"), expected);
     }
 
+    /// Were the whole decompressed first, nothing would come of a payload whose end is missing.
+    #[test]
+    fn events_come_before_the_rest_is_decompressed() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut all = Vec::new();
+        for _ in 0..100 {
+            let mut one = event(40_000);
+            one[19..].fill_with(|| random.u8(..));
+            all.extend(one);
+        }
+        let zstd = zstd::encode_all(&all[..], 3).expect("compressed");
+        let mut body = payload(0, all.len() as u64, &zstd);
+        let middle = body.len() / 2;
+        body[middle..].fill(0xFF);
+        let mut events = 0;
+        let opened = open(&body, |_| {
+            events += 1;
+            Ok(())
+        });
+        assert!(opened.is_err());
+        assert!((30..60).contains(&events), "{events} events came");
+    }
+
     #[test]
     fn what_is_wrong_is_refused() {
         let all = [event(19), event(4000)].concat();

@@ -66,6 +66,9 @@ pub enum StreamItem {
     },
     /// The connection broke within a transaction that had begun to stream; it comes again, from its start.
     Abandoned { gtid: Gtid },
+    /// Between transactions: an XA transaction without rows of the plan. Before the transaction that prepares it, and
+    /// after the one that ends it, so that whoever resumes at any position knows all that may still end.
+    Xa { xid: String, prepared: bool },
 }
 
 /// Receives the items; an error ends the event's processing.
@@ -122,6 +125,12 @@ impl Assembler {
             harmless_xids: HashSet::new(),
             abandoned: None,
         }
+    }
+
+    /// The XA transactions without rows of the plan that were prepared before the start, as [`StreamItem::Xa`] told them.
+    pub fn with_harmless_xids(mut self, xids: impl IntoIterator<Item = String>) -> Self {
+        self.harmless_xids.extend(xids);
+        self
     }
 
     /// All transactions that are complete: where a new connection goes on.
@@ -333,7 +342,7 @@ impl Assembler {
         match statement {
             Statement::Touches { action, table } => Err(Error::new(
                 Kind::TableChanged,
-                format!("{action} changes {table} other than by rows"),
+                format!("{action} names {table}, and may change it other than by rows"),
             )),
             Statement::ChangesRows { action } => Err(Error::new(
                 Kind::SourceSettings,
@@ -356,7 +365,11 @@ impl Assembler {
                 if !self.harmless_xids.remove(&xid) {
                     return Err(unknown_xa(&xid));
                 }
-                self.commit(out)
+                self.commit(out)?;
+                out(StreamItem::Xa {
+                    xid,
+                    prepared: false,
+                })
             }
             Statement::Commit => self.commit(out),
             Statement::Rollback => self.rollback(out),
@@ -395,7 +408,11 @@ impl Assembler {
         if self.harmless_xids.len() >= MAX_XIDS {
             self.harmless_xids.clear();
         }
-        self.harmless_xids.insert(xid);
+        self.harmless_xids.insert(xid.clone());
+        out(StreamItem::Xa {
+            xid,
+            prepared: true,
+        })?;
         self.commit(out)
     }
 

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 
-use super::{PATIENCE, contract, equal, ready, refused};
+use super::{PATIENCE, contract, equal, equal_stub, ready, refused};
+use crate::support::eventually;
 use crate::support::mysql::{self, Database, Server};
+use crate::support::stub::{Faults, Stub};
 use crate::support::target::Target;
 
 /// Two columns of one type change places while the daemon is away, and rows of before are yet to be read: by their
@@ -88,6 +90,80 @@ async fn a_snapshot_does_not_start_while_an_xa_transaction_is_prepared() {
         .await;
     daemon.caught_up(PATIENCE).await;
     equal(&database, &target, &["things"]).await;
+}
+
+/// An XA transaction of other tables is prepared, the daemon is restarted, and then it ends: nothing to stop for, also
+/// where the restart is a kill right after either end.
+#[tokio::test]
+async fn the_end_of_another_tables_xa_transaction_is_known_after_a_restart() {
+    let server = Server::start(&[]);
+    let database = Database::create(&server).await;
+    database
+        .run(&[
+            "CREATE TABLE things (id INT PRIMARY KEY, v VARCHAR(20))",
+            "CREATE TABLE others (id INT PRIMARY KEY)",
+        ])
+        .await;
+    let target = Target::dynoxide();
+    let mut daemon = ready(&database, &target.endpoint(), &contract(&["things"], "S"));
+    daemon.start();
+    daemon.caught_up(PATIENCE).await;
+    for (round, end) in ["XA COMMIT 'x'", "XA ROLLBACK 'x'"].iter().enumerate() {
+        let other = format!("INSERT INTO others VALUES ({round})");
+        let thing = format!("INSERT INTO things VALUES ({round}, 'v')");
+        database
+            .run(&["XA START 'x'", &other, "XA END 'x'", "XA PREPARE 'x'"])
+            .await;
+        daemon.caught_up(PATIENCE).await;
+        daemon.terminate(Duration::from_secs(10));
+        daemon.start();
+        daemon.caught_up(PATIENCE).await;
+        daemon.kill();
+        database.run(&[end, &thing]).await;
+        daemon.start();
+        daemon.caught_up(PATIENCE).await;
+        equal(&database, &target, &["things"]).await;
+        daemon.kill();
+        daemon.start();
+        daemon.caught_up(PATIENCE).await;
+    }
+}
+
+/// Killed after the first chunk was written and before anything was acknowledged: the next start must not begin at a
+/// later position, or what is deleted in between keeps its items.
+#[tokio::test]
+async fn a_kill_before_the_first_acknowledgement_leaves_no_item_behind() {
+    let server = Server::start(&[]);
+    let database = Database::create(&server).await;
+    database
+        .run(&[
+            "CREATE TABLE things (id INT PRIMARY KEY, v VARCHAR(20))",
+            "INSERT INTO things WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < 300) SELECT i, 'x' FROM n",
+        ])
+        .await;
+    let stub = Stub::start(Faults::default());
+    let mut daemon = ready(&database, &stub.url(), &contract(&["things"], "S"));
+    daemon.set("snapshot", "chunk_rows", "100");
+    stub.set_faults(Faults {
+        mute: true,
+        ..Faults::default()
+    });
+    daemon.start();
+    eventually("an item is written", PATIENCE, async || {
+        (!stub.items("things").is_empty()).then_some(())
+    })
+    .await;
+    daemon.kill();
+    let written = stub.items("things").len();
+    database.run(&["DELETE FROM things"]).await;
+    database
+        .run(&["INSERT INTO things VALUES (1000, 'new')"])
+        .await;
+    stub.set_faults(Faults::default());
+    daemon.start();
+    daemon.caught_up(PATIENCE).await;
+    println!("{written} items were written before the kill");
+    equal_stub(&database, &stub, &["things"]).await;
 }
 
 /// Who may not see prepared transactions starts without their rows, and stops where one of them ends.

@@ -456,3 +456,30 @@ fn a_table_map_without_names_and_with_another_number_of_columns_stops_the_stream
         assert!(rig.letters.try_recv().is_err());
     }
 }
+
+#[test]
+fn so_many_dead_letters_are_not_remembered_and_are_cleared_all_the_same() {
+    let (out, mut letters) = mpsc::channel(1000);
+    let deaths = Deaths::new(Letters::new(Arc::new(plan_of_things())), out);
+    let origin = |id: u32| crate::pipeline::Origin {
+        projection: crate::plan::ProjectionId(0),
+        source_key: id.to_string().into(),
+    };
+    let mut cleared = |id: u32| {
+        assert!(deaths.cleared(&origin(id)));
+        let mut changes = std::iter::from_fn(|| letters.try_recv().ok());
+        changes.any(|change| matches!(change, DeadLetterChange::Clear { .. }))
+    };
+    let die = |ids: std::ops::Range<u32>| {
+        for id in ids {
+            assert!(deaths.died(&origin(id), "too large", String::new()));
+        }
+    };
+    assert!(!cleared(7), "nobody has died");
+    die(0..50);
+    assert!(cleared(7) && !cleared(7) && !cleared(99));
+    // More than are remembered.
+    die(50..300);
+    assert!(cleared(299) && cleared(20));
+    assert!(cleared(9999), "what is not remembered may be there");
+}

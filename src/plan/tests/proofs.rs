@@ -46,7 +46,11 @@ fn a_key_is_proved_only_where_its_text_gives_the_columns_back() {
             "{a}#{b}",
             true,
         ),
-        ("table shop.t\n a enum('x','')\n pk a", "E{a}", false),
+        (
+            "table shop.t\n a enum('x','') null\n b int\n pk b\n unique u a",
+            "E{a}",
+            false,
+        ),
         (
             "table shop.t\n a decimal(9,2)\n b int\n pk a,b",
             "{a}.{b}",
@@ -58,7 +62,7 @@ fn a_key_is_proved_only_where_its_text_gives_the_columns_back() {
             true,
         ),
         (
-            "table shop.t\n a varchar(9) collate=gbk_chinese_ci\n pk a",
+            "table shop.t\n a varchar(9) collate=gbk_chinese_ci\n b int\n pk a\n unique u b",
             "{a}",
             false,
         ),
@@ -80,6 +84,72 @@ fn a_key_is_proved_only_where_its_text_gives_the_columns_back() {
     ];
     for (table, template, expected) in cases {
         assert_eq!(proved(table, template, ""), expected, "{table}\n{template}");
+    }
+}
+
+/// The columns of the row key of a table, and the codes of what is said about it.
+fn row_key(table: &str) -> (Vec<String>, Vec<&'static str>) {
+    let catalog = fixture::catalog(table);
+    let text = r#"{"tables": [{"table": "App", "type": "single-entity", "source_table": "t", "pk": "v", "sk": null,
+        "attributes": [{"name": "v", "type": "N", "source_table": "t", "source_column": "v"}]}]}"#;
+    let (contract, _) = crate::contract::parse(text, false);
+    let mut found = Diagnostics::default();
+    let mapping = Mapping::default();
+    let contract = contract.expect("a contract");
+    let plan = compile(&contract, Some(&catalog), "shop", &mapping, &mut found);
+    let codes = found.all.iter().map(|d| d.code);
+    let codes = codes.filter(|c| c.starts_with("key-in") || c.starts_with("key-sl"));
+    let key = plan.into_iter().flat_map(|plan| {
+        let source = &plan.sources[0];
+        let names = source
+            .key
+            .iter()
+            .map(|&slot| source.columns[slot].column.name.clone());
+        names.collect::<Vec<_>>()
+    });
+    (key.collect(), codes.collect())
+}
+
+#[test]
+fn the_row_key_is_one_that_tells_rows_apart_and_that_an_index_serves() {
+    let set = "set('x','y')";
+    let cases: &[(&str, &str, &[&str], &[&str])] = &[
+        ("int", "pk k", &["k"], &[]),
+        ("int", "pk k,u", &["k", "u"], &[]),
+        (
+            "varchar(9) collate=gbk_chinese_ci",
+            "pk k",
+            &[],
+            &["key-inexact"],
+        ),
+        (
+            "varchar(9) collate=gbk_chinese_ci",
+            "pk k\n unique by_u u",
+            &["u"],
+            &[],
+        ),
+        ("double", "pk u,k\n unique by_u u", &["u"], &[]),
+        ("double", "unique by_k k", &[], &["key-inexact"]),
+        ("enum('x','')", "pk k", &[], &["key-inexact"]),
+        ("enum('x','y')", "pk k", &["k"], &[]),
+        ("enum('x','X')", "pk k", &["k"], &["key-slow"]),
+        ("enum('x','X') collate=utf8mb4_bin", "pk k", &["k"], &[]),
+        (
+            "enum('ä','o') collate=latin1_swedish_ci",
+            "pk k",
+            &["k"],
+            &["key-slow"],
+        ),
+        (set, "pk k,u", &["k", "u"], &["key-slow"]),
+        (set, "pk u,k", &["u", "k"], &[]),
+        (set, "pk k\n unique by_u u", &["u"], &[]),
+        ("bit(9)", "pk k", &["k"], &[]),
+    ];
+    for (ty, keys, expected, codes) in cases {
+        let table = format!("table shop.t\n v int\n k {ty}\n u int\n {keys}");
+        let (key, found) = row_key(&table);
+        assert_eq!(key, *expected, "{table}");
+        assert_eq!(found, *codes, "{table}");
     }
 }
 

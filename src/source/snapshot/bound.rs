@@ -15,15 +15,14 @@ pub struct ChunkKey {
 }
 
 impl ChunkKey {
-    /// The key's expressions as they are selected for a bound and compared: ENUM and SET by number, because their index is in
-    /// the order of the numbers while a comparison with text is not. A cast, because `+0` would go through DOUBLE,
-    /// which cannot tell large SETs apart.
+    /// The key's expressions as they are selected for a bound: ENUM, SET and BIT as numbers. A cast, because `+0` would go
+    /// through DOUBLE, which cannot tell large SETs apart.
     pub fn expressions(&self) -> Vec<String> {
         self.columns
             .iter()
             .map(|c| match c.ty {
                 ColumnType::Enum { .. } | ColumnType::Set { .. } | ColumnType::Bit { .. } => {
-                    format!("CAST({} AS UNSIGNED)", quote(&c.name))
+                    number(c)
                 }
                 _ => quote(&c.name),
             })
@@ -72,23 +71,21 @@ impl ChunkKey {
         if bound.len() != self.columns.len() {
             return Err(self.unusable("a stored bound has another number of columns"));
         }
-        let expressions = self.expressions();
         let last = bound.len().saturating_sub(1);
         let mut sql = String::new();
-        for (i, (expression, literal)) in expressions.iter().zip(bound).enumerate() {
+        for (i, (column, literal)) in self.columns.iter().zip(bound).enumerate() {
             let operator = match (side, i == last) {
                 (Side::After, _) => ">",
                 (Side::UpTo, false) => "<",
                 (Side::UpTo, true) => "<=",
             };
+            let beyond = compared(column, operator, literal);
             // Writing to a String cannot fail.
             let _ = if i == last {
-                write!(sql, "({expression} {operator} {literal}")
+                write!(sql, "({beyond}")
             } else {
-                write!(
-                    sql,
-                    "({expression} {operator} {literal} OR ({expression} = {literal} AND "
-                )
+                let same = compared(column, "=", literal);
+                write!(sql, "({beyond} OR ({same} AND ")
             };
         }
         sql.push(')');
@@ -147,10 +144,50 @@ impl ChunkKey {
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Side {
     After,
     UpTo,
+}
+
+fn number(column: &Column) -> String {
+    format!("CAST({} AS UNSIGNED)", quote(&column.name))
+}
+
+/// The column compared with a bound's literal.
+///
+/// ENUM and SET are ordered by number and compared as text, and no index serves a comparison of their numbers. An ENUM's
+/// labels can be listed instead, and a list is served; a row with the number 0, an error's value, has the empty text.
+fn compared(column: &Column, operator: &str, literal: &str) -> String {
+    let name = quote(&column.name);
+    match &column.ty {
+        ColumnType::Enum { .. } => match listed(column, operator, literal) {
+            Some(labels) if labels.is_empty() => "FALSE".to_owned(),
+            Some(labels) => format!("{name} IN ({})", labels.join(", ")),
+            None => format!("{} {operator} {literal}", number(column)),
+        },
+        ColumnType::Set { .. } => format!("{} {operator} {literal}", number(column)),
+        _ => format!("{name} {operator} {literal}"),
+    }
+}
+
+/// The labels that lie so to the bound's number, as literals; `None` where they cannot stand for their numbers.
+fn listed(column: &Column, operator: &str, literal: &str) -> Option<Vec<String>> {
+    let labels = column.ty.telling_labels()?;
+    let bound: usize = literal.parse().ok()?;
+    let lies_so = |number: usize| match operator {
+        ">" => number > bound,
+        "<" => number < bound,
+        "<=" => number <= bound,
+        _ => number == bound,
+    };
+    let texts = std::iter::once("").chain(labels.iter().map(String::as_str));
+    let listed = texts.enumerate().filter(|(number, _)| lies_so(*number));
+    Some(
+        listed
+            .map(|(_, text)| format!("_utf8mb4 x'{}'", hex::encode(text)))
+            .collect(),
+    )
 }
 
 #[cfg(test)]
@@ -183,7 +220,7 @@ mod tests {
                 column(
                     "e",
                     ColumnType::Enum {
-                        labels: vec!["x".into()],
+                        labels: vec!["x".into(), "y".into(), "z".into()],
                         charset: "utf8mb4".into(),
                         collation: "utf8mb4_bin".into(),
                     },
@@ -224,12 +261,12 @@ mod tests {
     fn a_range_is_spelled_for_the_range_optimizer() {
         let range = Range {
             after: Some(vec!["1".into(), "2".into(), "x'00'".into()]),
-            upto: Some(vec!["3".into(), "4".into(), "x'ff'".into()]),
+            upto: Some(vec!["3".into(), "3".into(), "x'ff'".into()]),
         };
         assert_eq!(
             key().condition(&range).unwrap(),
-            "(`a` > 1 OR (`a` = 1 AND (CAST(`e` AS UNSIGNED) > 2 OR (CAST(`e` AS UNSIGNED) = 2 AND (`b` > x'00'))))) AND \
-             (`a` < 3 OR (`a` = 3 AND (CAST(`e` AS UNSIGNED) < 4 OR (CAST(`e` AS UNSIGNED) = 4 AND (`b` <= x'ff')))))"
+            "(`a` > 1 OR (`a` = 1 AND (`e` IN (_utf8mb4 x'7a') OR (`e` IN (_utf8mb4 x'79') AND (`b` > x'00'))))) AND \
+             (`a` < 3 OR (`a` = 3 AND (`e` IN (_utf8mb4 x'', _utf8mb4 x'78', _utf8mb4 x'79') OR (`e` IN (_utf8mb4 x'7a') AND (`b` <= x'ff')))))"
         );
     }
 

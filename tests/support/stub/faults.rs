@@ -30,6 +30,8 @@ pub struct Faults {
     pub latency: Duration,
     /// An item or key whose JSON contains this is refused with ValidationException.
     pub invalid: Option<String>,
+    /// Every write is applied, then its connection is dropped; everything else is answered.
+    pub mute: bool,
     /// Every request is refused with this code: `ResourceNotFoundException`.
     pub refuse: Option<String>,
 }
@@ -51,6 +53,7 @@ impl Default for Faults {
             slow_by: Duration::from_millis(50),
             latency: Duration::ZERO,
             invalid: None,
+            mute: false,
             refuse: None,
         }
     }

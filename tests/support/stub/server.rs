@@ -60,6 +60,10 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Answer {
         .await
         .map_err(io::Error::other)?
         .to_bytes();
+    let is_write = matches!(
+        operation.as_str(),
+        "BatchWriteItem" | "PutItem" | "DeleteItem"
+    );
     let (fate, latency, slow_by) = {
         let mut state = shared.lock();
         let State {
@@ -69,15 +73,15 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Answer {
         if let Some(code) = &faults.refuse {
             return refusal(code, "refused by the stub");
         }
-        (faults.draw(rng), faults.latency, faults.slow_by)
+        let fate = match faults.mute && is_write {
+            true => Fate::Lost,
+            false => faults.draw(rng),
+        };
+        (fate, faults.latency, faults.slow_by)
     };
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
-    let is_write = matches!(
-        operation.as_str(),
-        "BatchWriteItem" | "PutItem" | "DeleteItem"
-    );
     match fate {
         Fate::Html => {
             return page(200);
