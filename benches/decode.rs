@@ -1,8 +1,14 @@
 //! Rows per CPU-second of penstock's decoder, mysql_cdc's BinlogReader and mysql_common's decoder on one binlog file.
 //!
-//! usage: `cargo bench --bench decode -- BINLOG` or `PENSTOCK_BENCH_BINLOG=BINLOG cargo bench --bench decode`.
+//! usage: `cargo bench --bench decode -- BINLOG [DECODER]` or `PENSTOCK_BENCH_BINLOG=BINLOG cargo bench --bench decode`.
 //! The file is one that MySQL wrote with `binlog_row_metadata=FULL` and without compression, 300 MB or more; leave
 //! BINARY and VARBINARY columns out, which mysql_cdc reads as text. Every decoder gives every column of every row.
+//!
+//! What each does with a row: penstock verifies each event's CRC32, borrows text, bytes, DECIMALs and JSON documents from
+//! the event after it has validated them (every part of a document), gives the labels of ENUM and SET, and unpacks
+//! dates and times; its second line prints every value as well, into one buffer. mysql_cdc copies text, bytes and JSON
+//! documents (unread), prints DECIMALs, and gives ENUM and SET as numbers. mysql_common copies text, bytes and JSON
+//! documents, prints DECIMALs, and gives ENUM and SET as numbers. Neither of the two verifies checksums here.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -18,6 +24,7 @@ use mysql_common::binlog::BinlogFile;
 use mysql_common::binlog::consts::BinlogVersion;
 use mysql_common::binlog::events::EventData;
 
+use penstock::change::Change;
 use penstock::change::charset::Collation;
 use penstock::plan::{SourceColumn, SourceId, SourceTable};
 use penstock::schema::{Column, ColumnType, Generated, TableName};
@@ -36,7 +43,11 @@ type Outcome = Result<u64, Box<dyn Error>>;
 type Decoder = fn(&str) -> Outcome;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let argument = std::env::args().skip(1).find(|word| !word.starts_with('-'));
+    let mut words = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'));
+    let argument = words.next();
+    let only = words.next();
     let Some(path) = argument.or_else(|| std::env::var("PENSTOCK_BENCH_BINLOG").ok()) else {
         println!("decode: no binlog given (argument or PENSTOCK_BENCH_BINLOG); nothing measured");
         return Ok(());
@@ -45,8 +56,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{path}: {} MB", size / 1_000_000);
     // Once through the file, so that it is in the page cache for all.
     std::io::copy(&mut File::open(&path)?, &mut std::io::sink())?;
-    let decoders: [(&str, Decoder); 3] = [
+    let decoders: [(&str, Decoder); 4] = [
         ("penstock", penstock_rows),
+        ("… and printed", penstock_texts),
         ("mysql_cdc", mysql_cdc_rows),
         ("mysql_common", mysql_common_rows),
     ];
@@ -54,20 +66,29 @@ fn main() -> Result<(), Box<dyn Error>> {
         "{:<14}{:>12}{:>10}{:>10}{:>16}{:>8}{:>8}",
         "decoder", "rows", "wall s", "CPU s", "rows/CPU-s", "MB/s", "ratio"
     );
-    let mut ours = None;
-    for (name, decode) in decoders {
-        let (wall, cpu) = (Instant::now(), cpu_time()?);
-        let rows = match decode(&path) {
-            Ok(rows) => rows,
-            Err(error) => {
-                println!("{name:<14} failed: {error}");
-                continue;
+    let decoders = decoders
+        .into_iter()
+        .filter(|(name, _)| only.as_ref().is_none_or(|only| only == name));
+    let mut best: Vec<_> = decoders
+        .map(|(name, decode)| (name, decode, None::<Round>))
+        .collect();
+    // In turn, so that whatever else the machine does meets all of them.
+    for _ in 0..ROUNDS {
+        for (name, decode, best) in &mut best {
+            match round(*decode, &path) {
+                Ok(round) if best.as_ref().is_none_or(|best| round.cpu < best.cpu) => {
+                    *best = Some(round);
+                }
+                Ok(_) => {}
+                Err(error) => println!("{name:<14} failed: {error}"),
             }
+        }
+    }
+    let mut ours = None;
+    for (name, _, best) in best {
+        let Some(Round { rows, wall, cpu }) = best else {
+            continue;
         };
-        let (wall, cpu) = (
-            wall.elapsed().as_secs_f64(),
-            (cpu_time()? - cpu).as_secs_f64(),
-        );
         let rate = rows as f64 / cpu;
         let first = *ours.get_or_insert(rate);
         println!(
@@ -80,6 +101,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Each decoder runs so often; the round with the least CPU time counts.
+const ROUNDS: usize = 3;
+
+/// One run of a decoder; times in seconds.
+struct Round {
+    rows: u64,
+    wall: f64,
+    cpu: f64,
+}
+
+fn round(decode: Decoder, path: &str) -> Result<Round, Box<dyn Error>> {
+    let (wall, cpu) = (Instant::now(), cpu_time()?);
+    let rows = decode(path)?;
+    Ok(Round {
+        rows,
+        wall: wall.elapsed().as_secs_f64(),
+        cpu: (cpu_time()? - cpu).as_secs_f64(),
+    })
+}
+
 /// This thread's time on a CPU.
 fn cpu_time() -> Result<Duration, Box<dyn Error>> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
@@ -88,13 +129,34 @@ fn cpu_time() -> Result<Duration, Box<dyn Error>> {
 }
 
 fn penstock_rows(path: &str) -> Outcome {
-    let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
-    let mut magic = [0; 4];
-    file.read_exact(&mut magic)?;
+    each_change(path, |change| {
+        black_box(change);
+    })
+}
+
+/// As above, and each value is printed: what was left packed (DECIMAL, JSON, dates) is paid for here.
+fn penstock_texts(path: &str) -> Outcome {
+    let mut text = String::new();
+    each_change(path, |change| {
+        let images = match change {
+            Change::Insert { after } => [None, Some(after)],
+            Change::Update { before, after } => [Some(before), Some(after)],
+            Change::Delete { before } => [Some(before), None],
+        };
+        for value in images.into_iter().flatten().flat_map(|row| &row.values) {
+            text.clear();
+            value.write_text(&mut text);
+            black_box(&text);
+        }
+    })
+}
+
+fn each_change(path: &str, mut each: impl FnMut(&Change<'_>)) -> Outcome {
+    let mut frames = Frames::open(path)?;
     let mut checksum = Checksum::Crc32;
     let mut layouts: HashMap<u64, (TableMap, Layout)> = HashMap::new();
     let mut rows = 0;
-    while let Some(frame) = frame(&mut file)? {
+    while let Some(frame) = frames.next()? {
         if frame.get(4) == Some(&types::FORMAT_DESCRIPTION) {
             checksum = FormatDescription::parse(&frame)?.checksum;
             continue;
@@ -113,7 +175,7 @@ fn penstock_rows(path: &str) -> Outcome {
             let mut changes = event.rows(layout)?;
             while let Some(change) = changes.next() {
                 let change = change?;
-                black_box(&change);
+                each(&change);
                 changes.recycle(change);
                 rows += 1;
             }
@@ -122,18 +184,43 @@ fn penstock_rows(path: &str) -> Outcome {
     Ok(rows)
 }
 
-fn frame(file: &mut impl Read) -> Result<Option<Bytes>, Box<dyn Error>> {
-    let mut header = [0; 19];
-    match file.read_exact(&mut header) {
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
-        other => other?,
+/// Reads the file in pieces, as a connection would be read; the events are parts of them.
+struct Frames {
+    file: File,
+    piece: Bytes,
+}
+
+impl Frames {
+    const PIECE: usize = 256 << 10;
+
+    fn open(path: &str) -> Result<Self, Box<dyn Error>> {
+        let mut file = File::open(path)?;
+        file.read_exact(&mut [0; 4])?;
+        Ok(Self {
+            file,
+            piece: Bytes::new(),
+        })
     }
-    let [.., a, b, c, d, _, _, _, _, _, _] = header;
-    let size = u32::from_le_bytes([a, b, c, d]) as usize;
-    let mut frame = vec![0; size.max(19)];
-    frame[..19].copy_from_slice(&header);
-    file.read_exact(&mut frame[19..])?;
-    Ok(Some(frame.into()))
+
+    fn next(&mut self) -> Result<Option<Bytes>, Box<dyn Error>> {
+        let mut size = 19;
+        loop {
+            if let Some([a, b, c, d]) = self.piece.get(9..13) {
+                size = u32::from_le_bytes([*a, *b, *c, *d]).max(19) as usize;
+            }
+            if self.piece.len() >= size {
+                return Ok(Some(self.piece.split_to(size)));
+            }
+            let begun = self.piece.len();
+            let mut piece = Vec::with_capacity(Self::PIECE.max(size));
+            piece.extend_from_slice(&self.piece);
+            let room = (piece.capacity() - begun) as u64;
+            if (&self.file).take(room).read_to_end(&mut piece)? == 0 {
+                return Ok(None);
+            }
+            self.piece = piece.into();
+        }
+    }
 }
 
 fn mysql_cdc_rows(path: &str) -> Outcome {

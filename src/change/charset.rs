@@ -134,6 +134,11 @@ impl Charset {
         }
     }
 
+    /// Whether text is its bytes as they are.
+    pub(crate) fn is_utf8(self) -> bool {
+        matches!(self.0, Kind::Utf8 { .. })
+    }
+
     /// Whether different bytes always show as different text. In the other sets several codes stand for the same
     /// character, or for nothing (`?`), so that two values which MySQL tells apart can become one.
     pub fn is_one_to_one(self) -> bool {

@@ -97,6 +97,12 @@ impl<'a> Decimal<'a> {
         }
     }
 
+    /// Whether dropping it does nothing.
+    #[inline]
+    pub(super) fn owns_nothing(&self) -> bool {
+        !matches!(self.0, Form::Owned(_))
+    }
+
     /// Bytes of memory that are this value's own.
     pub fn owned_bytes(&self) -> usize {
         match &self.0 {

@@ -12,10 +12,34 @@ pub(in crate::change) fn check(bytes: &[u8]) -> Option<()> {
     value(kind, data, 0, &mut Budget::of(bytes))
 }
 
+#[inline(always)]
 fn value(kind: u8, data: &[u8], depth: usize, budget: &mut Budget) -> Option<()> {
     if depth > MAX_DEPTH {
         return None;
     }
+    match kind {
+        0..=3 => container(kind, data, depth, budget),
+        12 => is_utf8(variable(data, budget)?).then_some(()),
+        _ => rarer(kind, data, budget),
+    }
+}
+
+/// Most strings are short and ASCII.
+#[inline(always)]
+fn is_utf8(bytes: &[u8]) -> bool {
+    bytes.is_ascii() || std::str::from_utf8(bytes).is_ok()
+}
+
+#[inline(never)]
+fn rarer(kind: u8, data: &[u8], budget: &mut Budget) -> Option<()> {
+    match node(kind, data, budget)? {
+        Node::Double(number) => number.is_finite().then_some(()),
+        Node::Opaque(type_code, bytes) => Opaque::parse(type_code, bytes).map(|_| ()),
+        _ => Some(()),
+    }
+}
+
+fn container(kind: u8, data: &[u8], depth: usize, budget: &mut Budget) -> Option<()> {
     match kind {
         0 | 2 => {
             let container = Container::parse(data, false, kind == 0, budget)?;
@@ -32,7 +56,7 @@ fn value(kind: u8, data: &[u8], depth: usize, budget: &mut Budget) -> Option<()>
                 member(&container, kind, &[a, b], offset, depth + 1, budget)
             })
         }
-        1 | 3 => {
+        _ => {
             let container = Container::parse(data, true, kind == 1, budget)?;
             let (keys, values) = container.entries()?;
             let (keys, _) = keys.as_chunks::<6>();
@@ -47,14 +71,6 @@ fn value(kind: u8, data: &[u8], depth: usize, budget: &mut Budget) -> Option<()>
                 member(&container, kind, &[a, b, c, d], offset, depth + 1, budget)
             })
         }
-        12 => std::str::from_utf8(variable(data, budget)?)
-            .ok()
-            .map(|_| ()),
-        _ => match node(kind, data, budget)? {
-            Node::Double(number) => number.is_finite().then_some(()),
-            Node::Opaque(type_code, bytes) => Opaque::parse(type_code, bytes).map(|_| ()),
-            _ => Some(()),
-        },
     }
 }
 
@@ -91,8 +107,8 @@ fn check_keys(
         let length = usize::from(length);
         budget.spend(length)?;
         let within = offset >= start && offset.checked_add(length)? <= end;
-        if !(ascii && within) {
-            std::str::from_utf8(data.get(offset..)?.get(..length)?).ok()?;
+        if !(ascii && within) && !is_utf8(data.get(offset..)?.get(..length)?) {
+            return None;
         }
     }
     Some(())

@@ -201,22 +201,24 @@ fn what_is_checked_is_what_is_printed() {
 
 #[test]
 fn depth_is_limited() {
-    let nested = |levels: usize| {
-        let mut bytes = vec![4, 1];
+    let nested = |innermost: &[u8], levels: usize| {
+        let mut bytes = innermost.to_vec();
         for _ in 0..levels {
-            // An array of one value that lies behind its entry.
-            let size = 4 + 3 + bytes.len() - 1;
-            let mut outer = vec![2, 1, 0];
-            outer.extend((size as u16).to_le_bytes());
-            outer.push(bytes[0]);
-            outer.extend(if bytes[0] == 4 { [1, 0] } else { [7, 0] });
-            outer.extend(&bytes[1..]);
-            bytes = outer;
+            // An array of one value, which lies behind its entry unless it is a literal.
+            let literal = bytes[0] == 4;
+            let (entry, behind) = match literal {
+                true => ([4, bytes[1], 0], &[][..]),
+                false => ([bytes[0], 7, 0], &bytes[1..]),
+            };
+            let size = (7 + behind.len()) as u16;
+            bytes = [&[2, 1, 0][..], &size.to_le_bytes(), &entry, behind].concat();
         }
         bytes
     };
-    let text = |levels| Json::binary(&nested(levels)).map(|json| json.text().into_owned());
-    assert_eq!(text(3).as_deref(), Some("[[[true]]]"));
-    assert!(text(MAX_DEPTH).is_some());
-    assert_eq!(text(MAX_DEPTH + 1), None);
+    for (innermost, text) in [(&[4, 1][..], "true"), (&[12, 1, b'x'], "\"x\"")] {
+        let shown = Json::binary(&nested(innermost, 3)).map(|json| json.text().into_owned());
+        assert_eq!(shown, Some(format!("[[[{text}]]]")));
+        assert!(Json::binary(&nested(innermost, MAX_DEPTH)).is_some());
+        assert!(Json::binary(&nested(innermost, MAX_DEPTH + 1)).is_none());
+    }
 }

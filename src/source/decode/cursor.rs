@@ -41,6 +41,11 @@ impl<'a> Cursor<'a> {
         self.rest
     }
 
+    /// Goes on at `rest`, which is an end of [`Self::rest`].
+    pub fn rewind(&mut self, rest: &'a [u8]) {
+        self.rest = rest;
+    }
+
     #[inline]
     pub fn take(&mut self, length: usize) -> Result<&'a [u8]> {
         match self.rest.split_at_checked(length) {
@@ -90,20 +95,6 @@ impl<'a> Cursor<'a> {
                 .take(other.min(8))?
                 .iter()
                 .rev()
-                .fold(0, |number, &byte| number << 8 | u64::from(byte))),
-        }
-    }
-
-    /// An unsigned big endian number of 0 to 8 bytes.
-    #[inline]
-    pub fn uint_be(&mut self, bytes: usize) -> Result<u64> {
-        match bytes {
-            1 => self.u8().map(u64::from),
-            2 => self.array().map(u16::from_be_bytes).map(u64::from),
-            4 => self.array().map(u32::from_be_bytes).map(u64::from),
-            other => Ok(self
-                .take(other.min(8))?
-                .iter()
                 .fold(0, |number, &byte| number << 8 | u64::from(byte))),
         }
     }

@@ -5,7 +5,7 @@ use crate::plan::SourceTable;
 use crate::schema::{Column, ColumnType};
 
 use super::table_map::TableMap;
-use super::value::Meaning;
+use super::value::{Meaning, Read};
 use super::wire::Wire;
 use super::{DecodeError, Metadata};
 
@@ -20,6 +20,8 @@ pub struct Layout {
     /// One for each column of the image.
     pub(super) fields: Vec<Field>,
     pub(super) slots: usize,
+    /// For each slot which of the values that are read it is; empty where they are read in the order of the slots.
+    pub(super) order: Vec<usize>,
     /// Indexes of the JSON columns among the fields: a partial update has a bit for each.
     pub(super) json: Vec<usize>,
 }
@@ -27,16 +29,16 @@ pub struct Layout {
 /// A column of the image.
 #[derive(Debug, Clone)]
 pub(super) struct Field {
+    pub read: Read,
     pub wire: Wire,
-    /// None: the plan does not use the column.
-    pub slot: Option<Slot>,
+    /// The plan's name; empty where the plan does not use the column.
+    pub column: String,
 }
 
-#[derive(Debug, Clone)]
-pub(super) struct Slot {
-    pub index: usize,
-    pub column: String,
-    pub meaning: Meaning,
+impl Field {
+    pub fn is_used(&self) -> bool {
+        !matches!(self.read, Read::Skip(_))
+    }
 }
 
 impl Layout {
@@ -103,11 +105,13 @@ impl Layout {
             .columns
             .iter()
             .map(|column| Field {
+                read: Read::Skip(column.wire),
                 wire: column.wire,
-                slot: None,
+                column: String::new(),
             })
             .collect();
-        for (index, source) in table.columns.iter().enumerate() {
+        let mut positions = Vec::with_capacity(table.columns.len());
+        for source in &table.columns {
             let column = &source.column;
             let unfit = |reason: String| DecodeError::Unfit {
                 table: name.clone(),
@@ -119,14 +123,13 @@ impl Layout {
                 .and_then(|position| Some((position, fields.get_mut(position)?)))
                 .ok_or_else(|| unfit("the table in the binlog has no such column".into()))?;
             let meaning = meaning(column, field.wire, position, &map.metadata).map_err(unfit)?;
-            let slot = Slot {
-                index,
-                column: column.name.clone(),
-                meaning: meaning.ok_or_else(|| unsupported(column))?,
-            };
-            if field.slot.replace(slot).is_some() {
+            if field.is_used() {
                 return Err(unfit("two columns of the plan have this name".into()));
             }
+            let meaning = meaning.ok_or_else(|| unsupported(column))?;
+            field.read = Read::new(field.wire, meaning);
+            field.column.clone_from(&column.name);
+            positions.push(position);
         }
         let json = fields.iter().enumerate();
         let json = json
@@ -138,9 +141,19 @@ impl Layout {
             table_id: map.table_id,
             fields,
             slots: table.columns.len(),
+            order: order(&positions),
             json,
         })
     }
+}
+
+/// For each position its rank; nothing where they ascend.
+fn order(positions: &[usize]) -> Vec<usize> {
+    if positions.is_sorted() {
+        return Vec::new();
+    }
+    let rank = |position| positions.iter().filter(|&other| other < position).count();
+    positions.iter().map(rank).collect()
 }
 
 fn unsupported(column: &Column) -> DecodeError {

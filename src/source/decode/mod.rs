@@ -10,6 +10,7 @@ mod error;
 pub mod event;
 mod json_dom;
 mod json_path;
+mod labels;
 mod layout;
 mod metadata;
 mod rows;

@@ -4,9 +4,10 @@ use crate::change::{Change, Row, Value};
 
 use super::cursor::Cursor;
 use super::event::{Event, types};
-use super::layout::{Field, Layout};
+use super::layout::Layout;
 use super::table_map::bit;
-use super::{DecodeError, json_dom, value};
+use super::value::Invalid;
+use super::{DecodeError, json_dom};
 
 const END_OF_STATEMENT: u16 = 0x1;
 const NO_FOREIGN_KEY_CHECKS: u16 = 0x2;
@@ -144,12 +145,13 @@ impl<'a> RowsEvent<'a> {
         bitmap: &[u8],
         layout: &Layout,
     ) -> Result<(), DecodeError> {
-        let present = (0..self.columns)
-            .filter(|&index| bit(bitmap, index))
-            .count();
-        if present == self.columns {
+        let whole = bitmap.get(..self.columns / 8).unwrap_or_default();
+        let rest = self.columns / 8 * 8..self.columns;
+        if whole.iter().all(|&byte| byte == 0xff) && rest.clone().all(|index| bit(bitmap, index)) {
             return Ok(());
         }
+        let present = (0..self.columns).filter(|&index| bit(bitmap, index));
+        let present = present.count();
         Err(DecodeError::IncompleteImage {
             image,
             table: layout.table.clone(),
@@ -198,10 +200,10 @@ impl<'a> Rows<'a> {
         };
         let [one, two] = &mut self.spare;
         *one = first.values;
-        one.clear();
+        Value::clear(one);
         if let Some(row) = second {
             *two = row.values;
-            two.clear();
+            Value::clear(two);
         }
     }
 
@@ -232,33 +234,47 @@ impl<'a> Rows<'a> {
     }
 
     /// One image: a bit for each column that is NULL, then the values of the others.
+    #[inline]
     fn image(&mut self) -> Result<Row<'a>, DecodeError> {
         let layout = self.layout;
         let nulls = self.cursor.take(layout.fields.len().div_ceil(8))?;
         let mut values = self.vacant();
-        for (index, field) in layout.fields.iter().enumerate() {
-            if bit(nulls, index) {
-                if let Some(slot) = &field.slot {
-                    put(&mut values, slot.index, Value::Null);
+        let mut rest = self.cursor.rest();
+        for (nth, (fields, &nulls)) in layout.fields.chunks(8).zip(nulls).enumerate() {
+            for (bit, field) in fields.iter().enumerate() {
+                if nulls >> bit & 1 == 1 {
+                    if field.is_used() {
+                        values.push(Value::Null);
+                    }
+                } else if let Err(why) = field.read.value(&mut rest, &mut values) {
+                    return Err(self.invalid(8 * nth + bit, why));
                 }
-                continue;
-            }
-            let bytes = field.wire.take(&mut self.cursor)?;
-            if let Some(slot) = &field.slot {
-                let value = value::read(field.wire, &slot.meaning, bytes)
-                    .map_err(|what| self.invalid(field, what))?;
-                put(&mut values, slot.index, value);
             }
         }
-        Ok(Row { values })
+        self.cursor.rewind(rest);
+        Ok(self.row(values))
+    }
+
+    /// A row of values that were read in the order of the columns.
+    #[inline]
+    fn row(&self, mut values: Vec<Value<'a>>) -> Row<'a> {
+        if !self.layout.order.is_empty() {
+            let take = |&nth: &usize| values.get_mut(nth).map(std::mem::take);
+            values = self.layout.order.iter().filter_map(take).collect();
+        }
+        Row { values }
     }
 
     #[cold]
-    fn invalid(&self, field: &Field, what: &'static str) -> DecodeError {
-        let column = field.slot.as_ref().map(|slot| slot.column.as_str());
+    fn invalid(&self, column: usize, why: Invalid) -> DecodeError {
+        if why == Invalid::Truncated {
+            return DecodeError::truncated(why.name());
+        }
+        let column = self.layout.fields.get(column);
+        let column = column.map(|field| field.column.as_str());
         DecodeError::Value {
             column: format!("{}.{}", self.layout.table, column.unwrap_or_default()),
-            what,
+            what: why.name(),
         }
     }
 
@@ -284,17 +300,19 @@ impl<'a> Rows<'a> {
     fn documents(&self, mut cursor: Cursor<'a>) -> Result<Vec<Option<&'a [u8]>>, DecodeError> {
         let fields = &self.layout.fields;
         let nulls = cursor.take(fields.len().div_ceil(8))?;
-        let mut documents = vec![None; self.layout.json.len()];
-        let mut nth = 0;
+        let mut rest = cursor.rest();
+        let mut documents = Vec::with_capacity(self.layout.json.len());
         for (index, field) in fields.iter().enumerate() {
-            let json = self.layout.json.get(nth) == Some(&index);
-            if !bit(nulls, index) {
-                let bytes = field.wire.take(&mut cursor)?;
-                if let (true, Some(document)) = (json, documents.get_mut(nth)) {
-                    *document = Some(bytes);
+            let bytes = match bit(nulls, index) {
+                true => None,
+                false => {
+                    let taken = field.wire.take(&mut rest);
+                    Some(taken.map_err(|why| self.invalid(index, why))?)
                 }
+            };
+            if self.layout.json.contains(&index) {
+                documents.push(bytes);
             }
-            nth += usize::from(json);
         }
         Ok(documents)
     }
@@ -308,45 +326,30 @@ impl<'a> Rows<'a> {
         let layout = self.layout;
         let nulls = self.cursor.take(layout.fields.len().div_ceil(8))?;
         let mut values = self.vacant();
-        let mut nth = 0;
+        let mut rest = self.cursor.rest();
         for (index, field) in layout.fields.iter().enumerate() {
-            let json = layout.json.get(nth) == Some(&index);
-            let differences = json && bit(partial, nth);
-            let document = documents.get(nth).copied().flatten();
-            nth += usize::from(json);
-            let bytes = match bit(nulls, index) {
-                true => None,
-                false => Some(field.wire.take(&mut self.cursor)?),
+            let nth = layout.json.iter().position(|&json| json == index);
+            let differs = nth.is_some_and(|nth| bit(partial, nth));
+            let read = if bit(nulls, index) {
+                if field.is_used() {
+                    values.push(Value::Null);
+                }
+                Ok(())
+            } else if differs {
+                let document = nth.and_then(|nth| documents.get(nth).copied().flatten());
+                field.wire.take(&mut rest).and_then(|differences| {
+                    if field.is_used() {
+                        let text = json_dom::patched(document, differences);
+                        values.push(Value::Json(text.ok_or(Invalid::Difference)?.into()));
+                    }
+                    Ok(())
+                })
+            } else {
+                field.read.value(&mut rest, &mut values)
             };
-            let Some(slot) = &field.slot else { continue };
-            let value = match bytes {
-                None => Ok(Value::Null),
-                Some(bytes) if differences => json_dom::patched(document, bytes)
-                    .map(|text| Value::Json(text.into()))
-                    .ok_or("the result of a JSON difference"),
-                Some(bytes) => value::read(field.wire, &slot.meaning, bytes),
-            };
-            put(
-                &mut values,
-                slot.index,
-                value.map_err(|what| self.invalid(field, what))?,
-            );
+            read.map_err(|why| self.invalid(index, why))?;
         }
-        Ok(Row { values })
-    }
-}
-
-/// Slots mostly come in order; where the table's order has changed since the plan was made, they do not.
-#[inline]
-fn put<'a>(values: &mut Vec<Value<'a>>, index: usize, value: Value<'a>) {
-    if index == values.len() {
-        values.push(value);
-        return;
-    }
-    if index >= values.len() {
-        values.resize(index + 1, Value::Null);
-    }
-    if let Some(place) = values.get_mut(index) {
-        *place = value;
+        self.cursor.rewind(rest);
+        Ok(self.row(values))
     }
 }

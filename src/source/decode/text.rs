@@ -10,7 +10,7 @@ use crate::change::charset::Charset;
 use crate::change::{Temporal, TimeOfDay, Value};
 use crate::schema::{Column, ColumnType, quote};
 
-use super::{DecodeError, value};
+use super::{DecodeError, value::bit};
 
 /// The SQL that selects a column without loss. FLOAT shows six digits only; as a DOUBLE it shows all that it holds.
 /// Where the declaration says how a number is printed, the print is the value.
@@ -64,11 +64,11 @@ fn parse<'a, 'c>(ty: &'c ColumnType, bytes: &'a [u8]) -> Result<Value<'a>, Probl
         ColumnType::Float { .. } => Value::Float(number::<f64>(bytes, "FLOAT")? as f32),
         ColumnType::Double { .. } => Value::Double(number(bytes, "DOUBLE")?),
         ColumnType::Decimal { .. } => Value::Decimal(decimal(bytes).ok_or("DECIMAL")?.into()),
-        ColumnType::Bit { bits } => Value::Bit(value::bit(bytes, *bits).ok_or("BIT")?),
+        ColumnType::Bit { bits } => Value::Bit(bit(bytes, *bits).ok_or("BIT")?),
         ColumnType::Text { charset, .. } | ColumnType::Enum { charset, .. } => {
-            Value::Text(value::text(known(charset)?, bytes)?)
+            Value::Text(text(known(charset)?, bytes)?)
         }
-        ColumnType::Set { charset, .. } => Value::Set(value::text(known(charset)?, bytes)?),
+        ColumnType::Set { charset, .. } => Value::Set(text(known(charset)?, bytes)?),
         ColumnType::Binary { .. } | ColumnType::Bytes { .. } => Value::Bytes(Cow::Borrowed(bytes)),
         ColumnType::Date => Value::Date(date(bytes).ok_or("DATE")?),
         ColumnType::DateTime { fsp } => Value::DateTime(date_time(bytes, *fsp).ok_or("DATETIME")?),
@@ -88,6 +88,12 @@ fn parse<'a, 'c>(ty: &'c ColumnType, bytes: &'a [u8]) -> Result<Value<'a>, Probl
 
 fn known(charset: &str) -> Result<Charset, Problem<'_>> {
     Charset::by_mysql_name(charset).ok_or(Problem::Charset(charset))
+}
+
+fn text(charset: Charset, bytes: &[u8]) -> Result<Cow<'_, str>, &'static str> {
+    charset
+        .decode(bytes)
+        .map_err(|_| "text in its character set")
 }
 
 fn number<T: std::str::FromStr>(bytes: &[u8], what: &'static str) -> Result<T, &'static str> {

@@ -3,7 +3,8 @@
 use crate::change::decimal;
 
 use super::DecodeError;
-use super::cursor::{Cursor, Unread};
+use super::cursor::Cursor;
+use super::value::{Invalid, counted, take};
 
 /// The bytes of one column's value, as type and metadata of the table map tell them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,30 +127,47 @@ impl Wire {
         })
     }
 
-    /// Takes the bytes of one value: for values with a length, what follows it.
-    #[inline]
-    pub(super) fn take<'a>(self, cursor: &mut Cursor<'a>) -> Result<&'a [u8], Unread> {
-        let length = match self {
-            Wire::Int { bytes } | Wire::Enum { bytes } | Wire::Set { bytes } => usize::from(bytes),
-            Wire::Fixed { length } | Wire::Variable { length } => {
-                let prefix = if length > 255 { 2 } else { 1 };
-                cursor.uint(prefix)? as usize
-            }
+    /// Bytes of a value whose length its type says.
+    pub(super) fn length(self) -> Option<u8> {
+        Some(match self {
+            Wire::Int { bytes } | Wire::Enum { bytes } | Wire::Set { bytes } => bytes,
+            Wire::Float | Wire::OldTimestamp => 4,
+            Wire::Double | Wire::OldDateTime => 8,
+            Wire::Decimal { precision, scale } => decimal::packed_length(precision, scale) as u8,
+            Wire::Bit { bits } => bits.div_ceil(8),
+            Wire::Year => 1,
+            Wire::Date | Wire::OldTime => 3,
+            Wire::Timestamp { fsp } => 4 + fsp.div_ceil(2),
+            Wire::DateTime { fsp } => 5 + fsp.div_ceil(2),
+            Wire::Time { fsp } => 3 + fsp.div_ceil(2),
+            Wire::Fixed { .. }
+            | Wire::Variable { .. }
+            | Wire::Blob { .. }
+            | Wire::Json { .. }
+            | Wire::Geometry { .. }
+            | Wire::Vector { .. } => return None,
+        })
+    }
+
+    /// Bytes of the length that stands before the other values, 1 to 4.
+    pub(super) fn prefix(self) -> u8 {
+        match self {
+            Wire::Fixed { length } | Wire::Variable { length } => 1 + u8::from(length > 255),
             Wire::Blob { prefix }
             | Wire::Json { prefix }
             | Wire::Geometry { prefix }
-            | Wire::Vector { prefix } => cursor.uint(usize::from(prefix))? as usize,
-            Wire::Float | Wire::OldTimestamp => 4,
-            Wire::Double | Wire::OldDateTime => 8,
-            Wire::Decimal { precision, scale } => decimal::packed_length(precision, scale),
-            Wire::Bit { bits } => usize::from(bits).div_ceil(8),
-            Wire::Year => 1,
-            Wire::Date | Wire::OldTime => 3,
-            Wire::Timestamp { fsp } => 4 + fraction_length(fsp),
-            Wire::DateTime { fsp } => 5 + fraction_length(fsp),
-            Wire::Time { fsp } => 3 + fraction_length(fsp),
-        };
-        cursor.take(length)
+            | Wire::Vector { prefix } => prefix,
+            _ => 1,
+        }
+    }
+
+    /// Takes the bytes of one value from the front of `rest`: for values with a length, what follows it.
+    #[inline]
+    pub(super) fn take<'a>(self, rest: &mut &'a [u8]) -> Result<&'a [u8], Invalid> {
+        match self.length() {
+            Some(length) => take(rest, usize::from(length)),
+            None => counted(rest, self.prefix()),
+        }
     }
 
     pub(super) fn class(self) -> Class {
@@ -165,11 +183,6 @@ impl Wire {
             _ => Class::Other,
         }
     }
-}
-
-/// Bytes of a fraction of `fsp` digits: two digits a byte.
-fn fraction_length(fsp: u8) -> usize {
-    usize::from(fsp).div_ceil(2)
 }
 
 fn fsp(meta: &mut Cursor<'_>) -> Result<u8, DecodeError> {

@@ -6,10 +6,11 @@ use bytes::Bytes;
 
 use super::golden::Golden;
 use crate::change::{Change, Value};
+use crate::error::Kind;
 use crate::plan::SourceTable;
 use crate::source::decode::event::types;
 use crate::source::decode::{
-    Checksum, Event, FormatDescription, Layout, RowsEvent, RowsKind, TableMap,
+    Checksum, DecodeError, Event, FormatDescription, Layout, RowsEvent, RowsKind, TableMap,
 };
 
 /// Decodes a frame as whatever it claims to be; the number of rows that came out.
@@ -38,18 +39,36 @@ fn decode(frame: Vec<u8>, map: &TableMap, table: &SourceTable) -> usize {
         // A control character of JSON takes six, and a column has its padding or the digits of a number beside it.
         let most = 16 * size + 1024 * layout.slots();
         assert!(held <= most, "{held} bytes from an event of {size}");
+        // What was let through can be printed, and is no longer than what it was printed from allows.
+        let printed = change.as_ref().map_or(0, printed);
+        assert!(
+            printed <= 2 * most + 32 * size,
+            "{printed} bytes of text from an event of {size}"
+        );
     })
     .count()
 }
 
-/// Bytes that a change holds beside the event.
-fn held(change: &Change<'_>) -> usize {
+fn values<'c, 'a>(change: &'c Change<'a>) -> impl Iterator<Item = &'c Value<'a>> {
     let rows = match change {
         Change::Insert { after: row } | Change::Delete { before: row } => [Some(row), None],
         Change::Update { before, after } => [Some(before), Some(after)],
     };
-    let values = rows.into_iter().flatten().flat_map(|row| &row.values);
-    values
+    rows.into_iter().flatten().flat_map(|row| &row.values)
+}
+
+/// Bytes of all values as text.
+fn printed(change: &Change<'_>) -> usize {
+    let mut text = String::new();
+    for value in values(change) {
+        value.write_text(&mut text);
+    }
+    text.len()
+}
+
+/// Bytes that a change holds beside the event.
+fn held(change: &Change<'_>) -> usize {
+    values(change)
         .map(|value| match value {
             Value::Text(Cow::Owned(text)) | Value::Set(Cow::Owned(text)) => text.capacity(),
             Value::Decimal(number) => number.owned_bytes(),
@@ -98,6 +117,45 @@ fn cut_events_end_in_an_error() {
                 decode(cut, &map, &golden.table);
             }
         }
+    }
+}
+
+/// Why the rows of a binlog are refused when one byte of them is another.
+fn refusals(name: &str) -> Vec<DecodeError> {
+    let golden = Golden::load(name);
+    let mut found = Vec::new();
+    for (frame, map) in frames(&golden) {
+        if RowsKind::of(frame[4]).is_none() {
+            continue;
+        }
+        let layout = Layout::bind(&map, &golden.table).unwrap();
+        let step = frame.len() / 400 + 1;
+        for at in (30..frame.len()).step_by(step) {
+            let mut garbled = frame.clone();
+            garbled[at] = 0xfe;
+            let event = Event::parse(Bytes::from(garbled), Checksum::None).unwrap();
+            let Ok(event) = RowsEvent::parse(&event) else {
+                continue;
+            };
+            let Ok(rows) = event.rows(&layout) else {
+                continue;
+            };
+            found.extend(rows.filter_map(Result::err));
+        }
+    }
+    found
+}
+
+#[test]
+fn packed_values_that_are_damaged_stop_the_stream_and_name_their_column() {
+    for (name, type_name) in [("json", "JSON"), ("types", "DECIMAL"), ("partial", "JSON")] {
+        let refusals = refusals(name);
+        let found = refusals
+            .iter()
+            .find(|error| matches!(error, DecodeError::Value { what, .. } if *what == type_name));
+        let error = found.unwrap_or_else(|| panic!("no damaged {type_name} among {name}"));
+        assert_eq!(error.kind(), Kind::EventUnreadable);
+        assert!(error.to_string().contains("column `gold."), "{error}");
     }
 }
 

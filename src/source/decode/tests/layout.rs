@@ -1,7 +1,7 @@
 //! What does not fit the plan is refused.
 
 use super::golden::Golden;
-use crate::change::{Change, Value};
+use crate::change::{Change, Row, Value};
 use crate::error::Kind;
 use crate::schema::ColumnType;
 use crate::source::decode::event::types;
@@ -102,6 +102,44 @@ fn columns_are_found_by_name_whatever_their_order() {
     };
     assert_eq!(after.values[3], Value::Int(1));
     assert_eq!(after.values[1], Value::Text("p".into()));
+}
+
+#[test]
+fn rows_are_in_the_plans_order_and_not_the_tables() {
+    let golden = Golden::load("partial");
+    let mut rotated = Golden::load("partial");
+    rotated.table.columns.rotate_left(1);
+    let plain = Layout::bind(&map(&golden), &golden.table).unwrap();
+    let layout = Layout::bind(&map(&golden), &rotated.table).unwrap();
+    let mut checked = 0;
+    for event in golden.events() {
+        if RowsKind::of(event.header.type_code).is_none() {
+            continue;
+        }
+        let event = RowsEvent::parse(&event).unwrap();
+        let (plain, mut moved) = (event.rows(&plain).unwrap(), event.rows(&layout).unwrap());
+        for change in plain {
+            let actual = moved.next().unwrap().unwrap();
+            for (mut row, other) in images(change.unwrap())
+                .into_iter()
+                .zip(images(actual.clone()))
+            {
+                row.values.rotate_left(1);
+                assert_eq!(row, other);
+                checked += 1;
+            }
+            moved.recycle(actual);
+        }
+        assert!(moved.next().is_none());
+    }
+    assert!(checked > 10);
+}
+
+fn images(change: Change<'_>) -> Vec<Row<'_>> {
+    match change {
+        Change::Insert { after: row } | Change::Delete { before: row } => vec![row],
+        Change::Update { before, after } => vec![before, after],
+    }
 }
 
 #[test]
