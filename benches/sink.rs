@@ -231,7 +231,6 @@ fn ours(url: &str, plan: &Plan, mutations: impl Iterator<Item = Mutation> + Send
     let writer = Arc::new(DynamoWriter::new(client, Table::all(plan)));
     let options = pipeline::Options {
         lanes: LANES,
-        max_items: setting("MAXI").unwrap_or(50_000),
         ..pipeline::Options::default()
     };
     let (mut feed, mut progress) = pipeline::start::<()>(options, writer, runtime.handle());

@@ -376,3 +376,109 @@ impl Debt {
         self.more.last().copied().unwrap_or(self.first)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use super::super::{Action, Origin};
+    use super::*;
+    use crate::plan::ProjectionId;
+
+    fn mutation(key: u64, version: u64) -> Mutation {
+        Mutation {
+            target: TargetId(0),
+            key: Key(Bytes::from(key.to_string())),
+            origin: Origin {
+                projection: ProjectionId(0),
+                source_key: Arc::from("row"),
+            },
+            action: Action::Put {
+                item: Bytes::from(version.to_string()),
+                size: 1,
+            },
+        }
+    }
+
+    /// Keys and versions of the batch under way.
+    fn under_way(slots: &Slots) -> Vec<(String, String)> {
+        let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
+        let write = |write: &Mutation| match &write.action {
+            Action::Put { item, .. } => (text(&write.key.0), text(item)),
+            Action::Delete => (text(&write.key.0), String::new()),
+        };
+        slots.batch().writes.iter().map(write).collect()
+    }
+
+    fn pairs(pairs: &[(u64, u64)]) -> Vec<(String, String)> {
+        let text = |(key, version): &(u64, u64)| (key.to_string(), version.to_string());
+        pairs.iter().map(text).collect()
+    }
+
+    #[test]
+    fn keys_of_one_hash_stay_apart() {
+        let mut slots = Slots::new(Duration::ZERO);
+        for (sequence, key) in [(1, 1), (2, 2), (3, 1), (4, 3)] {
+            slots.insert(sequence, 7, mutation(key, sequence));
+        }
+        assert_eq!(slots.len(), 3);
+        assert!(slots.next_batch());
+        assert_eq!(under_way(&slots), pairs(&[(1, 3), (2, 2), (3, 4)]));
+        for ended in slots.end_batch() {
+            slots.done(ended, Instant::now());
+        }
+        assert_eq!(slots.len(), 0);
+        assert!(slots.owes_nothing());
+    }
+
+    #[test]
+    fn a_key_under_way_is_not_taken_a_second_time() {
+        let mut slots = Slots::new(Duration::ZERO);
+        slots.insert(1, 7, mutation(1, 1));
+        assert!(slots.next_batch());
+        slots.insert(2, 7, mutation(1, 2));
+        assert_eq!(slots.len(), 1);
+        assert!(!slots.owes_nothing());
+        for ended in slots.end_batch() {
+            slots.done(ended, Instant::now());
+        }
+        assert!(slots.next_batch());
+        assert_eq!(under_way(&slots), pairs(&[(1, 2)]));
+    }
+
+    #[test]
+    fn a_blocked_key_holds_back_what_is_newer_and_leaves_its_place_to_others() {
+        let late = Duration::from_secs(10);
+        let mut slots = Slots::new(late);
+        let now = Instant::now();
+        slots.insert(1, 7, mutation(1, 1));
+        assert!(slots.next_batch());
+        for ended in slots.end_batch() {
+            slots.unknown(ended, now);
+        }
+        slots.insert(2, 7, mutation(1, 2));
+        assert!(slots.next_batch());
+        assert_eq!(
+            under_way(&slots),
+            pairs(&[(1, 1)]),
+            "not repeated as it was"
+        );
+        for ended in slots.end_batch() {
+            slots.done(ended, now);
+        }
+        slots.insert(3, 7, mutation(1, 3));
+        assert_eq!(slots.len(), 1, "a blocked key was taken for another");
+        assert!(!slots.next_batch());
+        slots.release(now + late);
+        assert!(slots.next_batch());
+        assert_eq!(under_way(&slots), pairs(&[(1, 3)]));
+        for ended in slots.end_batch() {
+            slots.done(ended, now + late);
+        }
+        assert_eq!(slots.len(), 0);
+        slots.insert(4, 7, mutation(2, 4));
+        assert_eq!((slots.len(), slots.slots.len()), (1, 1), "a place was lost");
+    }
+}
