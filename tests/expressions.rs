@@ -65,7 +65,10 @@ async fn expressions_give_what_the_server_gives() {
     );
     for (name, _) in generate::TEMPLATES {
         let compared = tally.by_name.get(name).copied().unwrap_or(0);
-        assert!(compared >= 1000, "only {compared} values of {name} compared");
+        assert!(
+            compared >= 1000,
+            "only {compared} values of {name} compared"
+        );
     }
     assert!(
         tally.differences.is_empty(),

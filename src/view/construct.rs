@@ -23,14 +23,14 @@ pub(super) fn write(
     let hops = [node];
     let path = scene.path(&hops);
     let members = members(construction);
+    let order = ordered(construction, path, rows, table)?;
     if !construction.array {
-        let Some(row) = rows.first() else {
+        let Some(row) = order.first() else {
             return Ok(false);
         };
         object(&members, path.with(row), out)?;
         return Ok(true);
     }
-    let order = ordered(construction, path, rows, table)?;
     let limit = construction
         .limit
         .map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));

@@ -147,12 +147,15 @@ impl Builder<'_, '_> {
     }
 
     fn join(&mut self, graph: &mut Graph, join: &mut JoinPlan) -> bool {
-        let array = join.construction.as_ref().is_some_and(|c| c.array);
+        // An object of several rows is that of the first in the construction's order.
+        let constructed = join.construction.is_some();
         let mut path = vec![0];
         for hop in &join.hops {
+            let array = join.construction.as_ref().is_some_and(|c| c.array);
             let cardinality = match (array, hop.to_one) {
                 (true, _) => Cardinality::Many,
                 (false, true) => Cardinality::One,
+                (false, false) if constructed => Cardinality::Many,
                 (false, false) => Cardinality::First,
             };
             let hop = Hop {

@@ -120,7 +120,7 @@ impl Joins {
                     out(self.mutation(projection, own, &name, Action::Put { item, size })?)?
                 }
             }
-            // It keeps the key and has no item; who is told of it was told before.
+            // Only rows with an item claim a key.
             _ => match known {
                 Some(known) => {
                     state.delete(owners, key)?;

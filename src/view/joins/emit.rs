@@ -40,8 +40,8 @@ pub(super) struct Computed {
 pub(super) enum Item {
     /// None: the row is gone, or is not one that has an item.
     None,
-    /// None, though there should be one. Its key, where that is valid.
-    Bad(Option<Bytes>, Reason),
+    /// None, though there should be one.
+    Bad(Reason),
     Valid {
         key: Bytes,
         item: Bytes,
@@ -53,8 +53,7 @@ pub(super) enum Item {
 impl Item {
     pub(super) fn key(&self) -> Option<&Bytes> {
         match self {
-            Item::None => None,
-            Item::Bad(key, _) => key.as_ref(),
+            Item::None | Item::Bad(_) => None,
             Item::Valid { key, .. } => Some(key),
         }
     }
@@ -173,7 +172,7 @@ impl Joins {
             Ok(loaded) => loaded,
             Err(fault) => {
                 let attribute = Arc::from("join_condition");
-                computed.item = Item::Bad(None, Reason { attribute, fault });
+                computed.item = Item::Bad(Reason { attribute, fault });
                 return Ok(computed);
             }
         };
@@ -187,16 +186,16 @@ impl Joins {
             Ok(true) => {}
             Ok(false) => return Ok(computed),
             Err(reason) => {
-                computed.item = Item::Bad(None, reason);
+                computed.item = Item::Bad(reason);
                 return Ok(computed);
             }
         }
         computed.item = match program.write_key(&plan, scene, work) {
-            Err(reason) => Item::Bad(None, reason),
+            Err(reason) => Item::Bad(reason),
             Ok(()) => {
                 let key = work.writer.closed();
                 match program.write_rest(&plan, scene, work) {
-                    Err(reason) => Item::Bad(Some(key), reason),
+                    Err(reason) => Item::Bad(reason),
                     Ok(()) => {
                         let item = work.writer.closed();
                         Item::Valid {
@@ -248,7 +247,7 @@ impl Joins {
         let origin = Self::origin(computed.projection, name);
         match &computed.item {
             Item::None => out(Outcome::Gone(origin)),
-            Item::Bad(_, reason) => out(Outcome::Unmappable {
+            Item::Bad(reason) => out(Outcome::Unmappable {
                 origin,
                 reason: reason.clone(),
             }),

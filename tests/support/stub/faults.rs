@@ -34,6 +34,8 @@ pub struct Faults {
     pub mute: bool,
     /// Every request is refused with this code: `ResourceNotFoundException`.
     pub refuse: Option<String>,
+    /// Every request is answered by a proxy's page with this status.
+    pub page: Option<u16>,
 }
 
 impl Default for Faults {
@@ -55,6 +57,7 @@ impl Default for Faults {
             invalid: None,
             mute: false,
             refuse: None,
+            page: None,
         }
     }
 }

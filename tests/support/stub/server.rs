@@ -73,6 +73,9 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Answer {
         if let Some(code) = &faults.refuse {
             return refusal(code, "refused by the stub");
         }
+        if let Some(status) = faults.page {
+            return page(status);
+        }
         let fate = match faults.mute && is_write {
             true => Fate::Lost,
             false => faults.draw(rng),
