@@ -107,7 +107,8 @@ fn check_keys(
         let length = usize::from(length);
         budget.spend(length)?;
         let within = offset >= start && offset.checked_add(length)? <= end;
-        if !(ascii && within) && !is_utf8(data.get(offset..)?.get(..length)?) {
+        let sound = (ascii && within) || is_utf8(data.get(offset..)?.get(..length)?);
+        if !sound {
             return None;
         }
     }
