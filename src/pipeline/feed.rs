@@ -17,6 +17,8 @@ const HAND_OVER: usize = 32;
 /// A mutation on its way to its lane.
 pub(super) struct Fed {
     pub sequence: Sequence,
+    /// Of target and key.
+    pub hash: u64,
     pub mutation: Mutation,
 }
 
@@ -60,8 +62,7 @@ impl<C> Feed<C> {
             local: lanes.iter().map(|_| Vec::new()).collect(),
             lanes,
             waiting: 0,
-            // Fixed, so that a key is on the same lane in every run: easier to reason about, and nothing depends on it.
-            hasher: RandomState::with_seeds(0x70, 0x65, 0x6e, 0x73),
+            hasher: RandomState::new(),
             next: 1,
             open: None,
             untold: 0,
@@ -97,11 +98,16 @@ impl<C> Feed<C> {
                 return Err(Closed);
             }
         }
-        let lane = self.lane(mutation.target, &mutation.key);
+        let hash = self.hash(mutation.target, &mutation.key);
+        let lane = self.lane(hash);
         self.waiting += 1;
         self.untold += 1;
         if let Some(local) = self.local.get_mut(lane) {
-            local.push(Fed { sequence, mutation });
+            local.push(Fed {
+                sequence,
+                hash,
+                mutation,
+            });
             if local.len() >= HAND_OVER {
                 self.hand_over(lane);
             }
@@ -134,9 +140,15 @@ impl<C> Feed<C> {
         Control::new(Arc::clone(&self.tracker) as _)
     }
 
-    fn lane(&self, target: TargetId, key: &Key) -> usize {
-        let hash = self.hasher.hash_one((target.0, key.0.as_ref()));
-        usize::try_from(hash % self.lanes.len().max(1) as u64).unwrap_or_default()
+    fn hash(&self, target: TargetId, key: &Key) -> u64 {
+        self.hasher.hash_one((target.0, key.0.as_ref()))
+    }
+
+    /// From bits in the middle: a lane's own table of keys looks at both ends of the hash.
+    fn lane(&self, hash: u64) -> usize {
+        let middle = (hash >> 24) & 0xffff_ffff;
+        let lane = (middle * self.lanes.len() as u64) >> 32;
+        usize::try_from(lane).unwrap_or_default()
     }
 
     fn flush(&mut self) {
@@ -155,7 +167,7 @@ impl<C> Feed<C> {
         {
             self.waiting -= local.len();
             // A lane that is gone has been stopped: the budget is closed then, and the next push says so.
-            let _ = lane.send(std::mem::take(local));
+            let _ = lane.send(std::mem::replace(local, Vec::with_capacity(HAND_OVER)));
         }
     }
 

@@ -12,7 +12,7 @@ use super::budget::Budget;
 use super::feed::Fed;
 use super::slots::{Pending, Slots, Superseded};
 use super::tracker::{Acknowledge, Rejection, Verdicts};
-use super::writer::{Batch, Fate, Writer};
+use super::writer::{Fate, Writer};
 use super::{Options, Sequence};
 use crate::error::{Error, Kind, Result};
 
@@ -96,9 +96,8 @@ impl<W: Writer> Lane<W> {
                 self.linger().await;
             }
             self.slots.release(Instant::now());
-            let batch = self.slots.take_batch();
-            if !batch.is_empty() {
-                self.round(batch).await?;
+            if self.slots.next_batch() {
+                self.round().await?;
             } else if self.inbox_ended && self.slots.owes_nothing() {
                 return Ok(());
             } else {
@@ -147,9 +146,14 @@ impl<W: Writer> Lane<W> {
 
     fn accept(&mut self, fed: Vec<Fed>) {
         let mut freed = Freed::default();
-        for Fed { sequence, mutation } in fed {
+        for Fed {
+            sequence,
+            hash,
+            mutation,
+        } in fed
+        {
             let target = mutation.target;
-            let superseded = self.slots.insert(sequence, mutation);
+            let superseded = self.slots.insert(sequence, hash, mutation);
             if superseded.bytes > 0 {
                 self.writer.superseded(target);
             }
@@ -159,11 +163,10 @@ impl<W: Writer> Lane<W> {
     }
 
     /// One request, and what follows from its answer.
-    async fn round(&mut self, pending: Vec<Pending>) -> Result<()> {
-        let (writes, debts): (Vec<_>, Vec<_>) = pending.into_iter().map(Pending::split).unzip();
-        let batch = Batch { writes };
-        let outcome = self.writer.write(&batch).await?;
-        if outcome.fates.len() != debts.len() {
+    async fn round(&mut self) -> Result<()> {
+        let outcome = self.writer.write(self.slots.batch()).await?;
+        let ended = self.slots.end_batch();
+        if outcome.fates.len() != ended.len() {
             return Err(Error::new(
                 Kind::Internal,
                 "the writer answered for another number of items than it was given",
@@ -175,16 +178,15 @@ impl<W: Writer> Lane<W> {
         let mut progress = false;
         let mut refused: Option<Instant> = None;
         let watched = self.tracker.watches_origins();
-        let pending = batch.writes.into_iter().zip(debts).map(Pending::join);
         // Backwards: what comes again goes to the front of the queue, and keeps its order there.
-        for (mut pending, fate) in pending.zip(outcome.fates).rev() {
+        for (mut ended, fate) in ended.zip(outcome.fates).rev() {
             match fate {
                 Fate::Written => {
                     progress = true;
-                    self.slots.done(&pending, now);
-                    freed.items += pending.owed().len();
+                    let pending = self.slots.done(ended, now);
+                    freed.items += pending.owed_count();
                     freed.bytes += pending.mutation.weight();
-                    freed.settled.extend_from_slice(pending.owed());
+                    freed.settled.extend(pending.owed());
                     if watched {
                         let sequence = pending.sequence();
                         verdicts.written.push((sequence, pending.mutation.origin));
@@ -192,26 +194,26 @@ impl<W: Writer> Lane<W> {
                 }
                 Fate::Rejected(reason) => {
                     progress = true;
-                    self.slots.done(&pending, now);
-                    verdicts.held.items += pending.owed().len();
+                    let pending = self.slots.done(ended, now);
+                    verdicts.held.items += pending.owed_count();
                     verdicts.held.bytes += pending.mutation.weight();
-                    freed.settled.extend_from_slice(pending.owed());
+                    freed.settled.extend(pending.owed());
                     verdicts.rejected.push(rejection(pending, reason));
                 }
                 Fate::NotWritten => {
-                    let since = pending.refused(now);
+                    let since = ended.refused(now);
                     refused = Some(refused.map_or(since, |oldest| oldest.min(since)));
-                    let target = pending.mutation.target;
-                    let superseded = self.slots.not_written(pending);
+                    let target = ended.pending.mutation.target;
+                    let superseded = self.slots.not_written(ended);
                     if superseded.bytes > 0 {
                         self.writer.superseded(target);
                     }
                     freed.add(superseded);
                 }
                 Fate::Unknown => {
-                    let since = pending.refused(now);
+                    let since = ended.refused(now);
                     refused = Some(refused.map_or(since, |oldest| oldest.min(since)));
-                    self.slots.unknown(pending, now);
+                    self.slots.unknown(ended, now);
                 }
             }
         }
