@@ -58,10 +58,7 @@ const CODES: &[(&str, Meaning)] = &[
     ("RequestTimeoutException", Meaning::Unknown),
     ("ValidationException", Meaning::Invalid),
     // What we sent is no request: no item is to blame.
-    (
-        "SerializationException",
-        Meaning::Fatal(Kind::TargetProtocol),
-    ),
+    ("SerializationException", Meaning::Fatal(Kind::Internal)),
     ("ItemCollectionSizeLimitExceededException", Meaning::Invalid),
     (
         "ResourceNotFoundException",
@@ -239,9 +236,11 @@ fn judge(refusal: &Refusal<'_>) -> Failure {
     // What DynamoDB says about an item may quote it.
     let told = match meaning {
         Meaning::Invalid => String::new(),
+        Meaning::Fatal(Kind::Internal) => format!(": {}", without_values(words)),
         _ => format!(": {}", shorten(words)),
     };
     let message = format!("{what}: {} (status {status}{id}){told}", shorten(code));
+    let error = with_remedy(Error::new(kind, message), status);
     let retry = match meaning {
         Meaning::Throttled => RetryReason::Throttled,
         _ => RetryReason::Server,
@@ -249,7 +248,7 @@ fn judge(refusal: &Refusal<'_>) -> Failure {
     Failure {
         meaning,
         retry,
-        error: Error::new(kind, message),
+        error,
         reason: format!("{}: {}", shorten(code), without_values(words)),
     }
 }
@@ -268,13 +267,23 @@ fn not_dynamo(what: &str, status: u16, raw: Option<&HttpResponse>) -> Failure {
         Meaning::Fatal(kind) => kind,
         _ => Kind::TargetUnavailable,
     };
-    Failure::new(meaning, RetryReason::Unreadable, Error::new(kind, message))
+    let error = with_remedy(Error::new(kind, message), status);
+    Failure::new(meaning, RetryReason::Unreadable, error)
+}
+
+/// A request that is too large for somebody on the way is no item's fault: all of ours are what DynamoDB takes.
+fn with_remedy(error: Error, status: u16) -> Error {
+    match status {
+        413 => error.with_remedy(
+            "let what stands between penstock and DynamoDB (a proxy, a gateway) pass requests of 16 MB",
+        ),
+        _ => error,
+    }
 }
 
 fn by_status(status: u16) -> Meaning {
     match status {
         429 => Meaning::Throttled,
-        413 => Meaning::Invalid,
         408 | 425 | 500..=599 => Meaning::Unknown,
         _ => Meaning::Fatal(Kind::TargetProtocol),
     }
@@ -370,6 +379,7 @@ mod tests {
         assert_eq!(by_status(200), Meaning::Fatal(Kind::TargetProtocol));
         assert_eq!(by_status(403), Meaning::Fatal(Kind::TargetProtocol));
         assert_eq!(by_status(502), Meaning::Unknown);
+        assert_eq!(by_status(413), Meaning::Fatal(Kind::TargetProtocol));
         assert_eq!(by_status(429), Meaning::Throttled);
     }
 }

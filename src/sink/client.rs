@@ -71,12 +71,16 @@ pub async fn connect(target: &Target) -> Client {
     Client::new(&loader.load().await)
 }
 
-/// The same client with the SDK's own retries: for calls that read or provision, never for writes of items.
+/// The same client with the SDK's own retries: for calls that read or provision, never for writes of items. The limits
+/// are for each attempt then: one that is late is followed by another.
 pub(super) fn with_retries(client: &Client) -> Client {
-    let config = client
-        .config()
+    let config = client.config();
+    let limits = config.timeout_config().cloned();
+    let limits = limits.map_or_else(TimeoutConfig::builder, |limits| limits.to_builder());
+    let config = config
         .to_builder()
         .retry_config(RetryConfig::standard().with_max_attempts(6))
+        .timeout_config(limits.disable_operation_timeout().build())
         .build();
     Client::from_conf(config)
 }

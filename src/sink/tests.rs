@@ -324,6 +324,92 @@ async fn answers_that_are_not_dynamodbs_stop_with_a_clear_error() {
     }
 }
 
+#[tokio::test]
+async fn a_request_that_cannot_be_read_or_is_too_large_stops_and_blames_no_item() {
+    let stub = stub(Faults::default());
+    let writer = writer(&stub.url(), Duration::from_secs(5)).await;
+    let batch = Batch {
+        writes: (0..3).map(|n| put(n, "x")).collect(),
+    };
+    stub.set_faults(Faults {
+        refuse: Some("SerializationException".into()),
+        ..Faults::default()
+    });
+    let error = writer.write(&batch).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Internal);
+    assert!(
+        error.to_string().contains("SerializationException"),
+        "{error}"
+    );
+    stub.set_faults(Faults {
+        page: Some(413),
+        ..Faults::default()
+    });
+    let error = writer.write(&batch).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::TargetProtocol);
+    assert!(error.to_string().contains("413"), "{error}");
+    assert!(error.remedy().contains("16 MB"), "{}", error.remedy());
+    let stats = writer.stats();
+    assert_eq!(
+        (stats.requests, stats.rejected),
+        (2, 0),
+        "an item was tried by itself"
+    );
+}
+
+#[tokio::test]
+async fn a_table_that_is_gone_is_named() {
+    let stub = Stub::start(Faults::default());
+    let target = Target {
+        endpoint_url: Some(stub.url()),
+        ..Target::default()
+    };
+    let tables = ["orders", "users", "other"].map(|name| Table::new(name, "PK", Some("SK")));
+    let writer = DynamoWriter::new(connect(&target).await, tables.into());
+    let mut writes = vec![put(1, "x")];
+    let batch = Batch {
+        writes: writes.clone(),
+    };
+    let error = writer.write(&batch).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::TargetTable);
+    let text = error.to_string();
+    assert!(text.starts_with("table orders: BatchWriteItem"), "{text}");
+    writes.push(Mutation {
+        target: TargetId(1),
+        ..put(2, "x")
+    });
+    let error = writer.write(&Batch { writes }).await.unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.starts_with("one of the tables orders, users: BatchWriteItem"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn provisioning_asks_again_where_an_answer_is_late() {
+    let stub = stub(Faults {
+        slow: 1.0,
+        slow_by: Duration::from_secs(20),
+        ..Faults::default()
+    });
+    let target = Target {
+        endpoint_url: Some(stub.url()),
+        request_timeout: Duration::from_millis(300),
+        ..Target::default()
+    };
+    let client = connect(&target).await;
+    let plan = plan(Vec::new());
+    let asking = tokio::spawn(async move { provision::inspect(&client, &plan).await });
+    while stub.seen().requests == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stub.set_faults(Faults::default());
+    let states = asking.await.unwrap().unwrap();
+    assert_eq!(states[0].condition, Condition::Right);
+    assert!(stub.seen().requests > 1);
+}
+
 fn attribute(name: &str, ty: AttributeType) -> KeyAttribute {
     KeyAttribute {
         name: name.into(),

@@ -91,10 +91,34 @@ impl DynamoWriter {
         let length = body.len();
         let started = Instant::now();
         let answer = self.wire.send(body).await;
-        let left = answer.and_then(|answer| self.left(&answer, writes));
+        let left = answer
+            .and_then(|answer| self.left(&answer, writes))
+            .map_err(|failure| self.naming_tables(failure, writes));
         let ended = left.as_ref().map(Vec::len);
         self.meters.request(length, started.elapsed(), ended);
         left
+    }
+
+    /// DynamoDB does not say which table it does not have.
+    fn naming_tables(&self, failure: Failure, writes: &[&Mutation]) -> Failure {
+        if failure.error.kind() != Kind::TargetTable {
+            return failure;
+        }
+        let of_request = |(index, _): &(usize, &Table)| {
+            let index = *index;
+            writes.iter().any(|w| usize::from(w.target.0) == index)
+        };
+        let tables = self.tables.iter().enumerate().filter(of_request);
+        let names: Vec<&str> = tables.map(|(_, table)| table.name.as_str()).collect();
+        let which = match names[..] {
+            [name] => format!("table {name}"),
+            _ => format!("one of the tables {}", names.join(", ")),
+        };
+        let message = format!("{which}: {}", failure.error.message());
+        Failure {
+            error: Error::new(Kind::TargetTable, message),
+            ..failure
+        }
     }
 
     /// The indexes of the writes that came back.

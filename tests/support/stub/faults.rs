@@ -32,6 +32,8 @@ pub struct Faults {
     pub invalid: Option<String>,
     /// Every request is refused with this code: `ResourceNotFoundException`.
     pub refuse: Option<String>,
+    /// Every request is answered by a proxy's page with this status.
+    pub page: Option<u16>,
 }
 
 impl Default for Faults {
@@ -52,6 +54,7 @@ impl Default for Faults {
             latency: Duration::ZERO,
             invalid: None,
             refuse: None,
+            page: None,
         }
     }
 }

@@ -69,6 +69,9 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Answer {
         if let Some(code) = &faults.refuse {
             return refusal(code, "refused by the stub");
         }
+        if let Some(status) = faults.page {
+            return page(status);
+        }
         (faults.draw(rng), faults.latency, faults.slow_by)
     };
     if !latency.is_zero() {
