@@ -1,10 +1,11 @@
-//! Items per CPU-second: our writer beside the SDK's typed builder with its default retries, against a stub in another
-//! process. `cargo bench --bench sink`; with `PENSTOCK_BENCH_ITEMS` another number of items.
+//! Items per CPU-second, from the values of a row to the stand-in for DynamoDB, each measured in a process of its own: our
+//! view and writer beside the SDK's typed items with its default retries. `cargo bench --bench sink`; with
+//! `PENSTOCK_BENCH_ITEMS` another number of items, with `PENSTOCK_BENCH_ROUNDS` another number of rounds.
 
 #[path = "../tests/support/stub/mod.rs"]
 mod stub;
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -14,10 +15,13 @@ use std::time::{Duration, Instant};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
-use bytes::Bytes;
-use penstock::pipeline::{self, Action, Key, Mutation, Origin};
-use penstock::plan::{ProjectionId, TargetId};
+use penstock::change::{Change, Row, Value};
+use penstock::contract;
+use penstock::pipeline::{self, Mutation};
+use penstock::plan::{self, Mapping, Plan, SourceId};
+use penstock::schema::{Catalog, Column, ColumnType, Generated, TableName};
 use penstock::sink::{DynamoWriter, Table, Target, connect};
+use penstock::view::{Outcome, Projector};
 use stub::{Faults, Stub};
 
 #[global_allocator]
@@ -25,41 +29,89 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const TABLE: &str = "items";
 const LANES: usize = 8;
+/// Rows of a transaction.
+const ROWS: usize = 1000;
+
+/// Writes so many items to the server at the URL.
+type Run = fn(&str, usize) -> Cost;
+
+/// What is compared; the first is the reference.
+const COMPARED: [(&str, Run); 3] = [
+    ("SDK", sdk),
+    ("penstock", whole),
+    ("penstock, items ready", ready),
+];
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some("stub") {
-        serve(arguments.next().as_deref() == Some("faults"));
-        return;
-    }
-    let items = std::env::var("PENSTOCK_BENCH_ITEMS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(100_000);
-    println!("{items} items of about 300 bytes, {LANES} requests at a time");
-    println!(
-        "\"items made\" counts what makes an item's JSON of its values, as the SDK's row counts making its typed items."
-    );
-    println!(
-        "{:<24}{:>14}{:>12}{:>10}",
-        "", "items/CPU-s", "items/s", "ratio"
-    );
-    for (name, faults) in [("no faults", false), ("5% throttled, 10% partial", true)] {
-        println!("{name}:");
-        let sdk = measure(faults, |url| sdk(url, items)).per_second(items);
-        let whole = measure(faults, |url| ours(url, (0..items).map(mutation)));
-        let made: Vec<Mutation> = (0..items).map(mutation).collect();
-        let sink = measure(faults, |url| ours(url, made.into_iter()));
-        show("SDK, typed items", sdk, sdk);
-        show("penstock, items made", whole.per_second(items), sdk);
-        show("penstock, sink alone", sink.per_second(items), sdk);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["stub", faults] => serve(faults == "faults"),
+        ["run", name, url, items] => {
+            let run = COMPARED.iter().find(|(known, _)| *known == name);
+            let cost = run.expect("a name").1(url, items.parse().expect("a number"));
+            println!("{} {}", cost.cpu.as_secs_f64(), cost.wall.as_secs_f64());
+        }
+        _ => compare(),
     }
 }
 
-/// A line of the table: rates, and how they compare per CPU-second.
-fn show(name: &str, rates: (f64, f64), sdk: (f64, f64)) {
-    let ratio = rates.0 / sdk.0;
-    println!("{name:<24}{:>14.0}{:>12.0}{ratio:>9.2}x", rates.0, rates.1);
+fn compare() {
+    let items = setting("PENSTOCK_BENCH_ITEMS").unwrap_or(1_000_000);
+    let rounds = setting("PENSTOCK_BENCH_ROUNDS").unwrap_or(3);
+    println!(
+        "rows of two columns become items of three attributes and 250 bytes; {LANES} requests at a time; the median of {rounds} rounds"
+    );
+    // The SDK waits long where it is throttled.
+    for (what, faults, items) in [
+        ("no faults", false, items),
+        ("5% throttled, 10% partial", true, items / 10),
+    ] {
+        println!("{what}, {items} items:");
+        println!(
+            "{:<24}{:>14}{:>12}{:>10}",
+            "", "items/CPU-s", "items/s", "ratio"
+        );
+        let mut rates = vec![Vec::new(); COMPARED.len()];
+        for _ in 0..rounds {
+            for (rates, (name, _)) in rates.iter_mut().zip(COMPARED) {
+                rates.push(measure(name, faults, items).per_second(items));
+            }
+        }
+        let medians: Vec<(f64, f64)> = rates.into_iter().map(median).collect();
+        for ((name, _), (cpu, wall)) in COMPARED.iter().zip(&medians) {
+            let ratio = cpu / medians[0].0;
+            println!("{name:<24}{cpu:>14.0}{wall:>12.0}{ratio:>9.2}x");
+        }
+    }
+}
+
+fn setting(name: &str) -> Option<usize> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Of the rates per CPU-second, with the rate per second that belongs to it.
+fn median(mut rates: Vec<(f64, f64)>) -> (f64, f64) {
+    rates.sort_by(|a, b| a.0.total_cmp(&b.0));
+    rates[rates.len() / 2]
+}
+
+/// Another process does the work; it measures itself, so that what it prepares does not count.
+fn measure(name: &str, faults: bool, items: usize) -> Cost {
+    let server = Server::start(faults);
+    let output = Command::new(std::env::current_exe().expect("this program"))
+        .args(["run", name, &server.url, &items.to_string()])
+        .output()
+        .expect("the measured process");
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut seconds = text
+        .split_whitespace()
+        .map(|s| Duration::from_secs_f64(s.parse().expect("seconds")));
+    Cost {
+        cpu: seconds.next().expect("CPU time"),
+        wall: seconds.next().expect("time"),
+    }
 }
 
 /// The other process: a stub, until its input ends.
@@ -125,16 +177,6 @@ impl Cost {
     }
 }
 
-fn measure(faults: bool, run: impl FnOnce(&str)) -> Cost {
-    let server = Server::start(faults);
-    let (cpu, started) = (cpu_time(), Instant::now());
-    run(&server.url);
-    Cost {
-        cpu: cpu_time().saturating_sub(cpu),
-        wall: started.elapsed(),
-    }
-}
-
 /// User and system time of this process, in the kernel's hundredths of a second.
 fn cpu_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("/proc/self/stat");
@@ -163,23 +205,43 @@ fn target(url: &str) -> Target {
     }
 }
 
-/// Mutations through the pipeline.
-fn ours(url: &str, mutations: impl Iterator<Item = Mutation> + Send + 'static) {
+/// Runs `work` and takes its time.
+fn timed(work: impl FnOnce()) -> Cost {
+    let (cpu, started) = (cpu_time(), Instant::now());
+    work();
+    Cost {
+        cpu: cpu_time().saturating_sub(cpu),
+        wall: started.elapsed(),
+    }
+}
+
+/// Rows through view, pipeline and writer.
+fn whole(url: &str, items: usize) -> Cost {
+    let plan = plan();
+    timed(|| ours(url, &plan, mutations(Arc::clone(&plan), items)))
+}
+
+/// The same without the view.
+fn ready(url: &str, items: usize) -> Cost {
+    let plan = plan();
+    let made: Vec<Mutation> = mutations(Arc::clone(&plan), items).collect();
+    timed(|| ours(url, &plan, made.into_iter()))
+}
+
+fn ours(url: &str, plan: &Plan, mutations: impl Iterator<Item = Mutation> + Send + 'static) {
     let runtime = runtime();
     let client = runtime.block_on(connect(&target(url)));
-    let writer = DynamoWriter::new(client, vec![Table::new(TABLE, "PK", None)]);
+    let writer = Arc::new(DynamoWriter::new(client, Table::all(plan)));
     let options = pipeline::Options {
         lanes: LANES,
         ..pipeline::Options::default()
     };
-    let writer = Arc::new(writer);
-    let (mut feed, mut progress) =
-        pipeline::start::<()>(options, Arc::clone(&writer), runtime.handle());
+    let (mut feed, mut progress) = pipeline::start::<()>(options, writer, runtime.handle());
     let feeding = std::thread::spawn(move || {
         let mut mutations = mutations.peekable();
         while mutations.peek().is_some() {
             let sequence = feed.open();
-            for mutation in mutations.by_ref().take(1000) {
+            for mutation in mutations.by_ref().take(ROWS) {
                 if feed.push(sequence, mutation).is_err() {
                     return;
                 }
@@ -189,84 +251,148 @@ fn ours(url: &str, mutations: impl Iterator<Item = Mutation> + Send + 'static) {
     });
     runtime.block_on(async { while progress.next().await.expect("no error").is_some() {} });
     feeding.join().expect("the feeding thread");
-    let stats = writer.stats();
-    let batch = (stats.puts + stats.unprocessed) as f64 / stats.requests as f64;
-    println!("  {} requests, {batch:.1} items each", stats.requests);
 }
 
-/// A mutation as the view makes it: an item of about 300 bytes, as JSON.
-fn mutation(n: usize) -> Mutation {
-    let text = "x".repeat(220);
-    let item = format!(r#"{{"PK":{{"S":"USER#{n}"}},"n":{{"N":"{n}"}},"text":{{"S":"{text}"}}}}"#);
-    Mutation {
-        target: TargetId(0),
-        key: Key(Bytes::from(format!(r#"{{"PK":{{"S":"USER#{n}"}}}}"#))),
-        origin: Origin {
-            projection: ProjectionId(0),
-            source_key: n.to_string().into(),
-        },
-        action: Action::Put {
-            size: item.len(),
-            item: Bytes::from(item),
-        },
-    }
+/// What the view makes of inserted rows.
+fn mutations(plan: Arc<Plan>, items: usize) -> impl Iterator<Item = Mutation> + Send + 'static {
+    let mut projector = Projector::new(plan).expect("a projector");
+    let text = text();
+    let mut out = Vec::new();
+    (0..items).map(move |n| {
+        let after = Row {
+            values: vec![
+                Value::Int(i64::try_from(n).expect("a small number")),
+                Value::Text(Cow::Borrowed(&text)),
+            ],
+        };
+        projector
+            .project(SourceId(0), &Change::Insert { after }, true, &mut out)
+            .expect("a row of the plan");
+        match out.pop() {
+            Some(Outcome::Write(mutation)) => mutation,
+            other => panic!("no item: {other:?}"),
+        }
+    })
+}
+
+fn text() -> String {
+    "x".repeat(220)
+}
+
+fn plan() -> Arc<Plan> {
+    let name = TableName::new("bench", "users");
+    let column = |name: &str, ty| Column {
+        name: name.to_owned(),
+        ty,
+        nullable: false,
+        generated: Generated::No,
+        invisible: false,
+    };
+    let number = ColumnType::Int {
+        bytes: 8,
+        unsigned: false,
+        zerofill: None,
+    };
+    let text = ColumnType::Text {
+        max_chars: 300,
+        charset: "utf8mb4".to_owned(),
+        collation: "utf8mb4_bin".to_owned(),
+        fixed: false,
+    };
+    let table = penstock::schema::Table {
+        name: name.clone(),
+        columns: vec![column("n", number), column("text", text)],
+        primary_key: vec![0],
+        unique_keys: Vec::new(),
+        foreign_keys: Vec::new(),
+        estimated_rows: 0,
+        engine: "InnoDB".to_owned(),
+    };
+    let catalog = Catalog {
+        tables: [(name, table)].into(),
+    };
+    let contract = serde_json::json!({"tables": [{
+        "table": TABLE, "type": "multi-entity", "pk": "PK", "entities": [{
+            "entity_type": "User", "source_table": "users", "pk_template": "USER#{n}",
+            "attributes": [
+                {"name": "n", "type": "N", "source_table": "users", "source_column": "n"},
+                {"name": "text", "type": "S", "source_table": "users", "source_column": "text"},
+            ],
+        }],
+    }]});
+    let (contract, mut found) = contract::parse(&contract.to_string(), false);
+    let contract = contract.unwrap_or_else(|| panic!("{:?}", found.all));
+    let plan = plan::compile(
+        &contract,
+        Some(&catalog),
+        "bench",
+        &Mapping::default(),
+        &mut found,
+    );
+    Arc::new(plan.unwrap_or_else(|| panic!("{:?}", found.all)))
 }
 
 /// What one writes with the SDK: typed items, its default retries, unprocessed items sent again.
-fn sdk(url: &str, items: usize) {
-    let runtime = runtime();
-    runtime.block_on(async {
-        let plain = connect(&target(url)).await;
-        let config = plain
-            .config()
-            .to_builder()
-            .retry_config(RetryConfig::standard())
-            .build();
-        let client = Client::from_conf(config);
-        let next = Arc::new(AtomicUsize::new(0));
-        let mut tasks = Vec::new();
-        for _ in 0..LANES {
-            tasks.push(tokio::spawn(sdk_lane(
-                client.clone(),
-                Arc::clone(&next),
-                items,
-            )));
-        }
-        for task in tasks {
-            task.await.expect("a lane");
-        }
-    });
+fn sdk(url: &str, items: usize) -> Cost {
+    timed(|| {
+        let runtime = runtime();
+        runtime.block_on(async {
+            let plain = connect(&target(url)).await;
+            let config = plain
+                .config()
+                .to_builder()
+                .retry_config(RetryConfig::standard())
+                .build();
+            let client = Client::from_conf(config);
+            let next = Arc::new(AtomicUsize::new(0));
+            let lanes: Vec<_> = (0..LANES)
+                .map(|_| tokio::spawn(sdk_lane(client.clone(), Arc::clone(&next), items)))
+                .collect();
+            for lane in lanes {
+                lane.await.expect("a lane");
+            }
+        });
+    })
 }
 
 async fn sdk_lane(client: Client, next: Arc<AtomicUsize>, items: usize) {
+    let text = text();
     loop {
         let first = next.fetch_add(25, Ordering::Relaxed);
         if first >= items {
             return;
         }
-        let requests = (first..items.min(first + 25)).map(request).collect();
-        let mut left = HashMap::from([(TABLE.to_owned(), requests)]);
+        let mut left: Vec<usize> = (first..items.min(first + 25)).collect();
+        let mut again = None;
         while !left.is_empty() {
+            let make = || left.iter().map(|n| request(*n, &text)).collect();
+            let requests = again.take().unwrap_or_else(make);
             let answer = client
                 .batch_write_item()
-                .set_request_items(Some(left.clone()))
+                .request_items(TABLE, requests)
                 .send()
                 .await;
-            // Its retries may be used up; then once more.
+            // Where its retries are used up, the same once more.
             if let Ok(output) = answer {
-                left = output.unprocessed_items.unwrap_or_default();
+                let mut unprocessed = output.unprocessed_items.unwrap_or_default();
+                again = unprocessed.remove(TABLE);
+                left = again.iter().flatten().filter_map(number).collect();
             }
         }
     }
 }
 
-fn request(n: usize) -> WriteRequest {
-    let text = "x".repeat(220);
+fn request(n: usize, text: &str) -> WriteRequest {
     let put = PutRequest::builder()
         .item("PK", AttributeValue::S(format!("USER#{n}")))
         .item("n", AttributeValue::N(n.to_string()))
-        .item("text", AttributeValue::S(text))
+        .item("text", AttributeValue::S(text.to_owned()))
         .build()
         .expect("a put");
     WriteRequest::builder().put_request(put).build()
+}
+
+fn number(request: &WriteRequest) -> Option<usize> {
+    let item = &request.put_request()?.item;
+    item.get("n")?.as_n().ok()?.parse().ok()
 }
