@@ -6,7 +6,7 @@
 mod support;
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -38,10 +38,11 @@ fn serve() {
     println!("{}", stub.url());
     let mut rest = Vec::new();
     let _ = std::io::stdin().read_to_end(&mut rest);
+    println!("{}", stub.distinct_ids());
 }
 
 async fn measure(rows: u64) {
-    let (mut stub, url) = start_stub();
+    let mut stub = Standin::start();
     let server = Server::start(&mysql::FAST);
     let database = Database::create(&server).await;
     database
@@ -50,7 +51,7 @@ async fn measure(rows: u64) {
                  amount DECIMAL(12,2) NOT NULL, at DATETIME(3) NOT NULL, note TEXT)",
         ])
         .await;
-    let mut daemon = Daemon::between(server.port(), &database.name, &url, &contract());
+    let mut daemon = Daemon::between(server.port(), &database.name, &stub.url, &contract());
     let provisioned = daemon.command(&["provision", "--yes"]);
     assert!(provisioned.status.success(), "{provisioned:?}");
     // The copy of the empty table: from here on everything comes from the binlog.
@@ -60,19 +61,15 @@ async fn measure(rows: u64) {
 
     let begun = Instant::now();
     daemon.start();
-    let mut cpu = 0.0;
     loop {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        cpu = daemon.cpu_seconds().max(cpu);
-        if daemon
-            .status()
-            .await
-            .is_some_and(|s| s["caught_up"] == true)
-        {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let status = daemon.status().await;
+        if status.is_some_and(|status| status["caught_up"] == true) {
             break;
         }
     }
     let seconds = begun.elapsed().as_secs_f64();
+    let cpu = daemon.cpu_seconds();
     println!("{rows} rows in transactions of {BATCH}, five columns");
     println!(
         "{:>14}{:>16}{:>22}{:>14}",
@@ -85,22 +82,42 @@ async fn measure(rows: u64) {
         cpu * 1e6 / rows as f64,
         daemon.peak_bytes() >> 20
     );
-    drop(stub.stdin.take());
-    let _ = stub.wait();
+    assert_eq!(stub.end(), rows, "not every row has arrived");
 }
 
-fn start_stub() -> (Child, String) {
-    let mut child = Command::new(std::env::current_exe().expect("this program"))
-        .arg("stub")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the stand-in's process");
-    let mut url = String::new();
-    BufReader::new(child.stdout.take().expect("a pipe"))
-        .read_line(&mut url)
-        .expect("its address");
-    (child, url.trim().to_owned())
+/// The stand-in's process.
+struct Standin {
+    child: Child,
+    told: BufReader<ChildStdout>,
+    url: String,
+}
+
+impl Standin {
+    fn start() -> Self {
+        let mut child = Command::new(std::env::current_exe().expect("this program"))
+            .arg("stub")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the stand-in's process");
+        let mut told = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut url = String::new();
+        told.read_line(&mut url).expect("its address");
+        Self {
+            child,
+            told,
+            url: url.trim().to_owned(),
+        }
+    }
+
+    /// How many different rows have arrived.
+    fn end(&mut self) -> u64 {
+        drop(self.child.stdin.take());
+        let mut count = String::new();
+        self.told.read_line(&mut count).expect("its count");
+        let _ = self.child.wait();
+        count.trim().parse().expect("a number")
+    }
 }
 
 fn contract() -> String {

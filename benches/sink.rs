@@ -32,8 +32,11 @@ const LANES: usize = 8;
 /// Rows of a transaction.
 const ROWS: usize = 1000;
 
+/// Writes so many items to the server at the URL.
+type Run = fn(&str, usize) -> Cost;
+
 /// What is compared; the first is the reference.
-const COMPARED: [(&str, fn(&str, usize) -> Cost); 3] = [
+const COMPARED: [(&str, Run); 3] = [
     ("SDK", sdk),
     ("penstock", whole),
     ("penstock, items ready", ready),

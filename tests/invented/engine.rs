@@ -52,7 +52,7 @@ async fn one(seed: u64, total: &mut Totals) {
     let contract = case.contract_json();
     let target = Target::dynoxide();
     let mut daemon = Daemon::new(&database, &target, &contract);
-    daemon.set("snapshot", "chunk_rows", "7");
+    daemon.set("snapshot", "chunk_rows", "100");
     let provisioned = daemon.command(&["provision", "--yes"]);
     if !provisioned.status.success() {
         // Some expressions are refused, each by its name: that is an answer too.
