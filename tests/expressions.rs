@@ -23,7 +23,7 @@ use check::{Compiled, Outcome};
 
 const ROWS: usize = 400;
 /// Expressions of each template in a round.
-const EACH: usize = 6;
+const EACH: usize = 15;
 /// Expressions in one SELECT.
 const IN_ONE: usize = 20;
 /// Rows for which an expression is run alone where the server refuses a SELECT over all.
@@ -65,7 +65,10 @@ async fn expressions_give_what_the_server_gives() {
     );
     for (name, _) in generate::TEMPLATES {
         let compared = tally.by_name.get(name).copied().unwrap_or(0);
-        assert!(compared >= 1000, "only {compared} values of {name} compared");
+        assert!(
+            compared >= 1000,
+            "only {compared} values of {name} compared"
+        );
     }
     assert!(
         tally.differences.is_empty(),

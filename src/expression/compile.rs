@@ -423,6 +423,11 @@ fn special(column: &Column) -> Special {
             set: true,
         },
         ty if ty.number_style().is_some() => Special::Printed,
+        ColumnType::Int {
+            bytes: 1..=4,
+            unsigned: true,
+            ..
+        } => Special::Narrow,
         _ => Special::No,
     }
 }

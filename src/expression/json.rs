@@ -208,7 +208,10 @@ impl<'a> Reader<'a> {
         }
         let text = self.text.get(start..self.at)?;
         let fits = text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok();
-        if self.origin == Origin::Document || (whole && fits && text != "-0") {
+        if self.origin == Origin::Foreign && text == "-0" {
+            return Some(Json::Number(Cow::Borrowed("0")));
+        }
+        if self.origin == Origin::Document || (whole && fits) {
             return Some(Json::Number(Cow::Borrowed(text)));
         }
         let number: f64 = text.parse().ok()?;
@@ -481,10 +484,10 @@ fn order(a: &Json<'_>, b: &Json<'_>) -> Ordering {
             first.unwrap_or_else(|| a.len().cmp(&b.len()))
         }
         (Json::Object(a), Json::Object(b)) => a.len().cmp(&b.len()).then_with(|| {
-            let members = a.iter().zip(b).map(|((k, v), (l, w))| {
-                let keys = k.len().cmp(&l.len()).then_with(|| k.cmp(l));
-                keys.then_with(|| order(v, w))
-            });
+            let members = a
+                .iter()
+                .zip(b)
+                .map(|((k, v), (l, w))| k.cmp(l).then_with(|| order(v, w)));
             let first = members.into_iter().find(|o| o.is_ne());
             first.unwrap_or(Ordering::Equal)
         }),

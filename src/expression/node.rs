@@ -30,6 +30,8 @@ pub(super) enum Special {
     },
     /// ZEROFILL and `FLOAT(M,D)`: the declaration says how it is printed.
     Printed,
+    /// An unsigned integer of less than eight bytes: beside signed ones it becomes a signed BIGINT.
+    Narrow,
     /// A choice that may be such a text.
     SomeLabels,
     /// The rest of an unsigned integer divided by a DECIMAL: MySQL keeps it from becoming negative.

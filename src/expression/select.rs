@@ -43,7 +43,13 @@ pub(super) fn common(branches: &[&Node]) -> Result<Common, String> {
             labels: false,
         });
     };
-    let mut kind = first.ty.kind.clone();
+    let signed = TypeKind::Int { unsigned: false };
+    let beside_signed = valued.iter().any(|b| b.ty.kind == signed);
+    let kind_of = |branch: &Node| match branch.special {
+        Special::Narrow if beside_signed => signed.clone(),
+        _ => branch.ty.kind.clone(),
+    };
+    let mut kind = kind_of(first);
     let mut collated = first.collated.clone();
     for branch in rest {
         collated = collated.with(&branch.collated).ok_or_else(|| {
@@ -52,7 +58,7 @@ pub(super) fn common(branches: &[&Node]) -> Result<Common, String> {
                 collated.name, branch.collated.name
             )
         })?;
-        kind = merged(&kind, &branch.ty.kind)?;
+        kind = merged(&kind, &kind_of(branch))?;
     }
     if let TypeKind::Text { collation } = &mut kind {
         *collation = collated.name.clone();

@@ -35,11 +35,17 @@ pub fn compile(text: &str, catalog: &Catalog) -> Result<Compiled, String> {
         )
     });
     let Some(plan) = plan else {
-        let errors = diagnostics.all.iter().filter(|d| d.severity == Severity::Error);
+        let errors = diagnostics
+            .all
+            .iter()
+            .filter(|d| d.severity == Severity::Error);
         let errors: Vec<&str> = errors.map(|d| d.message.as_str()).collect();
         return Err(format!("plan: {}", errors.join("; ")));
     };
-    let attribute = plan.projections[0].attributes.iter().find(|a| a.name == "x");
+    let attribute = plan.projections[0]
+        .attributes
+        .iter()
+        .find(|a| a.name == "x");
     let Some(ValueSource::Expression(sql)) = attribute.map(|a| &a.value) else {
         return Err("no expression in the plan".into());
     };

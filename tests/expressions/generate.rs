@@ -6,9 +6,10 @@ use fastrand::Rng;
 use super::table::{date_text, json, numeral, quoted, word};
 
 /// Name and template. `{n}` number, `{i}` integer, `{k}` small number, `{s}` text, `{d}` date or moment, `{t}` time,
-/// `{j}` JSON, `{b}` condition, `{p}` path, `{f}` date format, `{u}` unit, `{a}` anything.
+/// `{j}` JSON, `{b}` condition, `{v}` a column, `{p}` path, `{f}` date format, `{u}` unit, `{a}` anything.
 pub const TEMPLATES: &[(&str, &str)] = &[
-    ("column", "{a}"),
+    // A lone BIT is a number for us, bytes for the protocol.
+    ("column", "{v}"),
     ("+", "{n} + {n}"),
     ("+", "{a} + {n}"),
     ("-", "{n} - {n}"),
@@ -57,13 +58,22 @@ pub const TEMPLATES: &[(&str, &str)] = &[
     ("like", "{s} NOT LIKE {l}"),
     ("like", "{s} LIKE {l} ESCAPE '|'"),
     ("like", "{s} LIKE {s}"),
-    ("case", "CASE WHEN {b} THEN {n} WHEN {b} THEN {n} ELSE {n} END"),
+    (
+        "case",
+        "CASE WHEN {b} THEN {n} WHEN {b} THEN {n} ELSE {n} END",
+    ),
     ("case", "CASE WHEN {b} THEN {s} ELSE {s} END"),
     ("case", "CASE WHEN {b} THEN {d} ELSE {d} END"),
     ("case", "CASE WHEN {b} THEN {a} ELSE {a} END"),
     ("case", "CASE WHEN {b} THEN {a} END"),
-    ("case of", "CASE {s} WHEN {s} THEN {n} WHEN 'a' THEN {k} ELSE {n} END"),
-    ("case of", "CASE {n} WHEN {n} THEN {s} WHEN {k} THEN 'two' END"),
+    (
+        "case of",
+        "CASE {s} WHEN {s} THEN {n} WHEN 'a' THEN {k} ELSE {n} END",
+    ),
+    (
+        "case of",
+        "CASE {n} WHEN {n} THEN {s} WHEN {k} THEN 'two' END",
+    ),
     ("coalesce", "COALESCE({n}, {n}, {n})"),
     ("coalesce", "COALESCE({s}, {s})"),
     ("coalesce", "COALESCE({a}, {a})"),
@@ -209,9 +219,32 @@ const UNITS: &[&str] = &[
     "YEAR",
 ];
 const PATHS: &[&str] = &[
-    "$", "$.a", "$.b", "$.n", "$[0]", "$[1]", "$.a.b", "$.a[0]", "$.*", "$[*]", "$**.a", "$.list",
-    "$[last]", "$[last-1]", "$[0 to 1]", "$.\"odd key\"", "$.a.*", "$**[0]", "$.é", "$ . a",
-    "$[0][0]", "$[1 to last]", "$[last to 0]", "$**.b", "$.*.a", "$[5]",
+    "$",
+    "$.a",
+    "$.b",
+    "$.n",
+    "$[0]",
+    "$[1]",
+    "$.a.b",
+    "$.a[0]",
+    "$.*",
+    "$[*]",
+    "$**.a",
+    "$.list",
+    "$[last]",
+    "$[last-1]",
+    "$[0 to 1]",
+    "$.\"odd key\"",
+    "$.a.*",
+    "$**[0]",
+    "$.é",
+    "$ . a",
+    "$[0][0]",
+    "$[1 to last]",
+    "$[last to 0]",
+    "$**.b",
+    "$.*.a",
+    "$[5]",
 ];
 
 fn one<'t>(r: &mut Rng, of: &[&'t str]) -> &'t str {
@@ -295,7 +328,9 @@ fn fill(r: &mut Rng, hole: &str, depth: usize) -> String {
             _ => one(r, TEXTS).to_owned(),
         },
         "l" => {
-            let parts = ["%", "_", "a", "b", "A", "ä", "\\%", "\\_", "|%", "abc", "s", "e", "ss"];
+            let parts = [
+                "%", "_", "a", "b", "A", "ä", "\\%", "\\_", "|%", "abc", "s", "e", "ss",
+            ];
             let pattern: String = (0..r.usize(..4)).map(|_| one(r, &parts)).collect();
             // The backslash is for LIKE, not for the literal.
             format!("'{pattern}'")
@@ -331,7 +366,26 @@ fn fill(r: &mut Rng, hole: &str, depth: usize) -> String {
         },
         "e" => one(
             r,
-            &["1700000000", "u4", "u8", "1e9", "1234567890.123456", "d20", "sn", "UNIX_TIMESTAMP(m3)", "-1", "i4 + 0.5"],
+            &[
+                "1700000000",
+                "u4",
+                "u8",
+                "1e9",
+                "1234567890.123456",
+                "d20",
+                "sn",
+                "UNIX_TIMESTAMP(m3)",
+                "-1",
+                "i4 + 0.5",
+            ],
+        )
+        .to_owned(),
+        "v" => one(
+            r,
+            &[
+                "i4", "u8", "y", "zf", "d40", "fl", "db", "f2", "s", "l1", "en", "st", "bi", "m3",
+                "t3", "js",
+            ],
         )
         .to_owned(),
         "t" => one(r, &["t0", "t3"]).to_owned(),
@@ -370,7 +424,10 @@ fn fill(r: &mut Rng, hole: &str, depth: usize) -> String {
             depth,
         ),
         _ => {
-            let hole = one(r, &["n", "s", "d", "t", "j", "n", "s", "sd", "bi", "NULL", "f2"]);
+            let hole = one(
+                r,
+                &["n", "s", "d", "t", "j", "n", "s", "sd", "bi", "NULL", "f2"],
+            );
             match hole {
                 "sd" | "bi" | "NULL" | "f2" => hole.to_owned(),
                 hole => fill(r, hole, depth),

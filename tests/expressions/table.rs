@@ -148,8 +148,9 @@ pub const COLUMNS: &[Sample] = &[
             zerofill: None,
         },
         value: |r| match r.u8(..4) {
-            0 => ["0", "-0.0", "0.5", "2.5", "-1.5", "1e15", "1e16", "1.7e308"][r.usize(..8)]
-                .into(),
+            0 => {
+                ["0", "-0.0", "0.5", "2.5", "-1.5", "1e15", "1e16", "1.7e308"][r.usize(..8)].into()
+            }
             1 => format!("{:e}", (r.f64() - 0.5) * 10_f64.powi(r.i32(-300..300))),
             _ => format!("{:.4}", (r.f64() - 0.5) * 100_000.0),
         },
@@ -297,7 +298,13 @@ pub const COLUMNS: &[Sample] = &[
         name: "ts6",
         ddl: "TIMESTAMP(6) NULL",
         ty: || ColumnType::Timestamp { fsp: 6 },
-        value: |r| format!("FROM_UNIXTIME({}.{:06})", r.u32(1..2_147_483_646), r.u32(..1_000_000)),
+        value: |r| {
+            format!(
+                "FROM_UNIXTIME({}.{:06})",
+                r.u32(1..2_147_483_646),
+                r.u32(..1_000_000)
+            )
+        },
     },
     Sample {
         name: "t0",
@@ -315,9 +322,11 @@ pub const COLUMNS: &[Sample] = &[
         name: "js",
         ddl: "JSON",
         ty: || ColumnType::Json,
-        value: |r| match r.u8(..6) {
+        value: |r| {
+            match r.u8(..6) {
             0 => "JSON_OBJECT('a', CAST(1.50 AS DECIMAL(5,2)), 'n', CAST(-0.25 AS DOUBLE), 'd', CAST(2 AS DOUBLE))".into(),
             _ => quoted(&json(r, 0)),
+        }
         },
     },
     Sample {
@@ -462,7 +471,10 @@ pub fn numeral(r: &mut Rng) -> String {
         0 => format!(" {number}"),
         1 => format!("{number}abc"),
         2 => format!("+{number}"),
-        3 => ["", ".", "-", "e5", ".5", "5.", "1e", "1e400", "0x1A", "--1", "-0"][r.usize(..11)].into(),
+        3 => [
+            "", ".", "-", "e5", ".5", "5.", "1e", "1e400", "0x1A", "--1", "-0",
+        ][r.usize(..11)]
+        .into(),
         _ => number,
     }
 }
@@ -474,8 +486,18 @@ fn date(r: &mut Rng) -> String {
         2 => "2024-02-29".into(),
         3 => format!("{}-12-{}", r.u16(1990..2030), r.u8(25..=31)),
         4 => format!("{}-01-0{}", r.u16(1990..2030), r.u8(1..=9)),
-        5 => format!("{:04}-{:02}-{:02}", r.u16(1..9999), r.u8(1..=12), r.u8(1..=28)),
-        _ => format!("{}-{:02}-{:02}", r.u16(1960..2050), r.u8(1..=12), r.u8(1..=28)),
+        5 => format!(
+            "{:04}-{:02}-{:02}",
+            r.u16(1..9999),
+            r.u8(1..=12),
+            r.u8(1..=28)
+        ),
+        _ => format!(
+            "{}-{:02}-{:02}",
+            r.u16(1960..2050),
+            r.u8(1..=12),
+            r.u8(1..=28)
+        ),
     }
 }
 
@@ -483,7 +505,11 @@ fn moment(r: &mut Rng, fsp: u32) -> String {
     let fraction = match fsp {
         0 => String::new(),
         _ if r.u8(..4) == 0 => format!(".{}", "9".repeat(fsp as usize)),
-        fsp => format!(".{:0width$}", r.u32(..10_u32.pow(fsp)), width = fsp as usize),
+        fsp => format!(
+            ".{:0width$}",
+            r.u32(..10_u32.pow(fsp)),
+            width = fsp as usize
+        ),
     };
     format!(
         "{} {:02}:{:02}:{:02}{fraction}",
@@ -499,9 +525,17 @@ fn clock(r: &mut Rng, fsp: u32) -> String {
     let hours = if r.bool() { r.u16(..24) } else { r.u16(..838) };
     let fraction = match fsp {
         0 => String::new(),
-        fsp => format!(".{:0width$}", r.u32(..10_u32.pow(fsp)), width = fsp as usize),
+        fsp => format!(
+            ".{:0width$}",
+            r.u32(..10_u32.pow(fsp)),
+            width = fsp as usize
+        ),
     };
-    format!("{sign}{hours:02}:{:02}:{:02}{fraction}", r.u8(..60), r.u8(..60))
+    format!(
+        "{sign}{hours:02}:{:02}:{:02}{fraction}",
+        r.u8(..60),
+        r.u8(..60)
+    )
 }
 
 /// A text that is, or is nearly, a date.
@@ -515,7 +549,19 @@ pub fn date_text(r: &mut Rng) -> String {
         5 => format!("{}-{}-{}", r.u16(..100), r.u8(..14), r.u8(..33)),
         6 => format!("{} {}:{}", date(r), r.u8(..26), r.u8(..62)),
         7 => format!("{} tail", date(r)),
-        8 => ["", "0000-00-00", "2024-00-00", "2023-02-29", "abc", "20240101", "240101", "1", "2024", "12:30:00"][r.usize(..10)].into(),
+        8 => [
+            "",
+            "0000-00-00",
+            "2024-00-00",
+            "2023-02-29",
+            "abc",
+            "20240101",
+            "240101",
+            "1",
+            "2024",
+            "12:30:00",
+        ][r.usize(..10)]
+        .into(),
         9 => format!(" {}", moment(r, 0)),
         _ => date(r),
     }
@@ -541,7 +587,17 @@ pub fn json(r: &mut Rng, depth: usize) -> String {
         8 => r.i64(..).to_string(),
         9 => format!("{:e}", r.f64() * 1e5),
         10 => format!("{}.{}", r.i8(..), r.u16(..)),
-        11 => ["\"\"", "\"x\"", "\"ä😀\"", "\"\\\"q\\\"\"", "\"a\\\\b\"", "\"\\u00e9\\n\"", "\"5\"", "\"2024-01-31\""][r.usize(..8)].into(),
+        11 => [
+            "\"\"",
+            "\"x\"",
+            "\"ä😀\"",
+            "\"\\\"q\\\"\"",
+            "\"a\\\\b\"",
+            "\"\\u00e9\\n\"",
+            "\"5\"",
+            "\"2024-01-31\"",
+        ][r.usize(..8)]
+        .into(),
         _ => r.i8(..).to_string(),
     }
 }
