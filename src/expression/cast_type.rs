@@ -83,7 +83,7 @@ impl Compiler<'_, '_> {
         }
         let integer = matches!(target, Target::Signed | Target::Unsigned);
         let arg = if numeric && *from != TypeKind::Bit && !matches!(from, TypeKind::Text { .. })
-            || numeric && matches!(arg.special, Special::Labels { .. })
+            || numeric && matches!(arg.special, Special::Labels { .. } | Special::SomeLabels)
         {
             let (arg, class) = self.number(arg)?;
             if integer {

@@ -24,6 +24,9 @@ impl Compiler<'_, '_> {
         }
         let mut branches: Vec<&Node> = thens.iter().collect();
         branches.extend(otherwise.iter());
+        for branch in &branches {
+            select::refuse_loose(branch).map_err(Refusal::new)?;
+        }
         let mut common = select::common(&branches).map_err(Refusal::new)?;
         common.ty.nullable |= otherwise.is_none();
         let thens = common.texted(thens);
@@ -83,6 +86,9 @@ impl Compiler<'_, '_> {
 
     /// IF, which is a CASE.
     pub(super) fn if_then(&self, condition: Node, then: Node, otherwise: Node) -> Result<Node> {
+        for branch in [&then, &otherwise] {
+            select::refuse_loose(branch).map_err(Refusal::new)?;
+        }
         let common = select::common(&[&then, &otherwise]).map_err(Refusal::new)?;
         let mut branches = common.texted(vec![otherwise, then]);
         let (then, otherwise) = (branches.pop(), branches.pop());
@@ -104,6 +110,7 @@ impl Compiler<'_, '_> {
     }
 
     pub(super) fn null_if(&self, a: Node, b: Node) -> Result<Node> {
+        select::refuse_loose(&a).map_err(Refusal::new)?;
         let (ty, collated) = (a.ty.clone(), a.collated.clone());
         let (how, a, b) = self.comparable(a, b)?;
         if matches!(ty.kind, TypeKind::Year | TypeKind::Bit) || a.special == Special::Printed {
@@ -138,6 +145,9 @@ impl Compiler<'_, '_> {
                 Refusal::new("GREATEST and LEAST of a date and a text are not supported")
                     .help("CAST the text to DATE or DATETIME"),
             );
+        }
+        if common.ty.kind == TypeKind::Json {
+            return Err(Refusal::new("GREATEST and LEAST of JSON are not supported"));
         }
         let side = Side {
             kind: common.ty.kind.clone(),
@@ -220,6 +230,25 @@ pub(super) fn is_choice(node: &Node) -> bool {
     )
 }
 
+/// A column, or NULLIF of one.
+fn is_column_through(node: &Node) -> bool {
+    match &node.op {
+        Op::NullIf { args, .. } => is_column_through(&args[0]),
+        _ => node.is_column(),
+    }
+}
+
+/// A choice whose branches are of several types: MySQL asks the chosen one for an integer, not the common type.
+pub(super) fn is_mixed_choice(node: &Node) -> bool {
+    match &node.op {
+        Op::Case { to, .. }
+        | Op::CaseOf { to, .. }
+        | Op::Coalesce { to, .. }
+        | Op::Extreme { to, .. } => *to != Shape::As,
+        _ => false,
+    }
+}
+
 /// A DECIMAL with all digits of its scale, which those of a choice may not have.
 pub(super) fn scaled(node: Node) -> Node {
     let TypeKind::Decimal { scale, .. } = node.ty.kind else {
@@ -237,7 +266,7 @@ pub(super) fn scaled(node: Node) -> Node {
 pub(super) fn printed_double(node: Node) -> Node {
     let width = match node.ty.kind {
         TypeKind::Float => 12,
-        TypeKind::Double if node.is_column() => 24,
+        TypeKind::Double if is_column_through(&node) => 24,
         TypeKind::Double => 22,
         _ => return node,
     };

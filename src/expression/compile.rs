@@ -39,7 +39,7 @@ pub(super) fn class_of(kind: &TypeKind) -> Class {
 
 /// Whether FLOOR and CEIL of a DECIMAL give an integer.
 pub(super) fn whole_is_int(kind: &TypeKind) -> bool {
-    matches!(kind, TypeKind::Decimal { precision, scale } if precision - scale <= 17)
+    matches!(kind, TypeKind::Decimal { precision, scale } if precision - scale < 20)
 }
 
 fn scale_of(node: &Node) -> u8 {
@@ -50,10 +50,19 @@ fn scale_of(node: &Node) -> u8 {
 }
 
 fn is_unsigned(node: &Node) -> bool {
-    matches!(
-        node.ty.kind,
-        TypeKind::Int { unsigned: true } | TypeKind::Bit | TypeKind::Year
-    )
+    let decimal = node.special == Special::UnsignedDecimal;
+    decimal
+        || matches!(
+            node.ty.kind,
+            TypeKind::Int { unsigned: true } | TypeKind::Bit | TypeKind::Year
+        )
+}
+
+/// It reads no column.
+pub(super) fn is_constant(node: &Node) -> bool {
+    let mut constant = true;
+    node.each_reference(&mut |_, _, _| constant = false);
+    constant
 }
 
 /// A node whose text, if any, is that of a number.
@@ -285,6 +294,12 @@ impl Compiler<'_, '_> {
             }
             _ => {
                 let (arg, class) = self.number(arg)?;
+                if class == Class::Int && is_constant(&arg) {
+                    return Err(
+                        Refusal::new("negating a computed constant is not supported")
+                            .help("write the number"),
+                    );
+                }
                 let nullable = arg.ty.nullable;
                 let kind = match (class, &arg.ty.kind) {
                     (Class::Int, _) => TypeKind::Int { unsigned: false },
@@ -373,6 +388,7 @@ impl Compiler<'_, '_> {
         };
         let unsigned = match sign {
             Sign::Modulo => is_unsigned(&a),
+            _ if class == Class::Decimal && sign != Sign::Div => is_unsigned(&a) && is_unsigned(&b),
             _ => is_unsigned(&a) || is_unsigned(&b),
         };
         let kind = match class {
@@ -394,7 +410,8 @@ impl Compiler<'_, '_> {
             args: Box::new([a, b]),
         };
         let special = match (sign, class) {
-            (Sign::Modulo, Class::Decimal) if unsigned => Special::UnsignedDecimal,
+            (Sign::Div, _) => Special::No,
+            (_, Class::Decimal) if unsigned => Special::UnsignedDecimal,
             _ => Special::No,
         };
         Ok(Node {
@@ -423,6 +440,7 @@ fn special(column: &Column) -> Special {
             set: true,
         },
         ty if ty.number_style().is_some() => Special::Printed,
+        ColumnType::Decimal { unsigned: true, .. } => Special::UnsignedDecimal,
         ColumnType::Int {
             bytes: 1..=4,
             unsigned: true,

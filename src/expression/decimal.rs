@@ -26,9 +26,14 @@ enum Mantissa {
     Big(Box<BigInt>),
 }
 
-/// The number does not fit MySQL's decimals.
+/// Why there is no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct OutOfRange;
+pub(super) enum OutOfRange {
+    /// It does not fit MySQL's decimals.
+    Whole,
+    /// MySQL would cut digits off the factors of the product.
+    Fraction,
+}
 
 impl Mantissa {
     fn of(big: BigInt) -> Self {
@@ -275,6 +280,12 @@ impl Dec {
         Dec { mantissa, scale }
     }
 
+    /// The number with `scale` digits after the point, or as many as MySQL has room for.
+    pub fn shown(&self, scale: u8) -> Self {
+        let room = CAPACITY.saturating_sub(self.whole_digits().div_ceil(9) * 9);
+        self.rescaled(scale.min(room as u8), Rounding::HalfUp)
+    }
+
     /// Rounded at 10^`places` (left of the point), as an integer.
     pub fn rounded_left(&self, places: u32, mode: Rounding) -> Self {
         let shortened = self
@@ -306,7 +317,7 @@ impl Dec {
     fn checked(self) -> Result<Self, OutOfRange> {
         let whole = self.whole_digits().div_ceil(9);
         if whole > 9 {
-            return Err(OutOfRange);
+            return Err(OutOfRange::Whole);
         }
         let most = ((9 - whole) * 9) as u8;
         if self.scale > most {
@@ -354,6 +365,12 @@ impl Dec {
     }
 
     pub fn mul(&self, other: &Dec) -> Result<Dec, OutOfRange> {
+        let words = |digits: usize| digits.div_ceil(9);
+        let whole = words(self.whole_digits()) + words(other.whole_digits());
+        let fraction = words(usize::from(self.scale)) + words(usize::from(other.scale));
+        if whole + fraction > CAPACITY / 9 {
+            return Err(OutOfRange::Fraction);
+        }
         let mantissa = match (&self.mantissa, &other.mantissa) {
             (Mantissa::Small(a), Mantissa::Small(b)) => a.checked_mul(*b).map(Mantissa::Small),
             _ => None,

@@ -242,7 +242,11 @@ fn holds(sign: Order, how: &How, a: &Datum<'_>, b: &Datum<'_>) -> Option<bool> {
 
 fn is_in(arg: &Node, list: &[(How, Node)], rows: &dyn Rows) -> Result<Option<bool>> {
     let arg = arg.evaluate(rows)?;
+    // As the server: the list may still fail, but not where texts are compared.
     let mut unknown = arg.is_null();
+    if unknown && list.iter().any(|(how, _)| matches!(how, How::Text(_))) {
+        return Ok(None);
+    }
     for (how, item) in list {
         match how.compare(&arg, &item.evaluate(rows)?) {
             Some(Ordering::Equal) => return Ok(Some(true)),
@@ -292,9 +296,9 @@ fn extreme<'r>(
         } else {
             Ordering::Less
         };
-        // Of texts that compare equal MySQL's GREATEST takes the last.
+        // Of values that compare equal MySQL's GREATEST takes the last.
         let order = how.compare(&value, &best);
-        let ties = greatest && matches!(how, How::Text(_)) && order == Some(Ordering::Equal);
+        let ties = greatest && order == Some(Ordering::Equal);
         if index == 0 || ties || order == Some(wanted) {
             best = value;
         }

@@ -87,7 +87,11 @@ fn decimals(sign: Sign, unsigned: bool, scale: u8, a: &Dec, b: &Dec) -> Result<D
             }));
         }
     };
-    Ok(Datum::Decimal(result.rescaled(scale, Rounding::HalfUp)))
+    let result = result.shown(scale);
+    if unsigned && result.is_negative() {
+        return Err(EvaluationError::OutOfRange("DECIMAL UNSIGNED"));
+    }
+    Ok(Datum::Decimal(result))
 }
 
 /// The digits after the point that MySQL computes of a quotient: whole words of nine.

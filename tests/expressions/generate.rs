@@ -202,7 +202,7 @@ pub const TEMPLATES: &[(&str, &str)] = &[
 
 const NUMBERS: &[&str] = &[
     "i1", "i4", "u4", "i8", "u8", "y", "bt", "zf", "d5", "d10", "d20", "d40", "fl", "db", "i4",
-    "d5", "d20", "db",
+    "du", "du", "d5", "d20", "db",
 ];
 const INTEGERS: &[&str] = &["i1", "i4", "u4", "i8", "u8", "y"];
 const TEXTS: &[&str] = &["s", "sb", "sg", "sc", "l1", "ch", "s", "sn", "en", "st"];
