@@ -6,7 +6,7 @@ use super::Refusal;
 use super::choice::{is_choice, printed_double};
 use super::compare::complete;
 use super::compile::{Compiler, Result, computed, json_collated, textual};
-use super::functions::{INT, whole_double};
+use super::functions::{INT, is_fractional_timestamp, whole_double};
 use super::node::{Encoding, Node, Op, Special, Target};
 use super::types::{Collated, Derivation, TypeKind};
 
@@ -86,7 +86,8 @@ impl Compiler<'_, '_> {
             || numeric && matches!(arg.special, Special::Labels { .. } | Special::SomeLabels)
         {
             let (arg, class) = self.number(arg)?;
-            if integer {
+            let rounds = target == Target::Unsigned && is_fractional_timestamp(&arg);
+            if integer && !rounds {
                 whole_double(arg, class)?
             } else {
                 arg

@@ -5,7 +5,7 @@ use sqlparser::ast::{CaseWhen, Expr};
 use super::Refusal;
 use super::compare::complete;
 use super::comparison::{How, Side, how};
-use super::compile::{Compiler, Result, computed, textual};
+use super::compile::{Compiler, Result, computed, is_constant, textual};
 use super::node::{Node, Op, Shape, Special, Target};
 use super::select::{self, Common};
 use super::types::{Type, TypeKind};
@@ -104,13 +104,16 @@ impl Compiler<'_, '_> {
     pub(super) fn coalesce(&self, args: Vec<Node>) -> Result<Node> {
         let mut common = select::common(&args.iter().collect::<Vec<_>>()).map_err(Refusal::new)?;
         common.ty.nullable = args.iter().all(|a| a.ty.nullable);
-        let to = fixed(&common);
+        let to = common.shape.clone();
         let args = common.texted(args);
-        Ok(common.node(Op::Coalesce { args, to }))
+        Ok(scaled(common.node(Op::Coalesce { args, to })))
     }
 
     pub(super) fn null_if(&self, a: Node, b: Node) -> Result<Node> {
         select::refuse_loose(&a).map_err(Refusal::new)?;
+        if is_constant(&a) && a.ty.kind != TypeKind::Null {
+            return Err(Refusal::new("NULLIF of a constant is not supported").help("use IF"));
+        }
         let (ty, collated) = (a.ty.clone(), a.collated.clone());
         let (how, a, b) = self.comparable(a, b)?;
         if matches!(ty.kind, TypeKind::Year | TypeKind::Bit) || a.special == Special::Printed {
@@ -154,7 +157,7 @@ impl Compiler<'_, '_> {
             collated: common.collated.clone(),
         };
         let how = how(&side, &side).map_err(Refusal::new)?;
-        let to = fixed(&common);
+        let to = common.shape.clone();
         let args = match how {
             How::Moment => args.into_iter().map(|arg| complete(arg, false)).collect(),
             _ => common.texted(args),
@@ -165,7 +168,7 @@ impl Compiler<'_, '_> {
             args,
             to,
         };
-        Ok(common.node(op))
+        Ok(scaled(common.node(op)))
     }
 }
 
@@ -193,14 +196,6 @@ impl Common {
     }
 }
 
-/// COALESCE, GREATEST and LEAST give all decimals the same scale.
-pub(super) fn fixed(common: &Common) -> Shape {
-    match common.ty.kind {
-        TypeKind::Decimal { scale, .. } => Shape::Decimal(Some(scale)),
-        _ => common.shape.clone(),
-    }
-}
-
 /// MySQL's CASE and IN take -1 for equal to 18446744073709551615.
 pub(super) fn signs_differ(a: &Node, b: &Node) -> bool {
     let unsigned = |node: &Node| match &node.ty.kind {
@@ -221,7 +216,7 @@ pub(super) fn signs_differ(a: &Node, b: &Node) -> bool {
 /// CASE and its kin: MySQL asks the chosen branch itself, whatever the type of the whole.
 pub(super) fn is_choice(node: &Node) -> bool {
     matches!(
-        node.op,
+        raw(node).op,
         Op::Case { .. }
             | Op::CaseOf { .. }
             | Op::Coalesce { .. }
@@ -240,7 +235,7 @@ fn is_column_through(node: &Node) -> bool {
 
 /// A choice whose branches are of several types: MySQL asks the chosen one for an integer, not the common type.
 pub(super) fn is_mixed_choice(node: &Node) -> bool {
-    match &node.op {
+    match &raw(node).op {
         Op::Case { to, .. }
         | Op::CaseOf { to, .. }
         | Op::Coalesce { to, .. }
@@ -254,12 +249,20 @@ pub(super) fn scaled(node: Node) -> Node {
     let TypeKind::Decimal { scale, .. } = node.ty.kind else {
         return node;
     };
-    let ty = node.ty.clone();
-    computed(
-        Op::To(Target::Scale(scale), Box::new(node)),
-        ty.kind,
-        ty.nullable,
-    )
+    Node {
+        ty: node.ty.clone(),
+        collated: node.collated.clone(),
+        special: node.special.clone(),
+        op: Op::To(Target::Scale(scale), Box::new(node)),
+    }
+}
+
+/// The number as MySQL computes on with it: with the digits that it has, not those that are shown.
+pub(super) fn raw(node: &Node) -> &Node {
+    match &node.op {
+        Op::To(Target::Scale(_), inner) => inner,
+        _ => node,
+    }
 }
 
 /// A FLOAT or DOUBLE as text: MySQL has room for so many characters.

@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{BinaryOperator, Expr, Ident, TrimWhereField, UnaryOperator};
 
-use super::choice::{is_choice, printed_double, scaled};
+use super::choice::{is_choice, is_mixed_choice, printed_double, raw, scaled};
 use super::compare::{negate_if, not, order_of, refuse_predicates};
 use super::decimal::MAX_SCALE;
 use super::node::{Class, Node, Op, Sign, Special, Target};
@@ -224,6 +224,12 @@ impl Compiler<'_, '_> {
                     .help("CAST it to DATE or DATETIME"),
             );
         }
+        if matches!(node.ty.kind, TypeKind::Text { .. }) && is_mixed_choice(&node) {
+            return Err(Refusal::new(
+                "computing with a choice between texts and numbers is not supported",
+            )
+            .help("CAST its branches"));
+        }
         let node = match node.special.clone() {
             Special::Labels { labels, set } => {
                 let nullable = node.ty.nullable;
@@ -407,17 +413,17 @@ impl Compiler<'_, '_> {
             class,
             unsigned,
             scale,
-            args: Box::new([a, b]),
+            args: Box::new([raw(&a).clone(), raw(&b).clone()]),
         };
         let special = match (sign, class) {
             (Sign::Div, _) => Special::No,
             (_, Class::Decimal) if unsigned => Special::UnsignedDecimal,
             _ => Special::No,
         };
-        Ok(Node {
+        Ok(scaled(Node {
             special,
             ..computed(op, kind, nullable)
-        })
+        }))
     }
 }
 

@@ -4,6 +4,7 @@ use sqlparser::ast::{Expr, Interval};
 
 use super::Refusal;
 use super::calendar::{self, Zeros};
+use super::cast::moment;
 use super::choice::{is_choice, is_mixed_choice};
 use super::compare::complete;
 use super::compile::{Compiler, Result, computed, textual};
@@ -19,7 +20,9 @@ impl Compiler<'_, '_> {
         let fine = match &node.ty.kind {
             kind if kind.has_date() => true,
             TypeKind::Text { .. } | TypeKind::Null => node.special == Special::No,
-            TypeKind::Int { .. } => node.literal().is_some(),
+            TypeKind::Int { .. } => node
+                .literal()
+                .is_some_and(|number| moment(number, Zeros::Refused).is_some()),
             _ => false,
         };
         if is_mixed_choice(&node) && !node.ty.kind.is_temporal() {

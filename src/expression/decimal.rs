@@ -2,7 +2,6 @@
 
 use num_bigint::BigInt;
 use std::cmp::Ordering;
-use std::fmt::Write;
 
 /// Digits after the point that a result may show.
 pub(super) const MAX_SCALE: u8 = 30;
@@ -191,7 +190,10 @@ impl Dec {
             let count = digits(from);
             if count > 0 {
                 let value = trimmed[from..from + count].parse::<i64>();
-                exponent = value.unwrap_or(1_000_000).min(1_000_000);
+                let Ok(value) = value else {
+                    return (Dec::zero(), skipped + from + count);
+                };
+                exponent = value.min(1_000_000);
                 if bytes.get(at + 1) == Some(&b'-') {
                     exponent = -exponent;
                 }
@@ -254,7 +256,7 @@ impl Dec {
             return Dec::largest(number < 0.0, CAPACITY as u8, 0);
         }
         let mut text = String::new();
-        let _ = write!(text, "{number:e}");
+        crate::change::write_double(number, &mut text);
         Dec::from_leading(&text)
     }
 

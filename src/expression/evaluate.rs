@@ -101,7 +101,11 @@ impl Node {
                 Datum::Null
             }
             Op::NullIf { how, args } => {
-                let (a, b) = self.both(args, rows)?;
+                let a = args[0].evaluate(rows)?;
+                if a.is_null() {
+                    return Ok(Datum::Null);
+                }
+                let b = args[1].evaluate(rows)?;
                 if how.compare(&a, &b) == Some(Ordering::Equal) {
                     Datum::Null
                 } else {

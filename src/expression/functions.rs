@@ -358,7 +358,7 @@ fn as_class(node: Node, class: Class) -> Node {
 }
 
 /// MySQL cuts its fraction off where it rounds those of other decimals.
-fn is_fractional_timestamp(node: &Node) -> bool {
+pub(super) fn is_fractional_timestamp(node: &Node) -> bool {
     matches!(&node.op, Op::Call(Call::UnixTimestamp { scale: 1.. }, _))
 }
 

@@ -87,7 +87,10 @@ fn decimals(sign: Sign, unsigned: bool, scale: u8, a: &Dec, b: &Dec) -> Result<D
             }));
         }
     };
-    let result = result.shown(scale);
+    let result = match sign {
+        Sign::Divide => result.shown(scale),
+        _ => result,
+    };
     if unsigned && result.is_negative() {
         return Err(EvaluationError::OutOfRange("DECIMAL UNSIGNED"));
     }
