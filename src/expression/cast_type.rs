@@ -40,7 +40,7 @@ impl Compiler<'_, '_> {
                 // What is computed may have fewer digits there than its scale.
                 let computed = matches!(from, TypeKind::Decimal { .. })
                     && !arg.is_column()
-                    && !matches!(arg.op, Op::To(..) | Op::Literal(_));
+                    && !matches!(arg.op, Op::To(Target::Decimal { .. }, _) | Op::Literal(_));
                 !bytes && *from != TypeKind::Float && !labels && !computed
             }
             Target::Year => {

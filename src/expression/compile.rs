@@ -376,6 +376,12 @@ impl Compiler<'_, '_> {
             )
             .help("CAST the integer to DECIMAL"));
         }
+        if sign == Sign::Div && [&a, &b].iter().any(|n| is_mixed_choice(n)) {
+            return Err(Refusal::new(
+                "DIV of a choice between values of different types is not supported",
+            )
+            .help("CAST them"));
+        }
         let mut class = match (ca, cb) {
             (Class::Double, _) | (_, Class::Double) => Class::Double,
             (Class::Decimal, _) | (_, Class::Decimal) => Class::Decimal,

@@ -52,6 +52,7 @@ impl Compiler<'_, '_> {
         if name == "FROM_UNIXTIME" {
             return self.moment_of_seconds(first, second);
         }
+        let is_mixed = is_mixed_choice(&first);
         let first = self.date(first, name)?;
         let kind = first.ty.kind.clone();
         let call = match name {
@@ -75,7 +76,7 @@ impl Compiler<'_, '_> {
                 return self.date_format(first, second);
             }
             _ => {
-                if is_mixed_choice(&first) {
+                if is_mixed {
                     return Err(Refusal::new(
                         "UNIX_TIMESTAMP of a choice between different types is not supported",
                     )

@@ -496,6 +496,10 @@ fn order(a: &Json<'_>, b: &Json<'_>) -> Ordering {
 }
 
 fn numbers(a: &str, b: &str) -> Ordering {
+    if a.contains('e') || b.contains('e') {
+        let double = super::datum::leading_double;
+        return double(a).total_cmp(&double(b));
+    }
     Dec::from_leading(a).compare(&Dec::from_leading(b))
 }
 
@@ -522,6 +526,10 @@ pub(super) fn key(value: &Datum<'_>, out: &mut Vec<u8>) -> Option<()> {
         match value {
             Json::Null => {}
             Json::Bool(truth) => out.push(u8::from(*truth)),
+            // Through the double, as numbers with an exponent compare; large integers keep their digits.
+            Json::Number(text) if text.contains('e') => {
+                Dec::from_leading(&print_double(super::datum::leading_double(text))).key(out);
+            }
             Json::Number(text) => Dec::from_leading(text).key(out),
             Json::String(text) => text_key(text, out),
             Json::Array(cells) => {
