@@ -67,6 +67,13 @@ pub(super) fn convert<'a>(target: &Target, value: Datum<'a>) -> Result<Datum<'a>
             }
             _ => value,
         },
+        Target::Truncated => match value.to_decimal() {
+            Some(number) => match number.to_int(Rounding::Truncate).map(i64::try_from) {
+                Some(Ok(number)) => Datum::Int(number),
+                _ => return Err(EvaluationError::OutOfRange("BIGINT")),
+            },
+            None => Datum::Null,
+        },
         Target::Scale(scale) => match value {
             Datum::Decimal(number) => Datum::Decimal(number.rescaled(*scale, Rounding::HalfUp)),
             other => other,

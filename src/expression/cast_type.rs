@@ -6,7 +6,7 @@ use super::Refusal;
 use super::choice::{is_choice, printed_double};
 use super::compare::complete;
 use super::compile::{Compiler, Result, computed, json_collated, textual};
-use super::functions::{INT, whole_double};
+use super::functions::{INT, is_fractional_timestamp, whole_double};
 use super::node::{Encoding, Node, Op, Special, Target};
 use super::types::{Collated, Derivation, TypeKind};
 
@@ -40,7 +40,7 @@ impl Compiler<'_, '_> {
                 // What is computed may have fewer digits there than its scale.
                 let computed = matches!(from, TypeKind::Decimal { .. })
                     && !arg.is_column()
-                    && !matches!(arg.op, Op::To(..) | Op::Literal(_));
+                    && !matches!(arg.op, Op::To(Target::Decimal { .. }, _) | Op::Literal(_));
                 !bytes && *from != TypeKind::Float && !labels && !computed
             }
             Target::Year => {
@@ -83,10 +83,11 @@ impl Compiler<'_, '_> {
         }
         let integer = matches!(target, Target::Signed | Target::Unsigned);
         let arg = if numeric && *from != TypeKind::Bit && !matches!(from, TypeKind::Text { .. })
-            || numeric && matches!(arg.special, Special::Labels { .. })
+            || numeric && matches!(arg.special, Special::Labels { .. } | Special::SomeLabels)
         {
             let (arg, class) = self.number(arg)?;
-            if integer {
+            let rounds = target == Target::Unsigned && is_fractional_timestamp(&arg);
+            if integer && !rounds {
                 whole_double(arg, class)?
             } else {
                 arg

@@ -5,7 +5,7 @@ use sqlparser::ast::{CaseWhen, Expr};
 use super::Refusal;
 use super::compare::complete;
 use super::comparison::{How, Side, how};
-use super::compile::{Compiler, Result, computed, textual};
+use super::compile::{Compiler, Result, computed, is_constant, textual};
 use super::node::{Node, Op, Shape, Special, Target};
 use super::select::{self, Common};
 use super::types::{Type, TypeKind};
@@ -24,6 +24,9 @@ impl Compiler<'_, '_> {
         }
         let mut branches: Vec<&Node> = thens.iter().collect();
         branches.extend(otherwise.iter());
+        for branch in &branches {
+            select::refuse_loose(branch).map_err(Refusal::new)?;
+        }
         let mut common = select::common(&branches).map_err(Refusal::new)?;
         common.ty.nullable |= otherwise.is_none();
         let thens = common.texted(thens);
@@ -83,6 +86,9 @@ impl Compiler<'_, '_> {
 
     /// IF, which is a CASE.
     pub(super) fn if_then(&self, condition: Node, then: Node, otherwise: Node) -> Result<Node> {
+        for branch in [&then, &otherwise] {
+            select::refuse_loose(branch).map_err(Refusal::new)?;
+        }
         let common = select::common(&[&then, &otherwise]).map_err(Refusal::new)?;
         let mut branches = common.texted(vec![otherwise, then]);
         let (then, otherwise) = (branches.pop(), branches.pop());
@@ -98,12 +104,16 @@ impl Compiler<'_, '_> {
     pub(super) fn coalesce(&self, args: Vec<Node>) -> Result<Node> {
         let mut common = select::common(&args.iter().collect::<Vec<_>>()).map_err(Refusal::new)?;
         common.ty.nullable = args.iter().all(|a| a.ty.nullable);
-        let to = fixed(&common);
+        let to = common.shape.clone();
         let args = common.texted(args);
-        Ok(common.node(Op::Coalesce { args, to }))
+        Ok(scaled(common.node(Op::Coalesce { args, to })))
     }
 
     pub(super) fn null_if(&self, a: Node, b: Node) -> Result<Node> {
+        select::refuse_loose(&a).map_err(Refusal::new)?;
+        if is_constant(&a) && a.ty.kind != TypeKind::Null {
+            return Err(Refusal::new("NULLIF of a constant is not supported").help("use IF"));
+        }
         let (ty, collated) = (a.ty.clone(), a.collated.clone());
         let (how, a, b) = self.comparable(a, b)?;
         if matches!(ty.kind, TypeKind::Year | TypeKind::Bit) || a.special == Special::Printed {
@@ -139,12 +149,15 @@ impl Compiler<'_, '_> {
                     .help("CAST the text to DATE or DATETIME"),
             );
         }
+        if common.ty.kind == TypeKind::Json {
+            return Err(Refusal::new("GREATEST and LEAST of JSON are not supported"));
+        }
         let side = Side {
             kind: common.ty.kind.clone(),
             collated: common.collated.clone(),
         };
         let how = how(&side, &side).map_err(Refusal::new)?;
-        let to = fixed(&common);
+        let to = common.shape.clone();
         let args = match how {
             How::Moment => args.into_iter().map(|arg| complete(arg, false)).collect(),
             _ => common.texted(args),
@@ -155,7 +168,7 @@ impl Compiler<'_, '_> {
             args,
             to,
         };
-        Ok(common.node(op))
+        Ok(scaled(common.node(op)))
     }
 }
 
@@ -183,14 +196,6 @@ impl Common {
     }
 }
 
-/// COALESCE, GREATEST and LEAST give all decimals the same scale.
-pub(super) fn fixed(common: &Common) -> Shape {
-    match common.ty.kind {
-        TypeKind::Decimal { scale, .. } => Shape::Decimal(Some(scale)),
-        _ => common.shape.clone(),
-    }
-}
-
 /// MySQL's CASE and IN take -1 for equal to 18446744073709551615.
 pub(super) fn signs_differ(a: &Node, b: &Node) -> bool {
     let unsigned = |node: &Node| match &node.ty.kind {
@@ -211,7 +216,7 @@ pub(super) fn signs_differ(a: &Node, b: &Node) -> bool {
 /// CASE and its kin: MySQL asks the chosen branch itself, whatever the type of the whole.
 pub(super) fn is_choice(node: &Node) -> bool {
     matches!(
-        node.op,
+        raw(node).op,
         Op::Case { .. }
             | Op::CaseOf { .. }
             | Op::Coalesce { .. }
@@ -220,24 +225,51 @@ pub(super) fn is_choice(node: &Node) -> bool {
     )
 }
 
+/// A column, or NULLIF of one.
+fn is_column_through(node: &Node) -> bool {
+    match &node.op {
+        Op::NullIf { args, .. } => is_column_through(&args[0]),
+        _ => node.is_column(),
+    }
+}
+
+/// A choice whose branches are of several types: MySQL asks the chosen one for an integer, not the common type.
+pub(super) fn is_mixed_choice(node: &Node) -> bool {
+    match &raw(node).op {
+        Op::Case { to, .. }
+        | Op::CaseOf { to, .. }
+        | Op::Coalesce { to, .. }
+        | Op::Extreme { to, .. } => *to != Shape::As,
+        _ => false,
+    }
+}
+
 /// A DECIMAL with all digits of its scale, which those of a choice may not have.
 pub(super) fn scaled(node: Node) -> Node {
     let TypeKind::Decimal { scale, .. } = node.ty.kind else {
         return node;
     };
-    let ty = node.ty.clone();
-    computed(
-        Op::To(Target::Scale(scale), Box::new(node)),
-        ty.kind,
-        ty.nullable,
-    )
+    Node {
+        ty: node.ty.clone(),
+        collated: node.collated.clone(),
+        special: node.special.clone(),
+        op: Op::To(Target::Scale(scale), Box::new(node)),
+    }
+}
+
+/// The number as MySQL computes on with it: with the digits that it has, not those that are shown.
+pub(super) fn raw(node: &Node) -> &Node {
+    match &node.op {
+        Op::To(Target::Scale(_), inner) => inner,
+        _ => node,
+    }
 }
 
 /// A FLOAT or DOUBLE as text: MySQL has room for so many characters.
 pub(super) fn printed_double(node: Node) -> Node {
     let width = match node.ty.kind {
         TypeKind::Float => 12,
-        TypeKind::Double if node.is_column() => 24,
+        TypeKind::Double if is_column_through(&node) => 24,
         TypeKind::Double => 22,
         _ => return node,
     };

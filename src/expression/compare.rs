@@ -5,7 +5,7 @@ use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value as Literal};
 use super::Refusal;
 use super::choice::signs_differ;
 use super::comparison::{How, how, text_order};
-use super::compile::{BOOL, Compiler, Result, computed};
+use super::compile::{BOOL, Compiler, Result, computed, is_constant};
 use super::datum::Datum;
 use super::node::{Node, Op, Order, Special, Target};
 use super::types::{Collated, TypeKind, compared};
@@ -268,7 +268,8 @@ fn refuse_short_year(year: &Node, literal: &Node) -> Result<()> {
         Some(Datum::Int(number)) => (1..=99).contains(number),
         _ => false,
     };
-    if year.ty.kind == TypeKind::Year && short {
+    let hidden = literal.literal().is_none() && is_constant(literal);
+    if year.ty.kind == TypeKind::Year && (short || hidden) {
         return Err(
             Refusal::new("a year of two digits beside a YEAR is not supported")
                 .help("write all four digits"),

@@ -249,7 +249,12 @@ impl Comparison {
 }
 
 impl From<super::decimal::OutOfRange> for EvaluationError {
-    fn from(_: super::decimal::OutOfRange) -> Self {
-        EvaluationError::OutOfRange("DECIMAL")
+    fn from(problem: super::decimal::OutOfRange) -> Self {
+        match problem {
+            super::decimal::OutOfRange::Whole => EvaluationError::OutOfRange("DECIMAL"),
+            super::decimal::OutOfRange::Fraction => {
+                EvaluationError::Argument("a product", "factors of too many digits")
+            }
+        }
     }
 }

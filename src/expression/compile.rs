@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{BinaryOperator, Expr, Ident, TrimWhereField, UnaryOperator};
 
-use super::choice::{is_choice, printed_double, scaled};
+use super::choice::{is_choice, is_mixed_choice, printed_double, raw, scaled};
 use super::compare::{negate_if, not, order_of, refuse_predicates};
 use super::decimal::MAX_SCALE;
 use super::node::{Class, Node, Op, Sign, Special, Target};
@@ -39,7 +39,7 @@ pub(super) fn class_of(kind: &TypeKind) -> Class {
 
 /// Whether FLOOR and CEIL of a DECIMAL give an integer.
 pub(super) fn whole_is_int(kind: &TypeKind) -> bool {
-    matches!(kind, TypeKind::Decimal { precision, scale } if precision - scale <= 17)
+    matches!(kind, TypeKind::Decimal { precision, scale } if precision - scale < 20)
 }
 
 fn scale_of(node: &Node) -> u8 {
@@ -50,10 +50,19 @@ fn scale_of(node: &Node) -> u8 {
 }
 
 fn is_unsigned(node: &Node) -> bool {
-    matches!(
-        node.ty.kind,
-        TypeKind::Int { unsigned: true } | TypeKind::Bit | TypeKind::Year
-    )
+    let decimal = node.special == Special::UnsignedDecimal;
+    decimal
+        || matches!(
+            node.ty.kind,
+            TypeKind::Int { unsigned: true } | TypeKind::Bit | TypeKind::Year
+        )
+}
+
+/// It reads no column.
+pub(super) fn is_constant(node: &Node) -> bool {
+    let mut constant = true;
+    node.each_reference(&mut |_, _, _| constant = false);
+    constant
 }
 
 /// A node whose text, if any, is that of a number.
@@ -215,6 +224,12 @@ impl Compiler<'_, '_> {
                     .help("CAST it to DATE or DATETIME"),
             );
         }
+        if matches!(node.ty.kind, TypeKind::Text { .. }) && is_mixed_choice(&node) {
+            return Err(Refusal::new(
+                "computing with a choice between texts and numbers is not supported",
+            )
+            .help("CAST its branches"));
+        }
         let node = match node.special.clone() {
             Special::Labels { labels, set } => {
                 let nullable = node.ty.nullable;
@@ -285,6 +300,12 @@ impl Compiler<'_, '_> {
             }
             _ => {
                 let (arg, class) = self.number(arg)?;
+                if class == Class::Int && is_constant(&arg) {
+                    return Err(
+                        Refusal::new("negating a computed constant is not supported")
+                            .help("write the number"),
+                    );
+                }
                 let nullable = arg.ty.nullable;
                 let kind = match (class, &arg.ty.kind) {
                     (Class::Int, _) => TypeKind::Int { unsigned: false },
@@ -355,6 +376,12 @@ impl Compiler<'_, '_> {
             )
             .help("CAST the integer to DECIMAL"));
         }
+        if sign == Sign::Div && [&a, &b].iter().any(|n| is_mixed_choice(n)) {
+            return Err(Refusal::new(
+                "DIV of a choice between values of different types is not supported",
+            )
+            .help("CAST them"));
+        }
         let mut class = match (ca, cb) {
             (Class::Double, _) | (_, Class::Double) => Class::Double,
             (Class::Decimal, _) | (_, Class::Decimal) => Class::Decimal,
@@ -373,6 +400,7 @@ impl Compiler<'_, '_> {
         };
         let unsigned = match sign {
             Sign::Modulo => is_unsigned(&a),
+            _ if class == Class::Decimal && sign != Sign::Div => is_unsigned(&a) && is_unsigned(&b),
             _ => is_unsigned(&a) || is_unsigned(&b),
         };
         let kind = match class {
@@ -391,16 +419,17 @@ impl Compiler<'_, '_> {
             class,
             unsigned,
             scale,
-            args: Box::new([a, b]),
+            args: Box::new([raw(&a).clone(), raw(&b).clone()]),
         };
         let special = match (sign, class) {
-            (Sign::Modulo, Class::Decimal) if unsigned => Special::UnsignedDecimal,
+            (Sign::Div, _) => Special::No,
+            (_, Class::Decimal) if unsigned => Special::UnsignedDecimal,
             _ => Special::No,
         };
-        Ok(Node {
+        Ok(scaled(Node {
             special,
             ..computed(op, kind, nullable)
-        })
+        }))
     }
 }
 
@@ -423,6 +452,12 @@ fn special(column: &Column) -> Special {
             set: true,
         },
         ty if ty.number_style().is_some() => Special::Printed,
+        ColumnType::Decimal { unsigned: true, .. } => Special::UnsignedDecimal,
+        ColumnType::Int {
+            bytes: 1..=4,
+            unsigned: true,
+            ..
+        } => Special::Narrow,
         _ => Special::No,
     }
 }

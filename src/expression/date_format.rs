@@ -107,11 +107,11 @@ fn field(letter: char, m: &Temporal, out: &mut String) -> Option<()> {
         'h' | 'I' => write!(out, "{hour12:02}"),
         'l' => write!(out, "{hour12}"),
         'i' => write!(out, "{:02}", m.minute),
-        'j' => write!(
-            out,
-            "{:03}",
-            calendar::days_of(m) - calendar::day_number(i64::from(m.year), 1, 1) + 1
-        ),
+        'j' => {
+            let day = calendar::days_of(m) - calendar::day_number(i64::from(m.year), 1, 1) + 1;
+            // Filled as text: an incomplete date has a negative one.
+            write!(out, "{:0>3}", day.to_string())
+        }
         'p' => write!(out, "{half}"),
         'r' => write!(out, "{hour12:02}:{:02}:{:02} {half}", m.minute, m.second),
         's' | 'S' => write!(out, "{:02}", m.second),

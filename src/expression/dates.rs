@@ -3,11 +3,13 @@
 use sqlparser::ast::{Expr, Interval};
 
 use super::Refusal;
-use super::choice::is_choice;
+use super::calendar::{self, Zeros};
+use super::cast::moment;
+use super::choice::{is_choice, is_mixed_choice};
 use super::compare::complete;
 use super::compile::{Compiler, Result, computed, textual};
 use super::date_format::Format;
-use super::functions::{INT, is_fractional_timestamp};
+use super::functions::INT;
 use super::interval::Unit;
 use super::node::{Call, Node, Op, Special};
 use super::types::{Collated, Derivation, TypeKind};
@@ -18,9 +20,17 @@ impl Compiler<'_, '_> {
         let fine = match &node.ty.kind {
             kind if kind.has_date() => true,
             TypeKind::Text { .. } | TypeKind::Null => node.special == Special::No,
-            TypeKind::Int { .. } => node.literal().is_some(),
+            TypeKind::Int { .. } => node
+                .literal()
+                .is_some_and(|number| moment(number, Zeros::Refused).is_some()),
             _ => false,
         };
+        if is_mixed_choice(&node) && !node.ty.kind.is_temporal() {
+            return Err(Refusal::new(format!(
+                "{name} of a choice between texts and others is not supported"
+            ))
+            .help("CAST it to DATE or DATETIME"));
+        }
         if fine && is_choice(&node) {
             return Ok(complete(node, true));
         }
@@ -42,6 +52,7 @@ impl Compiler<'_, '_> {
         if name == "FROM_UNIXTIME" {
             return self.moment_of_seconds(first, second);
         }
+        let is_mixed = is_mixed_choice(&first);
         let first = self.date(first, name)?;
         let kind = first.ty.kind.clone();
         let call = match name {
@@ -65,6 +76,16 @@ impl Compiler<'_, '_> {
                 return self.date_format(first, second);
             }
             _ => {
+                if is_mixed {
+                    return Err(Refusal::new(
+                        "UNIX_TIMESTAMP of a choice between different types is not supported",
+                    )
+                    .help("CAST it to DATETIME"));
+                }
+                let literal = first.literal_text();
+                if literal.is_some_and(|t| calendar::parse_moment(t, Zeros::Refused).is_none()) {
+                    return Err(Refusal::new("UNIX_TIMESTAMP takes a date"));
+                }
                 let scale = match (&kind, first.literal_text()) {
                     (TypeKind::Text { .. }, Some(text)) => literal_fraction(text),
                     (TypeKind::Text { .. }, None) => 6,
@@ -147,12 +168,6 @@ impl Compiler<'_, '_> {
             )
             .help("CAST it to SIGNED"));
         }
-        if is_fractional_timestamp(&amount) && unit != Unit::Second {
-            return Err(Refusal::new(
-                "an INTERVAL of UNIX_TIMESTAMP with a fraction is not supported",
-            )
-            .help("CAST it to SIGNED"));
-        }
         let digits = match (&amount.ty.kind, unit) {
             (_, Unit::Microsecond) => 6,
             (TypeKind::Decimal { scale, .. }, Unit::Second) => (*scale).min(6),
@@ -198,9 +213,8 @@ impl Compiler<'_, '_> {
 }
 
 pub(super) fn literal_fraction(text: &str) -> u8 {
-    if super::calendar::parse_moment(text, super::calendar::Zeros::Refused).is_none() {
-        return 6;
+    match calendar::parse_moment(text, Zeros::Refused) {
+        Some((moment, _)) => moment.fsp,
+        None => 6,
     }
-    let digits = text.rsplit_once('.').map_or("", |(_, fraction)| fraction);
-    digits.bytes().take_while(u8::is_ascii_digit).count().min(6) as u8
 }

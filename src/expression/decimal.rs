@@ -2,7 +2,6 @@
 
 use num_bigint::BigInt;
 use std::cmp::Ordering;
-use std::fmt::Write;
 
 /// Digits after the point that a result may show.
 pub(super) const MAX_SCALE: u8 = 30;
@@ -26,9 +25,14 @@ enum Mantissa {
     Big(Box<BigInt>),
 }
 
-/// The number does not fit MySQL's decimals.
+/// Why there is no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct OutOfRange;
+pub(super) enum OutOfRange {
+    /// It does not fit MySQL's decimals.
+    Whole,
+    /// MySQL would cut digits off the factors of the product.
+    Fraction,
+}
 
 impl Mantissa {
     fn of(big: BigInt) -> Self {
@@ -186,7 +190,10 @@ impl Dec {
             let count = digits(from);
             if count > 0 {
                 let value = trimmed[from..from + count].parse::<i64>();
-                exponent = value.unwrap_or(1_000_000).min(1_000_000);
+                let Ok(value) = value else {
+                    return (Dec::zero(), skipped + from + count);
+                };
+                exponent = value.min(1_000_000);
                 if bytes.get(at + 1) == Some(&b'-') {
                     exponent = -exponent;
                 }
@@ -249,7 +256,7 @@ impl Dec {
             return Dec::largest(number < 0.0, CAPACITY as u8, 0);
         }
         let mut text = String::new();
-        let _ = write!(text, "{number:e}");
+        crate::change::write_double(number, &mut text);
         Dec::from_leading(&text)
     }
 
@@ -273,6 +280,12 @@ impl Dec {
             self.mantissa.shortened(u32::from(self.scale - scale), mode)
         };
         Dec { mantissa, scale }
+    }
+
+    /// The number with `scale` digits after the point, or as many as MySQL has room for.
+    pub fn shown(&self, scale: u8) -> Self {
+        let room = CAPACITY.saturating_sub(self.whole_digits().div_ceil(9) * 9);
+        self.rescaled(scale.min(room as u8), Rounding::HalfUp)
     }
 
     /// Rounded at 10^`places` (left of the point), as an integer.
@@ -306,7 +319,7 @@ impl Dec {
     fn checked(self) -> Result<Self, OutOfRange> {
         let whole = self.whole_digits().div_ceil(9);
         if whole > 9 {
-            return Err(OutOfRange);
+            return Err(OutOfRange::Whole);
         }
         let most = ((9 - whole) * 9) as u8;
         if self.scale > most {
@@ -354,6 +367,12 @@ impl Dec {
     }
 
     pub fn mul(&self, other: &Dec) -> Result<Dec, OutOfRange> {
+        let words = |digits: usize| digits.div_ceil(9);
+        let whole = words(self.whole_digits()) + words(other.whole_digits());
+        let fraction = words(usize::from(self.scale)) + words(usize::from(other.scale));
+        if whole + fraction > CAPACITY / 9 {
+            return Err(OutOfRange::Fraction);
+        }
         let mantissa = match (&self.mantissa, &other.mantissa) {
             (Mantissa::Small(a), Mantissa::Small(b)) => a.checked_mul(*b).map(Mantissa::Small),
             _ => None,

@@ -101,7 +101,11 @@ impl Node {
                 Datum::Null
             }
             Op::NullIf { how, args } => {
-                let (a, b) = self.both(args, rows)?;
+                let a = args[0].evaluate(rows)?;
+                if a.is_null() {
+                    return Ok(Datum::Null);
+                }
+                let b = args[1].evaluate(rows)?;
                 if how.compare(&a, &b) == Some(Ordering::Equal) {
                     Datum::Null
                 } else {
@@ -242,7 +246,11 @@ fn holds(sign: Order, how: &How, a: &Datum<'_>, b: &Datum<'_>) -> Option<bool> {
 
 fn is_in(arg: &Node, list: &[(How, Node)], rows: &dyn Rows) -> Result<Option<bool>> {
     let arg = arg.evaluate(rows)?;
+    // As the server: the list may still fail, but not where texts are compared.
     let mut unknown = arg.is_null();
+    if unknown && list.iter().any(|(how, _)| matches!(how, How::Text(_))) {
+        return Ok(None);
+    }
     for (how, item) in list {
         match how.compare(&arg, &item.evaluate(rows)?) {
             Some(Ordering::Equal) => return Ok(Some(true)),
@@ -292,9 +300,9 @@ fn extreme<'r>(
         } else {
             Ordering::Less
         };
-        // Of texts that compare equal MySQL's GREATEST takes the last.
+        // Of values that compare equal MySQL's GREATEST takes the last.
         let order = how.compare(&value, &best);
-        let ties = greatest && matches!(how, How::Text(_)) && order == Some(Ordering::Equal);
+        let ties = greatest && order == Some(Ordering::Equal);
         if index == 0 || ties || order == Some(wanted) {
             best = value;
         }

@@ -3,7 +3,7 @@
 use sqlparser::ast::{Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments};
 
 use super::Refusal;
-use super::choice::{is_choice, printed_double, scaled};
+use super::choice::{is_choice, is_mixed_choice, printed_double, scaled};
 use super::collate;
 use super::compile::{Compiler, Result, class_of, computed, textual, whole_is_int};
 use super::datum::Datum;
@@ -364,7 +364,21 @@ pub(super) fn is_fractional_timestamp(node: &Node) -> bool {
 
 /// A DOUBLE that was computed where an integer is wanted: there MySQL fails beyond the range.
 pub(super) fn whole_double(node: Node, class: Class) -> Result<Node> {
-    if class == Class::Double && is_choice(&node) {
+    if is_fractional_timestamp(&node) {
+        let nullable = node.ty.nullable;
+        return Ok(computed(
+            Op::To(Target::Truncated, Box::new(node)),
+            INT,
+            nullable,
+        ));
+    }
+    if node.ty.kind.fsp() > 0 && !node.is_column() {
+        return Err(
+            Refusal::new("an integer of a computed date with a fraction is not supported")
+                .help("CAST it to DATETIME"),
+        );
+    }
+    if is_mixed_choice(&node) || (class == Class::Double && is_choice(&node)) {
         return Err(Refusal::new(
             "an integer of a choice between values that are no integers is not supported",
         )

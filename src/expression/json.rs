@@ -208,7 +208,10 @@ impl<'a> Reader<'a> {
         }
         let text = self.text.get(start..self.at)?;
         let fits = text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok();
-        if self.origin == Origin::Document || (whole && fits && text != "-0") {
+        if self.origin == Origin::Foreign && text == "-0" {
+            return Some(Json::Number(Cow::Borrowed("0")));
+        }
+        if self.origin == Origin::Document || (whole && fits) {
             return Some(Json::Number(Cow::Borrowed(text)));
         }
         let number: f64 = text.parse().ok()?;
@@ -481,10 +484,10 @@ fn order(a: &Json<'_>, b: &Json<'_>) -> Ordering {
             first.unwrap_or_else(|| a.len().cmp(&b.len()))
         }
         (Json::Object(a), Json::Object(b)) => a.len().cmp(&b.len()).then_with(|| {
-            let members = a.iter().zip(b).map(|((k, v), (l, w))| {
-                let keys = k.len().cmp(&l.len()).then_with(|| k.cmp(l));
-                keys.then_with(|| order(v, w))
-            });
+            let members = a
+                .iter()
+                .zip(b)
+                .map(|((k, v), (l, w))| k.cmp(l).then_with(|| order(v, w)));
             let first = members.into_iter().find(|o| o.is_ne());
             first.unwrap_or(Ordering::Equal)
         }),
@@ -493,6 +496,10 @@ fn order(a: &Json<'_>, b: &Json<'_>) -> Ordering {
 }
 
 fn numbers(a: &str, b: &str) -> Ordering {
+    if a.contains('e') || b.contains('e') {
+        let double = super::datum::leading_double;
+        return double(a).total_cmp(&double(b));
+    }
     Dec::from_leading(a).compare(&Dec::from_leading(b))
 }
 
@@ -519,6 +526,10 @@ pub(super) fn key(value: &Datum<'_>, out: &mut Vec<u8>) -> Option<()> {
         match value {
             Json::Null => {}
             Json::Bool(truth) => out.push(u8::from(*truth)),
+            // Through the double, as numbers with an exponent compare; large integers keep their digits.
+            Json::Number(text) if text.contains('e') => {
+                Dec::from_leading(&print_double(super::datum::leading_double(text))).key(out);
+            }
             Json::Number(text) => Dec::from_leading(text).key(out),
             Json::String(text) => text_key(text, out),
             Json::Array(cells) => {

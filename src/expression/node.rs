@@ -30,9 +30,11 @@ pub(super) enum Special {
     },
     /// ZEROFILL and `FLOAT(M,D)`: the declaration says how it is printed.
     Printed,
+    /// An unsigned integer of less than eight bytes: beside signed ones it becomes a signed BIGINT.
+    Narrow,
     /// A choice that may be such a text.
     SomeLabels,
-    /// The rest of an unsigned integer divided by a DECIMAL: MySQL keeps it from becoming negative.
+    /// A DECIMAL that is UNSIGNED, or was computed of unsigned numbers: with another one it must not become negative.
     UnsignedDecimal,
     /// A number that was read as a date.
     Number,
@@ -190,6 +192,8 @@ pub(super) enum Target {
     },
     /// A DOUBLE that was computed, as a BIGINT: out of range is an error.
     Whole,
+    /// An integer without the fraction.
+    Truncated,
     /// A DECIMAL with so many digits after the point.
     Scale(u8),
     /// A number's text in so many characters.

@@ -48,7 +48,9 @@ fn integers(sign: Sign, unsigned: bool, a: i128, b: i128) -> Result<Datum<'stati
         Sign::Div | Sign::Divide => a.checked_div(b),
         Sign::Modulo => a.checked_rem(b),
     };
-    integer(result, unsigned).ok_or(out_of_range)
+    // MySQL divides without the sign, and then has no room for the lowest BIGINT.
+    let lowest = sign == Sign::Div && result == Some(i128::from(i64::MIN));
+    integer(result.filter(|_| !lowest), unsigned).ok_or(out_of_range)
 }
 
 fn integer(result: Option<i128>, unsigned: bool) -> Option<Datum<'static>> {
@@ -87,7 +89,14 @@ fn decimals(sign: Sign, unsigned: bool, scale: u8, a: &Dec, b: &Dec) -> Result<D
             }));
         }
     };
-    Ok(Datum::Decimal(result.rescaled(scale, Rounding::HalfUp)))
+    let result = match sign {
+        Sign::Divide => result.shown(scale),
+        _ => result,
+    };
+    if unsigned && result.is_negative() {
+        return Err(EvaluationError::OutOfRange("DECIMAL UNSIGNED"));
+    }
+    Ok(Datum::Decimal(result))
 }
 
 /// The digits after the point that MySQL computes of a quotient: whole words of nine.

@@ -1,6 +1,6 @@
 //! The one type of several branches: CASE, IF, COALESCE, GREATEST.
 
-use super::node::{Node, Shape, Special};
+use super::node::{Node, Op, Shape, Special, Target};
 use super::types::{Collated, Derivation, Type, TypeKind};
 
 /// The common type of the branches, and what each value becomes.
@@ -10,6 +10,21 @@ pub(super) struct Common {
     pub shape: Shape,
     /// One of the branches is an ENUM or SET.
     pub labels: bool,
+}
+
+/// A text that is no number is cast to `0`, whatever the scale, where nothing rounds it afterwards.
+pub(super) fn refuse_loose(branch: &Node) -> Result<(), String> {
+    let loose = match &branch.op {
+        Op::To(Target::Decimal { .. }, arg) => matches!(arg.ty.kind, TypeKind::Text { .. }),
+        _ => false,
+    };
+    if loose {
+        return Err(
+            "a text cast to DECIMAL cannot be a branch here; put COALESCE(…, NULL) around it"
+                .into(),
+        );
+    }
+    Ok(())
 }
 
 /// The type that MySQL gives to a result which is one of `branches`.
@@ -24,6 +39,9 @@ pub(super) fn common(branches: &[&Node]) -> Result<Common, String> {
             "a column declared ZEROFILL or with a number of digits cannot be a branch here; CAST it"
                 .into(),
         );
+    }
+    if valued.iter().any(|b| b.ty.kind == TypeKind::Bit) {
+        return Err("a BIT cannot be a branch here; add 0 to it".into());
     }
     if valued.iter().any(|b| b.ty.kind == TypeKind::Year) {
         // MySQL shows the year 0 as `0` or as `0000` there, depending on who asks.
@@ -43,7 +61,13 @@ pub(super) fn common(branches: &[&Node]) -> Result<Common, String> {
             labels: false,
         });
     };
-    let mut kind = first.ty.kind.clone();
+    let signed = TypeKind::Int { unsigned: false };
+    let beside_signed = valued.iter().any(|b| b.ty.kind == signed);
+    let kind_of = |branch: &Node| match branch.special {
+        Special::Narrow if beside_signed => signed.clone(),
+        _ => branch.ty.kind.clone(),
+    };
+    let mut kind = kind_of(first);
     let mut collated = first.collated.clone();
     for branch in rest {
         collated = collated.with(&branch.collated).ok_or_else(|| {
@@ -52,7 +76,7 @@ pub(super) fn common(branches: &[&Node]) -> Result<Common, String> {
                 collated.name, branch.collated.name
             )
         })?;
-        kind = merged(&kind, &branch.ty.kind)?;
+        kind = merged(&kind, &kind_of(branch))?;
     }
     if let TypeKind::Text { collation } = &mut kind {
         *collation = collated.name.clone();
@@ -96,7 +120,7 @@ fn merged(a: &TypeKind, b: &TypeKind) -> Result<TypeKind, String> {
     };
     Ok(match (a, b) {
         (K::Text { .. }, K::Text { .. }) => a.clone(),
-        (a, b) if a == b => a.clone(),
+        (a, b) if a == b && *a != K::Bit => a.clone(),
         (K::Geometry | K::Vector | K::Json | K::Bit, _)
         | (_, K::Geometry | K::Vector | K::Json | K::Bit) => return refused(),
         (K::Binary, K::Text { .. }) | (K::Text { .. }, K::Binary) => return refused(),

@@ -238,6 +238,9 @@ impl Collated {
             if other.is_binary() {
                 return Some(if b <= a { other } else { self }.clone());
             }
+            if a == Derivation::None || b == Derivation::None {
+                return None;
+            }
             if self.is_superset_of(other) {
                 return Some(self.clone());
             }

@@ -6,9 +6,10 @@ use fastrand::Rng;
 use super::table::{date_text, json, numeral, quoted, word};
 
 /// Name and template. `{n}` number, `{i}` integer, `{k}` small number, `{s}` text, `{d}` date or moment, `{t}` time,
-/// `{j}` JSON, `{b}` condition, `{p}` path, `{f}` date format, `{u}` unit, `{a}` anything.
+/// `{j}` JSON, `{b}` condition, `{v}` a column, `{p}` path, `{f}` date format, `{u}` unit, `{a}` anything.
 pub const TEMPLATES: &[(&str, &str)] = &[
-    ("column", "{a}"),
+    // A lone BIT is a number for us, bytes for the protocol.
+    ("column", "{v}"),
     ("+", "{n} + {n}"),
     ("+", "{a} + {n}"),
     ("-", "{n} - {n}"),
@@ -201,7 +202,7 @@ pub const TEMPLATES: &[(&str, &str)] = &[
 
 const NUMBERS: &[&str] = &[
     "i1", "i4", "u4", "i8", "u8", "y", "bt", "zf", "d5", "d10", "d20", "d40", "fl", "db", "i4",
-    "d5", "d20", "db",
+    "du", "du", "d5", "d20", "db",
 ];
 const INTEGERS: &[&str] = &["i1", "i4", "u4", "i8", "u8", "y"];
 const TEXTS: &[&str] = &["s", "sb", "sg", "sc", "l1", "ch", "s", "sn", "en", "st"];
@@ -376,6 +377,14 @@ fn fill(r: &mut Rng, hole: &str, depth: usize) -> String {
                 "UNIX_TIMESTAMP(m3)",
                 "-1",
                 "i4 + 0.5",
+            ],
+        )
+        .to_owned(),
+        "v" => one(
+            r,
+            &[
+                "i4", "u8", "y", "zf", "d40", "fl", "db", "f2", "s", "l1", "en", "st", "bi", "m3",
+                "t3", "js",
             ],
         )
         .to_owned(),

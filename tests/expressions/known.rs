@@ -1,12 +1,15 @@
 //! What cannot be compared with the server of the tests.
 
+use penstock::change::Value;
+
 use super::check::{self, Outcome};
 use super::table;
 
 fn value(text: &str) -> Outcome {
     let compiled = check::compile(text, &table::catalog());
     let compiled = compiled.unwrap_or_else(|refusal| panic!("{text}: {refusal}"));
-    compiled.run(&[])
+    let nulls: Vec<_> = table::columns().iter().map(|_| Value::Null).collect();
+    compiled.run(&nulls)
 }
 
 fn shows(text: &str, expected: &str) {

@@ -108,6 +108,17 @@ pub const COLUMNS: &[Sample] = &[
         value: |r| digits(r, 3, 2),
     },
     Sample {
+        name: "du",
+        ddl: "DECIMAL(8,2) UNSIGNED",
+        ty: || ColumnType::Decimal {
+            precision: 8,
+            scale: 2,
+            unsigned: true,
+            zerofill: false,
+        },
+        value: |r| digits(r, 6, 2).replace('-', ""),
+    },
+    Sample {
         name: "d10",
         ddl: "DECIMAL(10,0)",
         ty: || decimal(10, 0),
