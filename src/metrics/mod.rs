@@ -114,6 +114,8 @@ metrics_table! {
     SOURCE_TRANSACTIONS: Counters Counter "penstock_source_transactions_total" [] "Transactions received.";
     SOURCE_ROWS: Counters Counter "penstock_source_rows_total" ["table", "kind"] "Row changes of the contract's tables: insert, update, delete.";
 
+    CASCADED_ROWS: Counters Counter "penstock_source_cascaded_rows_total" ["table", "kind"] "Rows changed by foreign keys without a word in the binlog, derived from their parents: update, delete.";
+
     SNAPSHOT_ROWS: Counters Counter "penstock_snapshot_rows_total" ["table"] "Rows that the snapshot has read.";
     SNAPSHOT_ESTIMATE: Gauges Gauge "penstock_snapshot_estimated_rows" ["table"] "Rows in the table, as the optimizer estimated when its copy began.";
     SNAPSHOT_OPEN_CHUNKS: Gauges Gauge "penstock_snapshot_open_chunks" ["table"] "Chunks handed out and not yet durable.";

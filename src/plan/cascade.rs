@@ -6,7 +6,9 @@ use super::model::*;
 use super::sources::Sources;
 use crate::contract::diagnostic::{Diagnostics, Place};
 use crate::expression::{self, Type};
-use crate::schema::{Catalog, Column, ColumnType, ForeignKey, Generated, ReferentialAction, TableName};
+use crate::schema::{
+    Catalog, Column, ColumnType, ForeignKey, Generated, ReferentialAction, TableName,
+};
 
 /// A foreign key through which a change of its parent changes rows of the plan without a statement of their own.
 /// Servers before MySQL 9.6 do not log such changes.
@@ -111,7 +113,13 @@ pub(super) fn links(sources: &mut Sources<'_>, d: &mut Diagnostics) -> Vec<Link>
         while next < sources.len() {
             let child = SourceId(next as u16);
             next += 1;
-            for (nth, key) in sources.table(child).foreign_keys.clone().into_iter().enumerate() {
+            for (nth, key) in sources
+                .table(child)
+                .foreign_keys
+                .clone()
+                .into_iter()
+                .enumerate()
+            {
                 let read = key.columns.iter().any(|c| sources.uses(child, *c));
                 if actions(&key, read).is_empty() || !seen.insert((child, nth)) {
                     continue;
@@ -241,9 +249,12 @@ fn comparisons(
     ) else {
         return Err("its tables are not known".into());
     };
-    let sets = key.on_delete == ReferentialAction::SetNull
-        || key.on_update != ReferentialAction::Restrict;
-    let computed = child.columns.iter().find(|c| c.column.generated != Generated::No);
+    let sets =
+        key.on_delete == ReferentialAction::SetNull || key.on_update != ReferentialAction::Restrict;
+    let computed = child
+        .columns
+        .iter()
+        .find(|c| c.column.generated != Generated::No);
     if let (true, Some(computed)) = (sets, computed) {
         return Err(format!(
             "`{}` is computed by MySQL, perhaps from its columns",
@@ -276,13 +287,31 @@ fn same_form(a: &Column, b: &Column) -> bool {
     use ColumnType as T;
     match (&a.ty, &b.ty) {
         (
-            T::Text { charset, collation, fixed, .. },
-            T::Text { charset: charset_b, collation: collation_b, fixed: fixed_b, .. },
+            T::Text {
+                charset,
+                collation,
+                fixed,
+                ..
+            },
+            T::Text {
+                charset: charset_b,
+                collation: collation_b,
+                fixed: fixed_b,
+                ..
+            },
         ) => charset == charset_b && collation == collation_b && fixed == fixed_b,
         (T::Bytes { .. }, T::Bytes { .. }) => true,
         (
-            T::Int { bytes, unsigned, zerofill },
-            T::Int { bytes: bytes_b, unsigned: unsigned_b, zerofill: zerofill_b },
+            T::Int {
+                bytes,
+                unsigned,
+                zerofill,
+            },
+            T::Int {
+                bytes: bytes_b,
+                unsigned: unsigned_b,
+                zerofill: zerofill_b,
+            },
         ) => bytes == bytes_b && unsigned == unsigned_b && zerofill == zerofill_b,
         (a, b) => a == b,
     }

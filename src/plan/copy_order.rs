@@ -34,7 +34,9 @@ impl CopyOrder {
         for middle in 0..count {
             let over = reaches[middle].clone();
             for from in reaches.iter_mut().filter(|from| from[middle]) {
-                from.iter_mut().zip(&over).for_each(|(to, more)| *to |= more);
+                from.iter_mut()
+                    .zip(&over)
+                    .for_each(|(to, more)| *to |= more);
             }
         }
         let ids = |holds: &dyn Fn(usize) -> bool| -> Vec<SourceId> {
@@ -53,12 +55,16 @@ impl CopyOrder {
 
     /// Those that have to be copied before `source`.
     pub fn before(&self, source: SourceId) -> &[SourceId] {
-        self.after.get(usize::from(source.0)).map_or(&[], Vec::as_slice)
+        self.after
+            .get(usize::from(source.0))
+            .map_or(&[], Vec::as_slice)
     }
 
     /// Those that are copied together with `source`; empty where it is alone.
     pub fn group(&self, source: SourceId) -> &[SourceId] {
-        self.together.get(usize::from(source.0)).map_or(&[], Vec::as_slice)
+        self.together
+            .get(usize::from(source.0))
+            .map_or(&[], Vec::as_slice)
     }
 }
 
@@ -69,6 +75,9 @@ fn carries(first: &ForeignKeyPlan, second: &ForeignKeyPlan) -> bool {
     }
     let deletes = first.on_delete == A::Cascade && second.on_delete != A::Restrict;
     let sets = first.on_delete == A::SetNull || first.on_update != A::Restrict;
-    let moves = first.child_slots.iter().any(|slot| second.parent_slots.contains(slot));
+    let moves = first
+        .child_slots
+        .iter()
+        .any(|slot| second.parent_slots.contains(slot));
     deletes || (sets && moves && second.on_update != A::Restrict)
 }

@@ -43,7 +43,8 @@ pub(in crate::plan) fn build(plan: &mut Plan, d: &mut Diagnostics) {
             None => {
                 let place = &plan.targets.first().map(|t| t.place.clone());
                 if let Some(place) = place {
-                    let message = format!("the columns of foreign key {} cannot be compared", key.name);
+                    let message =
+                        format!("the columns of foreign key {} cannot be compared", key.name);
                     builder.d.error("cascade-unsupported", place, message);
                 }
             }
@@ -508,7 +509,10 @@ fn stored(plan: &Plan, d: &mut Diagnostics) -> Vec<Option<Stored>> {
             let stored = slot.get_or_insert_with(Stored::default);
             stored.slots.extend(&key.child_slots);
             // What its own children refer to: their cascades begin with the stored row.
-            let own = plan.foreign_keys.iter().filter(|own| own.parent == key.child);
+            let own = plan
+                .foreign_keys
+                .iter()
+                .filter(|own| own.parent == key.child);
             stored.slots.extend(own.flat_map(|own| &own.parent_slots));
         }
     }
