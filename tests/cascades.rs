@@ -17,7 +17,11 @@ use crate::support::target::Target;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A server whose engine follows foreign keys by itself, as all did before MySQL 9.6.
-pub const NATIVE: [&str; 3] = ["--innodb-native-foreign-keys=ON", mysql::FAST[0], mysql::FAST[1]];
+pub const NATIVE: [&str; 3] = [
+    "--innodb-native-foreign-keys=ON",
+    mysql::FAST[0],
+    mysql::FAST[1],
+];
 
 /// Regions (outside the contract) have owners, these have folders that form trees, and folders have files. A badge is
 /// owned as well, and stays when its owner goes.
@@ -219,10 +223,17 @@ async fn check_and_explain_tell_what_is_derived_and_another_setting_is_another_p
     let check = daemon.command(&["check"]);
     let text = String::from_utf8_lossy(&check.stdout).into_owned();
     assert!(check.status.success(), "{text}");
-    assert!(text.contains("cascade-derived") && text.contains("folder_parent"), "{text}");
+    assert!(
+        text.contains("cascade-derived") && text.contains("folder_parent"),
+        "{text}"
+    );
     let explain = daemon.command(&["explain"]);
     let text = String::from_utf8_lossy(&explain.stdout).into_owned();
-    for part in ["owner_region", "watched, not copied", "ON DELETE SET NULL, ON UPDATE CASCADE"] {
+    for part in [
+        "owner_region",
+        "watched, not copied",
+        "ON DELETE SET NULL, ON UPDATE CASCADE",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     daemon.start();
@@ -249,7 +260,8 @@ async fn foreign_keys_that_cannot_be_derived_are_refused_by_name() {
         ])
         .await;
     let target = Target::dynoxide();
-    let contract = json!({"tables": [single("Things", "things", "id", None, json!([column("id", "N")]))]});
+    let contract =
+        json!({"tables": [single("Things", "things", "id", None, json!([column("id", "N")]))]});
     let mut daemon = Daemon::new(&database, &target, &contract.to_string());
     let output = daemon.command(&["check"]);
     let text = String::from_utf8_lossy(&output.stdout);

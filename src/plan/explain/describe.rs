@@ -306,11 +306,13 @@ pub(super) fn cascades(plan: &Plan, projection: &Projection) -> Vec<CascadeLine>
         for key in plan.foreign_keys.iter().filter(|key| key.child == child) {
             let parent = plan.source(key.parent);
             let words = [("DELETE", key.on_delete), ("UPDATE", key.on_update)];
-            let actions = words.into_iter().filter_map(|(event, action)| match action {
-                ReferentialAction::Restrict => None,
-                ReferentialAction::Cascade => Some(format!("ON {event} CASCADE")),
-                ReferentialAction::SetNull => Some(format!("ON {event} SET NULL")),
-            });
+            let actions = words
+                .into_iter()
+                .filter_map(|(event, action)| match action {
+                    ReferentialAction::Restrict => None,
+                    ReferentialAction::Cascade => Some(format!("ON {event} CASCADE")),
+                    ReferentialAction::SetNull => Some(format!("ON {event} SET NULL")),
+                });
             found.push(CascadeLine {
                 name: key.name.clone(),
                 parent: parent.name.to_string(),

@@ -112,7 +112,11 @@ fn projection_block(plan: &Plan, projection: &Projection, out: &mut String) {
     let cascades: Vec<Vec<String>> = describe::cascades(plan, projection)
         .iter()
         .map(|c| {
-            let watched = if c.watched_only { "watched, not copied" } else { "" };
+            let watched = if c.watched_only {
+                "watched, not copied"
+            } else {
+                ""
+            };
             row([&c.parent, "→", &c.child, &c.actions, &c.name, watched])
         })
         .collect();
