@@ -72,6 +72,10 @@ impl Witness for Watch<'_> {
                 "a cascade went through rows that are being copied: their copy begins again"
             );
             self.progress.begin_again(&undone);
+            for table in &undone {
+                let name = self.plan.source(*table).name.to_string();
+                metrics::SNAPSHOT_BEGUN_AGAIN.with([&name]).increment(1);
+            }
             let windows = self.windows.iter_mut();
             windows
                 .filter(|w| undone.contains(&w.source))

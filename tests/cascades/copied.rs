@@ -151,3 +151,50 @@ async fn rows_move_between_chunks_by_a_cascade() {
     expected.add(&mut conn, "Posts", &["id"], posts).await;
     items::compare(expected.tables(), &target.scan_all().await);
 }
+
+/// The roots, the middle and the leaves of many trees lie in different chunks. A root goes while its leaf is copied
+/// already and what ties it to the root is not.
+#[tokio::test]
+async fn trees_are_cut_at_their_roots_while_they_are_copied() {
+    let server = Server::start(&NATIVE);
+    let database = Database::create(&server).await;
+    database
+        .run(&[
+            "SET SESSION cte_max_recursion_depth = 1000000",
+            "CREATE TABLE nodes (id INT PRIMARY KEY, parent INT, FOREIGN KEY (parent) REFERENCES nodes (id) ON DELETE CASCADE)",
+            "INSERT INTO nodes WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < 4000) SELECT 200000 + i, NULL FROM n",
+            "INSERT INTO nodes SELECT id - 100000, id FROM nodes WHERE id > 200000",
+            "INSERT INTO nodes SELECT id - 100000, id FROM nodes WHERE id < 200000",
+        ])
+        .await;
+    let contract = json!({"tables": [
+        single("Nodes", "nodes", "id", None, json!([column("id", "N"), column("parent", "N")])),
+    ]});
+    let target = Target::dynoxide();
+    let mut daemon = ready(&database, &target, &contract.to_string());
+    daemon
+        .set("snapshot", "chunk_rows", "100")
+        .set("snapshot", "workers", "1");
+    daemon.start();
+    let some = |status: &serde_json::Value| status["snapshot"][0]["rows"].as_u64() > Some(500);
+    daemon.reach("some leaves are copied", PATIENCE, some).await;
+    let mut conn = database.conn().await;
+    for root in 1..=50 {
+        // Also one whose leaves hang on a middle that comes back.
+        let (root, middle) = (200_000 + root, 100_000 + root);
+        conn.query_drop(format!("DELETE FROM nodes WHERE id = {root}"))
+            .await
+            .expect("a change");
+        if root % 5 == 0 {
+            conn.query_drop(format!("INSERT INTO nodes VALUES ({middle}, NULL)"))
+                .await
+                .expect("a change");
+        }
+    }
+    daemon.caught_up(PATIENCE).await;
+    let mut expected = Oracle::new();
+    let sql = "SELECT id `id:N`, parent `parent:N` FROM nodes";
+    expected.add(&mut conn, "Nodes", &["id"], sql).await;
+    items::compare(expected.tables(), &target.scan_all().await);
+    assert!(daemon.metric("penstock_snapshot_begun_again_total").await > 0.0);
+}
