@@ -12,6 +12,7 @@ use crate::support::daemon::Daemon;
 use crate::support::items;
 use crate::support::mysql::{self, Database, Server};
 use crate::support::oracle::Oracle;
+use crate::support::proxy::{Mode, Proxy};
 use crate::support::target::Target;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -210,6 +211,52 @@ async fn cascades_follow_the_order_of_the_changes() {
         ])
         .await;
     equal(&database, &mut daemon, &target).await;
+}
+
+/// The connection breaks in the middle of a transaction that streams through, after its cascades. It comes again from
+/// its beginning, and by then other rows have the keys that they took.
+#[tokio::test]
+async fn a_transaction_that_comes_twice_cascades_once() {
+    let server = Server::start(&NATIVE);
+    let database = Database::create(&server).await;
+    fill(&database).await;
+    database
+        .run(&["ALTER TABLE notes ADD COLUMN pad VARCHAR(3000)"])
+        .await;
+    let target = Target::dynoxide();
+    let proxy = Proxy::to(server.port(), 1);
+    let mut daemon = Daemon::between(
+        proxy.port(),
+        &database.name,
+        &target.endpoint(),
+        &contract(),
+    );
+    let provisioned = daemon.command(&["provision", "--yes"]);
+    assert!(provisioned.status.success(), "{provisioned:?}");
+    daemon.start();
+    equal(&database, &mut daemon, &target).await;
+    for round in 1..=4 {
+        proxy.set(Mode::Cut(24 << 20));
+        let from = round * 100_000;
+        let notes = format!(
+            "INSERT INTO notes WITH RECURSIVE n AS (SELECT {from} i UNION ALL SELECT i + 1 FROM n WHERE i < {from} + 8000) SELECT i, NULL, 'n', REPEAT('x', 3000) FROM n"
+        );
+        database
+            .run(&[
+                "SET SESSION cte_max_recursion_depth = 100000",
+                "START TRANSACTION",
+                "UPDATE owners SET id = 99 WHERE id = 1",
+                "UPDATE owners SET id = 1 WHERE id = 2",
+                "UPDATE owners SET id = 2 WHERE id = 99",
+                &notes,
+                "COMMIT",
+            ])
+            .await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        proxy.set(Mode::Pass);
+        equal(&database, &mut daemon, &target).await;
+    }
+    println!("{} connections were cut", proxy.cuts());
 }
 
 /// What is derived is told, and cannot change under a checkpoint.
