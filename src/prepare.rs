@@ -114,30 +114,20 @@ pub fn read(settings: &Settings, strict: bool) -> Result<Read> {
 }
 
 impl Read {
-    /// Compiles the contract against `looked` (or against nothing), and adds what is found to the diagnostics:
-    /// what this version cannot run as well, where `to_run`.
-    pub fn compile(
-        &mut self,
-        settings: &Settings,
-        looked: Option<&Looked>,
-        to_run: bool,
-    ) -> Option<Plan> {
+    /// Compiles the contract against `looked` (or against nothing), and adds what is found to the diagnostics.
+    pub fn compile(&mut self, settings: &Settings, looked: Option<&Looked>) -> Option<Plan> {
         let contract = self.contract.as_ref()?;
         let mapping = Mapping {
             write_nulls: settings.mapping.write_nulls,
             table_prefix: settings.target.table_prefix.clone(),
         };
-        let plan = plan::compile(
+        plan::compile(
             contract,
             looked.and_then(Looked::tables),
             &settings.source.database,
             &mapping,
             &mut self.diagnostics,
-        )?;
-        if to_run {
-            self.refuse(&plan, looked);
-        }
-        Some(plan)
+        )
     }
 
     /// The diagnostics as a compiler shows them.
@@ -160,29 +150,6 @@ impl Read {
         )
         .with_remedy("correct the contract where the messages say so"))
     }
-
-    fn refuse(&mut self, plan: &Plan, looked: Option<&Looked>) {
-        let Some(looked) = looked.filter(|l| !l.facts.logs_cascades && !l.denied) else {
-            return;
-        };
-        for reach in plan::cascades(plan, &looked.catalog) {
-            let place = plan
-                .projections
-                .iter()
-                .find(|p| plan.source(p.driving).name == reach.child)
-                .map(|p| plan.target(p.target).place.clone());
-            let Some(place) = place else { continue };
-            self.diagnostics.error_help(
-                "cascade-not-logged",
-                &place,
-                format!(
-                    "rows of {} are changed by foreign key {} ({}) when {} changes, and this server does not log that",
-                    reach.child, reach.foreign_key, reach.action, reach.parent
-                ),
-                "use MySQL 9.6 or later without innodb_native_foreign_keys, or drop the cascade for the time of the migration",
-            );
-        }
-    }
 }
 
 /// Connects, checks the server, and reads the tables that the contract may mean.
@@ -197,10 +164,11 @@ pub async fn look(settings: &Settings, contract: &Contract) -> Result<Looked> {
     let databases: Vec<String> = databases(contract, &settings.source.database)
         .into_iter()
         .collect();
-    let catalog = catalog::load(&options, &mut conn, &databases).await?;
+    let mut catalog = catalog::load(&options, &mut conn, &databases).await?;
     let tables = driving_tables(contract, &settings.source.database, &catalog);
     let (facts, findings) =
         preflight::preflight(&options, &mut conn, &tables, server_id(settings, &options)).await?;
+    catalog.hides_cascades = !facts.logs_cascades;
     // A connection that does not close cleanly changes nothing.
     let _ = conn.disconnect().await;
     let denied = findings
@@ -223,7 +191,7 @@ pub async fn online(settings: &Settings) -> Result<Prepared> {
     };
     let looked = look(settings, contract).await?;
     looked.readable()?;
-    let plan = read.compile(settings, Some(&looked), true);
+    let plan = read.compile(settings, Some(&looked));
     read.verdict()?;
     refuse_server(&looked.findings)?;
     let Some(plan) = plan else {

@@ -39,6 +39,8 @@ pub fn quote(identifier: &str) -> String {
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     pub tables: BTreeMap<TableName, Table>,
+    /// The server does not log what foreign keys do to the children of a changed row.
+    pub hides_cascades: bool,
 }
 
 /// One table.

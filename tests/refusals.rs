@@ -77,26 +77,6 @@ async fn joins_without_an_equality_are_refused() {
 }
 
 #[tokio::test]
-async fn cascades_that_the_server_does_not_log_are_refused() {
-    let server = Server::start(&["--innodb-native-foreign-keys=ON"]);
-    let database = Database::create(&server).await;
-    database
-        .run(&[
-            "CREATE TABLE parents (id INT PRIMARY KEY)",
-            "CREATE TABLE things (id INT PRIMARY KEY, parent_id INT,
-               CONSTRAINT gone FOREIGN KEY (parent_id) REFERENCES parents (id) ON DELETE CASCADE)",
-        ])
-        .await;
-    let target = Target::dynoxide();
-    let contract = table(json!([id()]), json!({}));
-    let mut daemon = Daemon::new(&database, &target, &contract);
-    let output = daemon.command(&["check"]);
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(!output.status.success(), "{text}");
-    assert!(text.contains("gone") && text.contains("CASCADE"), "{text}");
-}
-
-#[tokio::test]
 async fn settings_of_later_versions_are_refused_by_name() {
     let database = database().await;
     let target = Target::dynoxide();

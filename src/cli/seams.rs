@@ -76,13 +76,13 @@ pub async fn check(settings: &Settings, offline: bool, strict: bool) -> Result<V
             Ok(looked) => Some(looked),
             Err(error) => {
                 let section = unreachable_source(settings, &error);
-                read.compile(settings, None, true);
+                read.compile(settings, None);
                 return Ok(vec![contract_section(&read, false), section]);
             }
         },
         _ => None,
     };
-    let plan = read.compile(settings, looked.as_ref(), true);
+    let plan = read.compile(settings, looked.as_ref());
     let compared = looked.as_ref().is_some_and(|l| !l.denied);
     let mut sections = vec![contract_section(&read, compared)];
     if let Some(looked) = looked {
@@ -237,7 +237,7 @@ pub async fn explain(
         _ => None,
     };
     looked.as_ref().map_or(Ok(()), prepare::Looked::readable)?;
-    let plan = read.compile(settings, looked.as_ref(), false);
+    let plan = read.compile(settings, looked.as_ref());
     read.verdict()?;
     let Some(plan) = plan else {
         return Err(Error::new(Kind::Internal, "a plan without a reason"));
@@ -293,7 +293,7 @@ pub async fn provision(settings: &Settings, create: bool) -> Result<Vec<TableSte
         None => None,
     };
     looked.as_ref().map_or(Ok(()), prepare::Looked::readable)?;
-    let plan = read.compile(settings, looked.as_ref(), false);
+    let plan = read.compile(settings, looked.as_ref());
     read.verdict()?;
     let Some(plan) = plan else {
         return Err(Error::new(Kind::Internal, "a plan without a reason"));

@@ -9,6 +9,7 @@
 //! A terminal error of any part stops the stream, not the process: it stays up and tells the reason.
 
 mod budget;
+mod cascades;
 mod committer;
 mod deaths;
 mod decode;

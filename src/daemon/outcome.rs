@@ -1,4 +1,4 @@
-//! Rows of chunks, and what becomes of outcomes.
+//! What becomes of outcomes, and what is said of rows.
 
 use super::deaths::Deaths;
 use super::stage::Completion;
@@ -7,8 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::pipeline::{Action, Feed, Sequence};
 use crate::plan::{Plan, SourceTable};
 use crate::position::Gtid;
-use crate::source::decode::{DecodeError, text};
-use crate::source::snapshot::RawRow;
+use crate::source::decode::DecodeError;
 use crate::view::Outcome;
 
 /// Hands an outcome on; false when the pipeline or the committer has gone.
@@ -48,23 +47,6 @@ pub(super) fn key_values<'r, 'v>(
     row: &'r Row<'v>,
 ) -> impl Iterator<Item = &'r Value<'v>> {
     table.key.iter().filter_map(|&slot| row.values.get(slot))
-}
-
-pub(super) fn chunk_row<'a>(table: &SourceTable, raw: &'a RawRow) -> Result<Row<'a>> {
-    if raw.len() != table.columns.len() {
-        return Err(Error::new(
-            Kind::Internal,
-            "a snapshot row with another number of columns",
-        ));
-    }
-    let mut values = Vec::with_capacity(raw.len());
-    for (slot, bytes) in table.columns.iter().zip(raw) {
-        values.push(match bytes {
-            None => Value::Null,
-            Some(bytes) => text::value(&slot.column, bytes).map_err(|e| unreadable(table, &e))?,
-        });
-    }
-    Ok(Row { values })
 }
 
 pub(super) fn unreadable(table: &SourceTable, error: &DecodeError) -> Error {

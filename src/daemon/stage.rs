@@ -6,8 +6,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, select};
 
 use super::budget::Share;
+use super::cascades::{self, Watch};
 use super::deaths::Deaths;
-use super::outcome::{chunk_row, deliver, key_values, unreadable};
+use super::outcome::{deliver, key_values, unreadable};
 use super::shared::Shared;
 use super::views::Views;
 use crate::change::{Change, Row};
@@ -17,11 +18,13 @@ use crate::pipeline::{Feed, Sequence};
 use crate::plan::{Plan, SourceId, SourceTable};
 use crate::position::{Gtid, GtidSet};
 use crate::source::decode::{DecodeError, Event, Layout, RowsEvent, RowsKind, TableMap};
-use crate::source::snapshot::{
-    Assignment, Emitted, Opened, Progress, RawRow, Request, Window, encode_key,
-};
+use crate::source::snapshot::{Progress, Request, Window, encode_key};
 use crate::source::transaction::StreamItem;
 use crate::view::{Outcome, Projector};
+
+mod chunks;
+
+use chunks::Held;
 
 /// What a sequence was, told to the committer when it is durable.
 #[derive(Debug, Clone)]
@@ -64,19 +67,11 @@ pub struct Stage {
     progress: Arc<Progress>,
     shared: Arc<Shared>,
     counters: Vec<Counters>,
+    cascaded: Vec<cascades::Counters>,
     deaths: Deaths,
     current: Option<Current>,
     outcomes: Vec<Outcome>,
     key: Vec<u8>,
-}
-
-/// A chunk that waits until the stream has passed its high watermark.
-struct Held {
-    window: u64,
-    assignment: Assignment,
-    rows: Vec<RawRow>,
-    high: GtidSet,
-    reply: tokio::sync::oneshot::Sender<Emitted>,
 }
 
 /// A table's row changes, by kind.
@@ -102,6 +97,9 @@ struct Current {
     gtid: Gtid,
     /// The connection broke in its middle: it must come again, whole.
     abandoned: bool,
+    /// Its row changes so far, and how many of those to come have been applied before the connection broke.
+    seen: u64,
+    known: u64,
 }
 
 impl Stage {
@@ -114,6 +112,7 @@ impl Stage {
     ) -> Result<Self> {
         let plan = Arc::clone(&shared.plan);
         let counters = plan.sources.iter().map(Counters::new).collect();
+        let cascaded = cascades::Counters::of(&plan);
         Ok(Self {
             projector: Projector::new(Arc::clone(&plan))?,
             views,
@@ -127,6 +126,7 @@ impl Stage {
             progress: Arc::clone(&shared.progress),
             shared,
             counters,
+            cascaded,
             deaths,
             current: None,
             outcomes: Vec::new(),
@@ -320,10 +320,18 @@ impl Stage {
                     sequence,
                     gtid,
                     abandoned: false,
+                    seen: 0,
+                    known: 0,
                 });
             }
-            // Half of it was written before the connection broke; the whole comes again, in order, over it.
-            Some(current) if current.abandoned && current.gtid == gtid => current.abandoned = false,
+            // Half of it was written before the connection broke; the whole comes again, in order, over it. A cascade
+            // cannot be derived twice: by then other rows may have the key that it took. So what has been seen is skipped.
+            Some(current) if current.abandoned && current.gtid == gtid => {
+                current.abandoned = false;
+                if !self.plan.foreign_keys.is_empty() {
+                    current.known = current.seen;
+                }
+            }
             Some(current) if current.abandoned => {
                 return Err(Error::new(
                     Kind::LineageDiffers,
@@ -349,23 +357,33 @@ impl Stage {
         let rows = RowsEvent::parse(event).map_err(unreadable)?;
         let watched = self.windows.iter().any(|w| w.source == source);
         let suppress = self.progress.is_complete(source);
+        let waits = self.progress.waits(source);
+        let cascades = !rows.without_foreign_key_checks() && !rows.logs_cascades();
         let mut count = 0_u64;
         let mut changes = rows.rows(&layout).map_err(unreadable)?;
         while let Some(change) = changes.next() {
             let change = change.map_err(unreadable)?;
+            count += 1;
+            // The copy of a table that waits will show what happens to its rows until then.
+            if waits || self.is_known() {
+                changes.recycle(change);
+                continue;
+            }
             if watched {
-                self.touch(source_table, &change);
+                touch(&mut self.windows, &mut self.key, source_table, &change);
             }
             self.projector
                 .project(source, &change, suppress, &mut self.outcomes)?;
             if let Some(views) = self.views.as_mut().filter(|v| v.keeps(source)) {
                 views.apply(source, &change, &mut self.outcomes)?;
             }
+            if cascades {
+                self.cascade(source, &change)?;
+            }
             if !self.push(sequence)? {
                 return Ok(false);
             }
             changes.recycle(change);
-            count += 1;
         }
         let counters = &self.counters[usize::from(source.0)];
         match rows.kind {
@@ -404,18 +422,36 @@ impl Stage {
         Ok(layout)
     }
 
-    fn touch(&mut self, table: &SourceTable, change: &Change<'_>) {
-        let images: [Option<&Row<'_>>; 2] = match change {
-            Change::Insert { after } => [Some(after), None],
-            Change::Update { before, after } => [Some(before), Some(after)],
-            Change::Delete { before } => [Some(before), None],
+    /// Whether the change at hand was applied before the connection broke.
+    fn is_known(&mut self) -> bool {
+        let Some(current) = &mut self.current else {
+            return false;
         };
-        for row in images.into_iter().flatten() {
-            encode_key(key_values(table, row), &mut self.key);
-            for window in self.windows.iter_mut().filter(|w| w.source == table.id) {
-                window.touch(&self.key);
+        match current.known.checked_sub(1) {
+            Some(left) => {
+                current.known = left;
+                true
+            }
+            None => {
+                current.seen += 1;
+                false
             }
         }
+    }
+
+    /// Derives what foreign keys do to other rows.
+    fn cascade(&mut self, source: SourceId, change: &Change<'_>) -> Result<()> {
+        let Some(views) = &mut self.views else {
+            return Ok(());
+        };
+        let mut watch = Watch {
+            plan: &self.plan,
+            progress: &self.progress,
+            windows: &mut self.windows,
+            counters: &self.cascaded,
+            key: &mut self.key,
+        };
+        views.cascade(source, change, &mut watch, &mut self.outcomes)
     }
 
     /// Hands the outcomes of one change on.
@@ -435,119 +471,25 @@ impl Stage {
         }
         Ok(true)
     }
+}
 
-    fn request(&mut self, request: Request) -> Result<bool> {
-        match request {
-            Request::Open { source, reply } => {
-                let id = self.next_window;
-                self.next_window += 1;
-                self.windows.push(Window::new(id, source));
-                let mut received = self.received.clone();
-                // Rows of the transaction at hand may have passed before the window opened: they have to be visible too.
-                if let Some(current) = &self.current {
-                    received.add(&current.gtid);
-                }
-                let opened = Opened {
-                    window: id,
-                    received,
-                };
-                if reply.send(opened).is_err() {
-                    self.close_window(id);
-                }
-                Ok(true)
-            }
-            Request::Abandon { window } => {
-                self.close_window(window);
-                Ok(true)
-            }
-            Request::Chunk {
-                window,
-                assignment,
-                rows,
-                high,
-                reply,
-            } => {
-                self.held.push(Held {
-                    window,
-                    assignment,
-                    rows,
-                    high,
-                    reply,
-                });
-                self.emit_held()
-            }
+/// Notes in the open windows of the table that the stream changed the row.
+pub(super) fn touch(
+    windows: &mut [Window],
+    key: &mut Vec<u8>,
+    table: &SourceTable,
+    change: &Change<'_>,
+) {
+    let images: [Option<&Row<'_>>; 2] = match change {
+        Change::Insert { after } => [Some(after), None],
+        Change::Update { before, after } => [Some(before), Some(after)],
+        Change::Delete { before } => [Some(before), None],
+    };
+    for row in images.into_iter().flatten() {
+        encode_key(key_values(table, row), key);
+        for window in windows.iter_mut().filter(|w| w.source == table.id) {
+            window.touch(key);
         }
-    }
-
-    /// Emits every held chunk whose high watermark the stream has passed. Between transactions only.
-    fn emit_held(&mut self) -> Result<bool> {
-        if self.current.is_some() {
-            return Ok(true);
-        }
-        while let Some(i) = self
-            .held
-            .iter()
-            .position(|h| h.high.is_subset(&self.received))
-        {
-            let held = self.held.swap_remove(i);
-            if !self.emit(held)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn emit(&mut self, held: Held) -> Result<bool> {
-        let Some(i) = self.windows.iter().position(|w| w.id == held.window) else {
-            return Err(out_of_order("a chunk without its window"));
-        };
-        let window = self.windows.swap_remove(i);
-        if window.is_void() {
-            let _ = held.reply.send(Emitted::Void);
-            return Ok(true);
-        }
-        let plan = Arc::clone(&self.plan);
-        let table = plan.source(held.assignment.source);
-        let sequence = self.feed.open();
-        if let Some(views) = &mut self.views {
-            views.begin(sequence)?;
-        }
-        for raw in &held.rows {
-            let row = chunk_row(table, raw)?;
-            encode_key(key_values(table, &row), &mut self.key);
-            if window.is_touched(&self.key) {
-                continue;
-            }
-            let change = Change::Insert { after: row };
-            self.projector
-                .project(table.id, &change, false, &mut self.outcomes)?;
-            if let Some(views) = self.views.as_mut().filter(|v| v.keeps(table.id)) {
-                views.apply(table.id, &change, &mut self.outcomes)?;
-            }
-            if !self.push(sequence)? {
-                return Ok(false);
-            }
-        }
-        if let Some(views) = &mut self.views {
-            let (plan, feed, deaths) = (&self.plan, &mut self.feed, &self.deaths);
-            let mut out = |outcome| Ok(deliver(plan, feed, deaths, None, sequence, outcome));
-            if !views.finish(&mut out)? {
-                return Ok(false);
-            }
-        }
-        let done = Completion::Chunk {
-            source: table.id,
-            range_id: held.assignment.range_id,
-            rows: held.rows.len() as u64,
-        };
-        self.feed.close(sequence, done);
-        // A worker that has gone meanwhile needs no answer.
-        let _ = held.reply.send(Emitted::Accepted);
-        Ok(true)
-    }
-
-    fn close_window(&mut self, id: u64) {
-        self.windows.retain(|w| w.id != id);
     }
 }
 

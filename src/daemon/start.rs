@@ -27,7 +27,7 @@ use crate::config::{Endpoint, Settings};
 use crate::error::{Directive, Error, Kind, Result};
 use crate::metrics::{self, Exposition};
 use crate::pipeline;
-use crate::plan::{Plan, SourceId};
+use crate::plan::{CopyOrder, Plan, SourceId};
 use crate::position::Position;
 use crate::prepare;
 use crate::schema::Catalog;
@@ -100,7 +100,9 @@ pub async fn start(start: Start) -> Result<Daemon> {
         start.exposition.clone(),
     )
     .await?;
-    let needs_cascades = !crate::plan::cascades(&plan, &start.catalog).is_empty();
+    // Those that the plan does not derive have to be in the binlog, on every server that the stream comes from.
+    let needs_cascades =
+        plan.foreign_keys.is_empty() && !crate::plan::cascades(&plan, &start.catalog).is_empty();
     let running = run(Run {
         views: views.map(|views| views.store),
         needs_cascades,
@@ -441,7 +443,7 @@ async fn checkpoint(
             };
             tracing::info!(position = %position.gtids, "a new snapshot begins");
             let mut checkpoint = Checkpoint::new(position, lineage, start.plan.fingerprint.clone());
-            checkpoint.snapshot = driving_tables(&start.plan)
+            checkpoint.snapshot = copied_tables(&start.plan)
                 .map(|id| pending(&start.plan, id, &start.catalog))
                 .collect();
             checkpoint.snapshot_done = checkpoint.snapshot.is_empty();
@@ -523,8 +525,9 @@ async fn still_good(
     Ok(shapes)
 }
 
-fn driving_tables(plan: &Plan) -> impl Iterator<Item = SourceId> + '_ {
-    plan.sources.iter().map(|s| s.id)
+fn copied_tables(plan: &Plan) -> impl Iterator<Item = SourceId> + '_ {
+    let copied = plan.sources.iter().filter(|s| !s.watched_only);
+    copied.map(|s| s.id)
 }
 
 fn pending(plan: &Plan, id: SourceId, catalog: &Catalog) -> TableProgress {
@@ -553,7 +556,7 @@ fn snapshot_progress(plan: &Plan, checkpoint: &Checkpoint, workers: usize) -> Re
         };
         tables.push((source.id, progress.clone()));
     }
-    Ok(Progress::new(tables, workers))
+    Ok(Progress::new(tables, workers).in_order(CopyOrder::of(plan)))
 }
 
 /// Remembers who has a dead letter, page by page: only hashes are kept.

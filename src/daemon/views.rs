@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::change::Change;
+use crate::change::{Change, Row};
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::Sequence;
@@ -11,7 +11,8 @@ use crate::plan::{Plan, SourceId};
 use crate::source::snapshot::Progress;
 use crate::state::{self, Store, Writer};
 use crate::view::Outcome;
-use crate::view::joins::{self, Joins, Page};
+use crate::view::cascade::Notes;
+use crate::view::joins::{self, Joins, Page, Settled, Witness};
 
 /// The keys that one transaction touches stay in memory up to here, in bytes for each of two sets.
 const SET_BYTES: usize = 24 << 20;
@@ -107,6 +108,28 @@ impl Views {
         out: &mut Vec<Outcome>,
     ) -> Result<()> {
         self.joins.apply(&mut self.writer, source, change, out)
+    }
+
+    /// Derives what the change does to other rows by foreign keys that the source does not follow in the binlog.
+    pub fn cascade(
+        &mut self,
+        source: SourceId,
+        change: &Change<'_>,
+        witness: &mut dyn Witness,
+        out: &mut Vec<Outcome>,
+    ) -> Result<()> {
+        self.joins
+            .cascade(&mut self.writer, source, change, witness, out)
+    }
+
+    /// What a row of a chunk is after the cascades of its window.
+    pub fn settled<'r>(
+        &self,
+        notes: &'r Notes,
+        source: SourceId,
+        row: Row<'r>,
+    ) -> Result<Settled<'r>> {
+        self.joins.settled(notes, source, row)
     }
 
     pub fn finish(&mut self, out: &mut dyn FnMut(Outcome) -> Result<bool>) -> Result<bool> {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::cascade;
 use super::entity::EntityCompiler;
 use super::fingerprint;
 use super::graph;
@@ -385,7 +386,10 @@ impl<'a, 'd> Compiler<'a, 'd> {
         if !offline {
             self.warn_of_contested_keys();
         }
-        let (sources, slots) = self.cx.sources.finish();
+        let read = self.cx.sources.len();
+        let links = cascade::links(&mut self.cx.sources, self.cx.d);
+        let (mut sources, slots) = self.cx.sources.finish();
+        cascade::mark_watched(&mut sources, read, &links);
         for projection in &mut self.projections {
             let driving = projection.driving;
             if let Some(sql) = &mut projection.filter {
@@ -398,6 +402,7 @@ impl<'a, 'd> Compiler<'a, 'd> {
         let mut plan = Plan {
             stored: vec![None; sources.len()],
             indexes: Vec::new(),
+            foreign_keys: Vec::new(),
             sources,
             targets: self.targets,
             projections: self.projections,
@@ -405,6 +410,7 @@ impl<'a, 'd> Compiler<'a, 'd> {
             offline,
             fingerprint: String::new(),
         };
+        plan.foreign_keys = cascade::foreign_keys(&plan.sources, links, &slots, self.cx.d);
         plan.fingerprint = fingerprint::of(&plan);
         if !offline {
             typing::run(&mut plan, self.cx.d);

@@ -33,9 +33,28 @@ fn canonical(plan: &Plan) -> String {
     let mut blocks: Vec<String> = blocks
         .chain(plan.projections.iter().map(|p| projection(plan, p)))
         .collect();
+    blocks.extend(plan.foreign_keys.iter().map(|key| foreign_key(plan, key)));
     blocks.sort_unstable();
     out.extend(blocks);
     out
+}
+
+fn foreign_key(plan: &Plan, key: &ForeignKeyPlan) -> String {
+    let names = |source: SourceId, slots: &[usize]| -> Vec<String> {
+        let table = plan.source(source);
+        let columns = slots.iter().filter_map(|slot| table.columns.get(*slot));
+        columns.map(|c| c.column.name.clone()).collect()
+    };
+    format!(
+        "cascade {:?} {:?} {:?} from {:?} {:?} {:?} {:?}\n",
+        key.name,
+        plan.source(key.child).name,
+        names(key.child, &key.child_slots),
+        plan.source(key.parent).name,
+        names(key.parent, &key.parent_slots),
+        key.on_delete,
+        key.on_update
+    )
 }
 
 fn source(source: &SourceTable) -> String {

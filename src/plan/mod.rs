@@ -14,7 +14,8 @@
 //! | `unique` | whether two rows can ever share a key |
 //! | `typing` | every expression typed |
 //! | `graph` | the rows that an item is made of, and how they are found |
-//! | `cascade` | where foreign keys change rows behind the binlog |
+//! | `cascade` | where foreign keys change rows behind the binlog, and which of them are derived |
+//! | `copy_order` | which tables are copied before which |
 //! | `fingerprint` | the hash of everything that decides what the items are |
 //! | `explain` | the plan as text, JSON and Mermaid |
 //! | `select` | each projection as the SELECT that defines its items |
@@ -23,6 +24,7 @@ mod alphabet;
 mod cascade;
 mod charsets;
 mod compile;
+mod copy_order;
 mod entity;
 pub mod explain;
 mod fingerprint;
@@ -42,6 +44,7 @@ mod unique;
 
 pub use cascade::{CascadeReach, cascades};
 pub use compile::compile;
+pub use copy_order::CopyOrder;
 pub use fingerprint::column_type;
 pub use model::*;
 pub use sources::candidates;

@@ -8,10 +8,10 @@ use crate::contract::Place;
 use crate::contract::model::{
     AggregateOperation, AttributeType, BinaryFormat, GsiProjection, Scalar,
 };
-use crate::expression::Expression;
-use crate::schema::{Column, TableName};
+use crate::expression::{Comparison, Expression};
+use crate::schema::{Column, ReferentialAction, TableName};
 
-use super::graph::{Graph, Index, NodeId, Stored};
+use super::graph::{Graph, Index, IndexId, NodeId, Stored};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceId(pub u16);
@@ -30,6 +30,8 @@ pub struct Plan {
     pub stored: Vec<Option<Stored>>,
     /// How the stored rows are found.
     pub indexes: Vec<Index>,
+    /// The foreign keys whose cascades the source does not log: what they do is derived from the changes of the parents.
+    pub foreign_keys: Vec<ForeignKeyPlan>,
     /// Compiled without a catalog: columns, types and keys are guessed from the contract's words. Such a plan can be
     /// explained and must never run.
     pub offline: bool,
@@ -59,6 +61,26 @@ pub struct SourceTable {
     /// How many columns the table has, those that nobody needs included: where table maps name no columns, they
     /// are found by their ordinals, and then the number must agree.
     pub column_count: usize,
+    /// Its changes are followed for what they do to other tables by foreign keys; its rows are not copied.
+    pub watched_only: bool,
+}
+
+/// A foreign key whose cascades are derived.
+#[derive(Debug, Clone)]
+pub struct ForeignKeyPlan {
+    pub name: String,
+    pub parent: SourceId,
+    pub child: SourceId,
+    /// The referenced columns.
+    pub parent_slots: Vec<usize>,
+    /// The referencing columns, in the same order.
+    pub child_slots: Vec<usize>,
+    pub on_delete: ReferentialAction,
+    pub on_update: ReferentialAction,
+    /// How the columns compare, one by one.
+    pub comparisons: Vec<Comparison>,
+    /// The child's rows by the referencing columns.
+    pub index: IndexId,
 }
 
 #[derive(Debug, Clone)]

@@ -17,6 +17,8 @@ pub(super) struct Source<'a> {
     /// Ordinals of the key that identifies a row; empty offline or where the table has none.
     pub key: Vec<usize>,
     charset_reported: BTreeSet<usize>,
+    /// Where the contract first speaks of it.
+    place: Place,
 }
 
 enum TableRef<'a> {
@@ -52,6 +54,24 @@ impl<'a> Sources<'a> {
 
     pub fn offline(&self) -> bool {
         self.catalog.is_none()
+    }
+
+    /// Whether the server hides what foreign keys do.
+    pub fn hides_cascades(&self) -> bool {
+        self.catalog.is_some_and(|catalog| catalog.hides_cascades)
+    }
+
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether something needs the column.
+    pub fn uses(&self, id: SourceId, ordinal: usize) -> bool {
+        self.get(id).used.contains(&ordinal)
+    }
+
+    pub fn place(&self, id: SourceId) -> &Place {
+        &self.get(id).place
     }
 
     pub fn get(&self, id: SourceId) -> &Source<'a> {
@@ -123,6 +143,7 @@ impl<'a> Sources<'a> {
             used: BTreeSet::new(),
             key: Vec::new(),
             charset_reported: BTreeSet::new(),
+            place: place.clone(),
         };
         if let TableRef::Known(table) = &source.table {
             check_engine(table, place, d);
@@ -247,6 +268,7 @@ impl<'a> Sources<'a> {
                     .filter_map(|ordinal| map.get(ordinal).copied())
                     .collect(),
                 column_count: table.columns.len(),
+                watched_only: false,
             });
             slots.push(map);
         }

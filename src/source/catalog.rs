@@ -28,7 +28,10 @@ pub async fn load(options: &Options, conn: &mut Conn, databases: &[String]) -> R
     columns(options, conn, &list, &mut tables).await?;
     keys(options, conn, &list, &mut tables).await?;
     attach(links, &mut tables);
-    Ok(Catalog { tables })
+    Ok(Catalog {
+        tables,
+        hides_cascades: false,
+    })
 }
 
 /// A string literal under a SQL mode without NO_BACKSLASH_ESCAPES.

@@ -7,6 +7,7 @@
 //! (sizes, keys, numbers, nesting) are checked while `item` writes, so that an item that leaves this module is one that
 //! DynamoDB takes.
 
+pub mod cascade;
 mod construct;
 mod convert;
 mod date;

@@ -63,12 +63,14 @@ fn plan() -> Plan {
         offline: false,
         stored: vec![None],
         indexes: vec![],
+        foreign_keys: vec![],
         sources: vec![SourceTable {
             id: SourceId(0),
             name: TableName::new("shop", "users"),
             columns: (0..4).map(column).collect(),
             key: vec![0],
             column_count: 4,
+            watched_only: false,
         }],
         targets: vec![TargetTable {
             id: TargetId(0),

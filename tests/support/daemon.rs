@@ -326,7 +326,7 @@ impl Daemon {
     fn assert_running(&mut self) {
         let child = self.child.as_mut().expect("a running daemon");
         if let Some(status) = child.try_wait().expect("its status") {
-            panic!("penstock has ended ({status})");
+            panic!("penstock has ended ({status}):\n{}", self.log());
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Values, joins and roles in words; shared by all three forms.
 
+use super::super::graph;
 use super::super::model::*;
 use super::super::types::{column_type_name, shortened};
 use crate::contract::model::{AggregateOperation, BinaryFormat, GsiProjection, Scalar};
+use crate::schema::ReferentialAction;
 
 /// Where a value comes from, in words: `"CUSTOMER#" + customer_id`.
 pub(super) fn value(plan: &Plan, driving: &SourceTable, source: &ValueSource) -> String {
@@ -279,6 +281,48 @@ pub(super) fn touched(plan: &Plan, source: SourceId) -> Vec<(ProjectionId, bool,
         let drives = projection.driving == source;
         if drives || !by.is_empty() {
             found.push((projection.id, drives, by));
+        }
+    }
+    found
+}
+
+/// A foreign key whose cascades are derived, and that can change the projection's items.
+pub(super) struct CascadeLine {
+    pub name: String,
+    pub parent: String,
+    pub child: String,
+    pub actions: String,
+    /// The parent's rows are not copied: its changes are all that is needed.
+    pub watched_only: bool,
+}
+
+/// The derived cascades that reach what the projection reads, nearest first.
+pub(super) fn cascades(plan: &Plan, projection: &Projection) -> Vec<CascadeLine> {
+    let mut reached = graph::sources(projection);
+    let mut found = Vec::new();
+    let mut next = 0;
+    while let Some(child) = reached.get(next).copied() {
+        next += 1;
+        for key in plan.foreign_keys.iter().filter(|key| key.child == child) {
+            let parent = plan.source(key.parent);
+            let words = [("DELETE", key.on_delete), ("UPDATE", key.on_update)];
+            let actions = words
+                .into_iter()
+                .filter_map(|(event, action)| match action {
+                    ReferentialAction::Restrict => None,
+                    ReferentialAction::Cascade => Some(format!("ON {event} CASCADE")),
+                    ReferentialAction::SetNull => Some(format!("ON {event} SET NULL")),
+                });
+            found.push(CascadeLine {
+                name: key.name.clone(),
+                parent: parent.name.to_string(),
+                child: plan.source(child).name.to_string(),
+                actions: actions.collect::<Vec<_>>().join(", "),
+                watched_only: parent.watched_only,
+            });
+            if !reached.contains(&key.parent) {
+                reached.push(key.parent);
+            }
         }
     }
     found

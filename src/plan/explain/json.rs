@@ -47,6 +47,17 @@ struct Item<'p> {
     key_unique: bool,
     key_reason: &'p str,
     attributes: Vec<Attribute<'p>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    derived_cascades: Vec<Cascade>,
+}
+
+#[derive(Serialize)]
+struct Cascade {
+    foreign_key: String,
+    parent: String,
+    child: String,
+    actions: String,
+    parent_watched_only: bool,
 }
 
 #[derive(Serialize)]
@@ -168,6 +179,16 @@ fn item<'p>(plan: &'p Plan, projection: &'p Projection) -> Item<'p> {
                     })
                     .collect(),
                 pointer: &a.place.pointer,
+            })
+            .collect(),
+        derived_cascades: describe::cascades(plan, projection)
+            .into_iter()
+            .map(|c| Cascade {
+                foreign_key: c.name,
+                parent: c.parent,
+                child: c.child,
+                actions: c.actions,
+                parent_watched_only: c.watched_only,
             })
             .collect(),
     }

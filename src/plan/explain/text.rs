@@ -109,6 +109,21 @@ fn projection_block(plan: &Plan, projection: &Projection, out: &mut String) {
         let _ = writeln!(out, "    joins");
         table("      ", &joins, out);
     }
+    let cascades: Vec<Vec<String>> = describe::cascades(plan, projection)
+        .iter()
+        .map(|c| {
+            let watched = if c.watched_only {
+                "watched, not copied"
+            } else {
+                ""
+            };
+            row([&c.parent, "→", &c.child, &c.actions, &c.name, watched])
+        })
+        .collect();
+    if !cascades.is_empty() {
+        let _ = writeln!(out, "    cascades that the server does not log, derived");
+        table("      ", &cascades, out);
+    }
 }
 
 fn source_block(plan: &Plan, source: &SourceTable, out: &mut String) {

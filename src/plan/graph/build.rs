@@ -27,9 +27,27 @@ pub(in crate::plan) fn build(plan: &mut Plan, d: &mut Diagnostics) {
         known: HashMap::new(),
         d,
     };
+    // Rows that change behind the binlog are known from the state alone.
+    let derived: BTreeSet<SourceId> = plan.foreign_keys.iter().map(|key| key.child).collect();
     for projection in &mut projections {
-        if needs_rows(projection) || contested.contains(&projection.target) {
+        if needs_rows(projection)
+            || contested.contains(&projection.target)
+            || derived.contains(&projection.driving)
+        {
             projection.graph = builder.graph(projection);
+        }
+    }
+    for key in &mut plan.foreign_keys {
+        match builder.foreign_key(key) {
+            Some(index) => key.index = index,
+            None => {
+                let place = &plan.targets.first().map(|t| t.place.clone());
+                if let Some(place) = place {
+                    let message =
+                        format!("the columns of foreign key {} cannot be compared", key.name);
+                    builder.d.error("cascade-unsupported", place, message);
+                }
+            }
         }
     }
     plan.indexes = builder.indexes;
@@ -52,11 +70,11 @@ fn needs_rows(projection: &Projection) -> bool {
     projection.attributes.iter().any(|a| joins(&a.value))
 }
 
-struct Builder<'p, 'd> {
-    sources: &'p [SourceTable],
-    indexes: Vec<Index>,
+pub(super) struct Builder<'p, 'd> {
+    pub(super) sources: &'p [SourceTable],
+    pub(super) indexes: Vec<Index>,
     /// Indexes by what they are made of.
-    known: HashMap<String, IndexId>,
+    pub(super) known: HashMap<String, IndexId>,
     d: &'d mut Diagnostics,
 }
 
@@ -298,7 +316,7 @@ impl Builder<'_, '_> {
             row,
             Side {
                 value: Arc::new(value),
-                text: column.map_or(text, |slot| format!("column {slot}")),
+                text: column.map_or(text, column_text),
                 column,
             },
         ))
@@ -397,8 +415,8 @@ impl Builder<'_, '_> {
     ) -> IndexId {
         let parts = pairs
             .iter()
-            .map(|p| (&side(p).text, format!("{:?}", p.comparison)));
-        let identity = format!("{source:?} {primary} {:?}", parts.collect::<Vec<_>>());
+            .map(|p| (side(p).text.clone(), format!("{:?}", p.comparison)));
+        let identity = identity(source, primary, parts.collect());
         if let Some(found) = self.known.get(&identity) {
             return *found;
         }
@@ -444,6 +462,16 @@ impl Builder<'_, '_> {
     }
 }
 
+/// What makes an index the same as another.
+pub(super) fn identity(source: SourceId, primary: bool, parts: Vec<(String, String)>) -> String {
+    format!("{source:?} {primary} {parts:?}")
+}
+
+/// What an index calls a part that is a column.
+pub(super) fn column_text(slot: usize) -> String {
+    format!("column {slot}")
+}
+
 /// How a key column's values compare with one another; `None`: byte for byte.
 fn key_comparison(table: &SourceTable, slot: usize) -> Option<expression::Comparison> {
     let ty = Type::from(&table.columns.get(slot)?.column);
@@ -477,6 +505,18 @@ fn stored(plan: &Plan, d: &mut Diagnostics) -> Vec<Option<Stored>> {
             if n > 0 && node.cardinality != Cardinality::One {
                 orderable(plan, projection, node.source, d);
             }
+        }
+    }
+    for key in &plan.foreign_keys {
+        if let Some(slot) = all.get_mut(usize::from(key.child.0)) {
+            let stored = slot.get_or_insert_with(Stored::default);
+            stored.slots.extend(&key.child_slots);
+            // What its own children refer to: their cascades begin with the stored row.
+            let own = plan
+                .foreign_keys
+                .iter()
+                .filter(|own| own.parent == key.child);
+            stored.slots.extend(own.flat_map(|own| &own.parent_slots));
         }
     }
     for (id, stored) in all.iter_mut().enumerate() {

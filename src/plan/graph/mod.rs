@@ -5,6 +5,7 @@
 //! values"; from parent to child it finds the joined rows, from child to parent the items that a change touches.
 
 mod build;
+mod foreign;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::checkpoint::{Bound, Range, TableProgress, TableState};
-use crate::plan::SourceId;
+use crate::plan::{CopyOrder, SourceId};
 
 /// The snapshot's progress, shared by workers (hand out), committer (done) and status (read).
 pub struct Progress {
@@ -13,6 +13,8 @@ pub struct Progress {
     complete: Vec<AtomicBool>,
     /// Ranges that may be handed out and not yet be committed as durable: what a restart reads twice.
     limit: usize,
+    /// Which tables wait for which.
+    order: CopyOrder,
 }
 
 /// A range that a worker is to read.
@@ -61,7 +63,9 @@ impl Progress {
     /// At most `limit` ranges are under way at a time, one for each worker.
     pub fn new(tables: Vec<(SourceId, TableProgress)>, limit: usize) -> Self {
         let count = tables.iter().map(|(s, _)| usize::from(s.0) + 1).max();
-        let complete: Vec<AtomicBool> = (0..count.unwrap_or(0)).map(|_| false.into()).collect();
+        // Tables that are not copied count as complete.
+        let complete = |id| tables.iter().all(|(s, _)| usize::from(s.0) != id).into();
+        let complete: Vec<AtomicBool> = (0..count.unwrap_or(0)).map(complete).collect();
         let tables: Vec<Table> = tables
             .into_iter()
             .map(|(source, progress)| Table::resume(source, progress))
@@ -75,6 +79,44 @@ impl Progress {
             tables: Mutex::new(tables),
             complete,
             limit: limit.max(1),
+            order: CopyOrder::default(),
+        }
+    }
+
+    /// The same, where some tables wait for others.
+    pub fn in_order(mut self, order: CopyOrder) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// Whether the table waits until others are complete.
+    pub fn waits(&self, source: SourceId) -> bool {
+        let before = self.order.before(source);
+        !before.iter().all(|before| self.is_complete(*before))
+    }
+
+    /// Those that can only be copied together with the table, and are not complete yet; empty where there are none.
+    pub fn under_way_together(&self, source: SourceId) -> &[SourceId] {
+        let group = self.order.group(source);
+        match group.iter().all(|member| self.is_complete(*member)) {
+            true => &[],
+            false => group,
+        }
+    }
+
+    /// Begins the copy of tables again that are not complete. Ranges under way end as if they had never been asked for.
+    pub fn begin_again(&self, sources: &[SourceId]) {
+        for table in self
+            .lock()
+            .iter_mut()
+            .filter(|t| sources.contains(&t.source))
+        {
+            let fresh = TableProgress::pending(&table.progress.database, &table.progress.table);
+            table.progress = TableProgress {
+                estimated_rows: table.progress.estimated_rows,
+                ..fresh
+            };
+            table.open.clear();
         }
     }
 
@@ -111,7 +153,7 @@ impl Progress {
         // The table with the fewest ranges under way, so that several tables advance together.
         let ready = tables
             .iter_mut()
-            .filter(|t| !t.progress.exhausted && !t.chunker_busy)
+            .filter(|t| !t.progress.exhausted && !t.chunker_busy && !self.waits(t.source))
             .min_by_key(|t| t.open.len());
         if let Some(table) = ready {
             table.chunker_busy = true;

@@ -11,6 +11,7 @@ use super::progress::Assignment;
 use crate::change::Value;
 use crate::plan::SourceId;
 use crate::position::GtidSet;
+use crate::view::cascade::{Effect, Notes};
 
 /// How many touched keys a window may record before it is void: its chunk is read again later.
 const MAX_TOUCHED: usize = if cfg!(test) { 1 << 10 } else { 1 << 20 };
@@ -61,6 +62,7 @@ pub struct Window {
     touched: HashSet<Box<[u8]>, ahash::RandomState>,
     bytes: usize,
     void: bool,
+    cascades: Notes,
 }
 
 impl Window {
@@ -71,7 +73,27 @@ impl Window {
             touched: HashSet::default(),
             bytes: 0,
             void: false,
+            cascades: Notes::default(),
         }
+    }
+
+    /// A cascade through a foreign key changed rows of this key, which are perhaps in the chunk.
+    pub fn cascade(&mut self, foreign_key: usize, key: &[u8], effect: &Effect) {
+        if !self.void && !self.cascades.push(foreign_key, key, effect) {
+            self.spoil();
+        }
+    }
+
+    /// The cascades into the table since the window was opened.
+    pub fn cascades(&self) -> &Notes {
+        &self.cascades
+    }
+
+    /// The chunk is to be read again, whatever comes.
+    pub fn spoil(&mut self) {
+        self.void = true;
+        self.touched = HashSet::default();
+        self.cascades = Notes::default();
     }
 
     /// The stream changed the row of this key.
@@ -81,8 +103,7 @@ impl Window {
         }
         self.bytes += key.len() + 48;
         if self.touched.len() >= MAX_TOUCHED || self.bytes > MAX_TOUCHED_BYTES {
-            self.void = true;
-            self.touched = HashSet::default();
+            self.spoil();
             return;
         }
         self.touched.insert(key.into());

@@ -66,7 +66,7 @@ impl Joins {
         state.delete(self.spaces.rows(source), &key)
     }
 
-    fn reindex(
+    pub(super) fn reindex(
         &self,
         state: &mut dyn State,
         source: SourceId,

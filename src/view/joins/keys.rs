@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use super::{Joins, corrupt, misfit};
 use crate::change::{Row, Value};
 use crate::error::Result;
+use crate::expression::Comparison;
 use crate::plan::SourceId;
 use crate::plan::graph::Part;
 use crate::view::encoding::{self, RowShape};
@@ -59,22 +60,49 @@ impl Joins {
 /// computed equals nothing either: in MySQL such a row makes the whole query fail.
 pub(super) fn parts_key(parts: &[Part], row: &Row<'_>, out: &mut Vec<u8>) -> Result<bool> {
     for part in parts {
-        let start = out.len();
         let rows = Only(row);
         let Ok(value) = part.value.evaluate(&rows) else {
             return Ok(false);
         };
-        if matches!(value, Value::Null) || !part.comparison.key(&value, out) {
+        if !part_key(&value, &part.comparison, out) {
             return Ok(false);
-        }
-        if out.len() - start > LONGEST_PART {
-            let hash = Sha256::digest(out.get(start..).unwrap_or_default());
-            out.truncate(start);
-            out.extend_from_slice(&hash);
-            out.push(0xff);
         }
     }
     Ok(true)
+}
+
+/// As [`parts_key`], of the row's columns.
+pub(super) fn key_of_columns(
+    slots: &[usize],
+    comparisons: &[Comparison],
+    row: &Row<'_>,
+    out: &mut Vec<u8>,
+) -> Result<bool> {
+    for (slot, comparison) in slots.iter().zip(comparisons) {
+        let value = row.values.get(*slot);
+        if !part_key(
+            value.ok_or_else(|| misfit("a key's column"))?,
+            comparison,
+            out,
+        ) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn part_key(value: &Value<'_>, comparison: &Comparison, out: &mut Vec<u8>) -> bool {
+    let start = out.len();
+    if matches!(value, Value::Null) || !comparison.key(value, out) {
+        return false;
+    }
+    if out.len() - start > LONGEST_PART {
+        let hash = Sha256::digest(out.get(start..).unwrap_or_default());
+        out.truncate(start);
+        out.extend_from_slice(&hash);
+        out.push(0xff);
+    }
+    true
 }
 
 /// What a driving row's item is known by in one map for all projections.

@@ -19,6 +19,7 @@
 //! source key of all that claim it.
 
 mod apply;
+mod cascade;
 mod contest;
 mod emit;
 mod keys;
@@ -41,6 +42,7 @@ use crate::error::{Error, Kind, Result};
 use crate::plan::graph::{Graph, Stored};
 use crate::plan::{Plan, ProjectionId, SourceId, TargetId, Uniqueness};
 
+pub use cascade::{Follow, Settled, Witness};
 pub use pass::{FirstPass, Page};
 
 /// How many entries are taken from the state at a time.

@@ -46,6 +46,7 @@ impl Golden {
                 id: SourceId(0),
                 name: TableName::new("gold", table),
                 column_count: columns.len(),
+                watched_only: false,
                 columns,
                 key: vec![0],
             },
