@@ -3,7 +3,7 @@
 use super::deaths::Deaths;
 use super::stage::Completion;
 use crate::change::{Row, Value};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind};
 use crate::pipeline::{Action, Feed, Sequence};
 use crate::plan::{Plan, SourceTable};
 use crate::position::Gtid;

@@ -7,8 +7,7 @@ use crate::contract::Place;
 use crate::contract::model::{AttributeType, GsiProjection, Scalar};
 use crate::plan::{
     AttributePlan, DateFormat, GsiPlan, KeyAttribute, Mapping, Piece, Projection, ProjectionId,
-    Role, SourceColumn, SourceTable, Sql, TargetId, TargetTable, Transform, Uniqueness,
-    ValueSource,
+    Role, SourceColumn, SourceTable, TargetId, TargetTable, Transform, Uniqueness, ValueSource,
 };
 use crate::schema::{Column, ColumnType, Generated, TableName};
 use crate::view::{Fault, source_key};

@@ -12,12 +12,14 @@ use super::*;
 use crate::checkpoint::{Checkpoint, DeadLetterChange, Lineage, Range, TableProgress, TableState};
 use crate::contract;
 use crate::daemon::deaths::Letters;
+use crate::pipeline::Action;
 use crate::pipeline::{self, Batch, Fate, Outcome as Written, Writer};
 use crate::plan::{self, Mapping};
 use crate::position::Position;
 use crate::schema::{Catalog, Column, ColumnType, Generated, Table, TableName};
 use crate::source::decode::Checksum;
 use crate::source::decode::event::types;
+use crate::source::snapshot::{Assignment, Emitted, Opened};
 
 const SOURCE: SourceId = SourceId(0);
 
@@ -82,7 +84,7 @@ impl Rig {
             runtime.handle(),
         );
         let deaths = Deaths::new(Letters::new(plan), out);
-        let stage = Stage::new(feed, GtidSet::default(), deaths, Arc::new(shared));
+        let stage = Stage::new(feed, GtidSet::default(), deaths, Arc::new(shared), None);
         Rig {
             stage: stage.expect("a stage"),
             durable,
