@@ -3,10 +3,12 @@
 //!
 //! `PENSTOCK_SEED` replays a run, `PENSTOCK_SECONDS` lets one go on for so long.
 
+mod aggregates;
 mod check;
 mod generate;
 mod known;
 mod table;
+mod values;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -15,7 +17,7 @@ use fastrand::Rng;
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Row};
 use penstock::change::Value;
-use penstock::schema::Catalog;
+use penstock::schema::{Catalog, Column};
 use penstock::source::decode::text as reader;
 
 use crate::support::mysql::{Database, Server};
@@ -49,12 +51,15 @@ struct Case {
 #[tokio::test(flavor = "multi_thread")]
 async fn expressions_give_what_the_server_gives() {
     let seed = crate::support::seed();
-    let until = Instant::now() + Duration::from_secs(crate::support::seconds(0));
+    let seconds = crate::support::seconds(0);
+    let until = Instant::now() + Duration::from_secs(seconds);
+    // Long runs look for what deep nesting brings to light.
+    let depth = usize::from(seconds == 0);
     let database = Database::create(Server::shared()).await;
     let mut random = Rng::with_seed(seed);
     let mut tally = Tally::default();
     loop {
-        round(&database, &mut random, &mut tally).await;
+        round(&database, depth, &mut random, &mut tally).await;
         if Instant::now() >= until || tally.differences.len() > 20 {
             break;
         }
@@ -78,48 +83,54 @@ async fn expressions_give_what_the_server_gives() {
 }
 
 /// A new table of random rows, and every template over it.
-async fn round(database: &Database<'_>, random: &mut Rng, tally: &mut Tally) {
+async fn round(database: &Database<'_>, depth: usize, random: &mut Rng, tally: &mut Tally) {
     let mut conn = database.conn().await;
     fill(&mut conn, random).await;
     let columns = table::columns();
     let names: Vec<&str> = columns.iter().map(|c| c.name.as_str()).collect();
-    let list: Vec<String> = columns.iter().map(reader::select_expression).collect();
-    let select = format!("SELECT {} FROM v ORDER BY id", list.join(", "));
-    run(&mut conn, "SET character_set_results = NULL").await;
-    let cells: Vec<Vec<Option<Vec<u8>>>> = rows(&mut conn, &select).await.expect("the rows");
-    let values: Vec<Vec<Value<'_>>> = cells
-        .iter()
-        .map(|row| {
-            let pairs = columns.iter().zip(row);
-            pairs
-                .map(|(column, cell)| match cell {
-                    None => Value::Null,
-                    Some(bytes) => reader::value(column, bytes).expect("a value"),
-                })
-                .collect()
-        })
-        .collect();
-    run(&mut conn, "SET NAMES utf8mb4").await;
+    let cells = cells(&mut conn, &columns).await;
+    let values = values(&columns, &cells);
     let catalog = table::catalog();
     let mut cases = Vec::new();
     for &(name, template) in generate::TEMPLATES {
-        cases.extend((0..EACH).filter_map(|_| case(name, template, random, &catalog, tally)));
+        let found = (0..EACH).filter_map(|_| case(name, template, depth, random, &catalog, tally));
+        cases.extend(found);
     }
     for batch in cases.chunks(IN_ONE) {
         compare(&mut conn, batch, &values, &names, tally).await;
     }
 }
 
+/// All rows of the table as the snapshot reads them.
+async fn cells(conn: &mut Conn, columns: &[Column]) -> Vec<Vec<Option<Vec<u8>>>> {
+    let list: Vec<String> = columns.iter().map(reader::select_expression).collect();
+    let select = format!("SELECT {} FROM v ORDER BY id", list.join(", "));
+    run(conn, "SET character_set_results = NULL").await;
+    let cells = rows(conn, &select).await.expect("the rows");
+    run(conn, "SET NAMES utf8mb4").await;
+    cells
+}
+
+fn values<'c>(columns: &[Column], cells: &'c [Vec<Option<Vec<u8>>>]) -> Vec<Vec<Value<'c>>> {
+    let value = |(column, cell): (&Column, &'c Option<Vec<u8>>)| match cell {
+        None => Value::Null,
+        Some(bytes) => reader::value(column, bytes).expect("a value"),
+    };
+    let row = |row: &'c Vec<Option<Vec<u8>>>| columns.iter().zip(row).map(value).collect();
+    cells.iter().map(row).collect()
+}
+
 /// One expression of a template; refusals are counted.
 fn case(
     name: &'static str,
     template: &str,
+    depth: usize,
     random: &mut Rng,
     catalog: &Catalog,
     tally: &mut Tally,
 ) -> Option<Case> {
     for _ in 0..10 {
-        let text = generate::expression(random, template, 0);
+        let text = generate::expression(random, template, depth);
         match check::compile(&text, catalog) {
             Ok(compiled) => {
                 return Some(Case {

@@ -76,12 +76,18 @@ impl Aggregate {
     fn sum(over: &Type, average: bool) -> Result<Self, Refusal> {
         let refused = matches!(
             over.kind,
-            TypeKind::Json | TypeKind::Geometry | TypeKind::Vector | TypeKind::Binary
+            // A text may be an ENUM, whose number counts, not its label.
+            TypeKind::Text { .. }
+                | TypeKind::Json
+                | TypeKind::Fixed
+                | TypeKind::Geometry
+                | TypeKind::Vector
+                | TypeKind::Binary
         ) || over.kind.is_temporal();
         if refused {
             return Err(
                 Refusal::new(format!("the sum of {} is not supported", over.kind.name()))
-                    .help("CAST it to a number"),
+                    .help("CAST it to a number, or add 0 to it"),
             );
         }
         let more = if average { MORE_DIGITS } else { 0 };
@@ -200,13 +206,17 @@ impl Aggregate {
                 average,
             } => {
                 let result = if average { sum / count as f64 } else { sum };
-                if result.is_finite() {
-                    Value::Double(result)
-                } else {
-                    Value::Null
-                }
+                // What MySQL answers where the sum leaves the range of doubles.
+                Value::Double(if result.is_finite() { result } else { 0.0 })
             }
-            State::Extreme { best, .. } => best.unwrap_or(Value::Null),
+            State::Extreme { best, .. } => match (best, &self.ty.kind) {
+                // The zeros of an INT ZEROFILL and of the year 0 are not shown here.
+                (Some(Value::Decimal(text)), TypeKind::Int { .. }) => {
+                    text.parse().map_or(Value::Null, Value::UInt)
+                }
+                (Some(Value::Year(0)), _) => Value::UInt(0),
+                (best, _) => best.unwrap_or(Value::Null),
+            },
         }
     }
 

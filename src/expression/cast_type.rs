@@ -3,7 +3,7 @@
 use sqlparser::ast::{CharacterLength, DataType, ExactNumberInfo};
 
 use super::Refusal;
-use super::choice::{is_choice, printed_double};
+use super::choice::{is_choice, is_mixed_choice, printed_double};
 use super::compare::complete;
 use super::compile::{Compiler, Result, computed, json_collated, textual};
 use super::functions::{INT, is_fractional_timestamp, whole_double};
@@ -21,6 +21,9 @@ impl Compiler<'_, '_> {
         let bytes = matches!(from, TypeKind::Binary | TypeKind::Bit);
         let fine = match &target {
             _ if odd => false,
+            Target::Decimal { .. } if is_mixed_choice(&arg) => {
+                matches!(from, TypeKind::Decimal { .. } | TypeKind::Int { .. })
+            }
             Target::Signed | Target::Unsigned => {
                 *from == TypeKind::Bit || !matches!(from, TypeKind::Json | TypeKind::Binary)
             }

@@ -115,6 +115,11 @@ impl Compiler<'_, '_> {
             return Err(Refusal::new("NULLIF of a constant is not supported").help("use IF"));
         }
         let (ty, collated) = (a.ty.clone(), a.collated.clone());
+        let special = match a.special {
+            Special::UnsignedDecimal => Special::UnsignedDecimal,
+            Special::Labels { .. } | Special::SomeLabels => Special::SomeLabels,
+            _ => Special::No,
+        };
         let (how, a, b) = self.comparable(a, b)?;
         if matches!(ty.kind, TypeKind::Year | TypeKind::Bit) || a.special == Special::Printed {
             return Err(
@@ -134,7 +139,7 @@ impl Compiler<'_, '_> {
                 ..ty
             },
             collated,
-            special: Special::No,
+            special,
         })
     }
 
@@ -176,6 +181,8 @@ impl Common {
     fn node(self, op: Op) -> Node {
         let special = if self.labels {
             Special::SomeLabels
+        } else if self.unsigned {
+            Special::UnsignedDecimal
         } else {
             Special::No
         };
@@ -278,6 +285,12 @@ pub(super) fn printed_double(node: Node) -> Node {
     }
     let nullable = node.ty.nullable;
     let collated = node.collated.clone();
+    // These compute a double, whatever they choose from.
+    let computes = matches!(raw(&node).op, Op::Coalesce { .. } | Op::Extreme { .. });
+    if computes && node.ty.kind == TypeKind::Float {
+        let op = Op::To(Target::Double, Box::new(node));
+        return printed_double(computed(op, TypeKind::Double, nullable));
+    }
     let textify = |branches: Vec<Node>| branches.into_iter().map(printed_double);
     let op = match node.op {
         Op::Case {

@@ -127,6 +127,13 @@ impl Compiler<'_, '_> {
                     .help("write the date in quotes"),
             );
         }
+        let hidden = |node: &Node| node.literal().is_none() && is_constant(node);
+        if hidden(&low) || hidden(&high) {
+            return Err(
+                Refusal::new("BETWEEN with a computed constant is not supported")
+                    .help("write the value"),
+            );
+        }
         let nullable = left.ty.nullable || low.ty.nullable || high.ty.nullable;
         let together = self.together(&[&left, &low, &high])?;
         let (low_how, high_how) = match together {

@@ -94,6 +94,8 @@ pub(super) fn how(a: &Side, b: &Side) -> Result<How, String> {
             K::Json | K::Int { .. } | K::Decimal { .. } | K::Double | K::Text { .. } => How::Json,
             _ => return refused(),
         },
+        (K::Fixed, K::Fixed) => How::Double,
+        (K::Fixed, _) | (_, K::Fixed) => return refused(),
         (K::Time { .. }, K::Time { .. }) => How::Time,
         (a, b) if a.has_date() && b.has_date() => How::Moment,
         (a, b) if a.is_temporal() || b.is_temporal() => return refused(),

@@ -423,7 +423,9 @@ impl Compiler<'_, '_> {
         };
         let special = match (sign, class) {
             (Sign::Div, _) => Special::No,
-            (_, Class::Decimal) if unsigned => Special::UnsignedDecimal,
+            (_, Class::Decimal) | (Sign::Modulo, _) if unsigned && class != Class::Int => {
+                Special::UnsignedDecimal
+            }
             _ => Special::No,
         };
         Ok(scaled(Node {

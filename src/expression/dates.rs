@@ -126,6 +126,12 @@ impl Compiler<'_, '_> {
         if first.ty.kind.is_temporal() {
             return Err(Refusal::new("FROM_UNIXTIME of a date is not supported"));
         }
+        if is_mixed_choice(&first) {
+            return Err(Refusal::new(
+                "FROM_UNIXTIME of a choice between different types is not supported",
+            )
+            .help("CAST it to DECIMAL"));
+        }
         let (first, _) = self.number(first)?;
         let fsp = match first.ty.kind {
             TypeKind::Decimal { scale, .. } => scale.min(6),

@@ -359,7 +359,10 @@ fn as_class(node: Node, class: Class) -> Node {
 
 /// MySQL cuts its fraction off where it rounds those of other decimals.
 pub(super) fn is_fractional_timestamp(node: &Node) -> bool {
-    matches!(&node.op, Op::Call(Call::UnixTimestamp { scale: 1.. }, _))
+    match &node.op {
+        Op::NullIf { args, .. } => is_fractional_timestamp(&args[0]),
+        op => matches!(op, Op::Call(Call::UnixTimestamp { scale: 1.. }, _)),
+    }
 }
 
 /// A DOUBLE that was computed where an integer is wanted: there MySQL fails beyond the range.

@@ -10,6 +10,8 @@ pub(super) struct Common {
     pub shape: Shape,
     /// One of the branches is an ENUM or SET.
     pub labels: bool,
+    /// All of them are UNSIGNED DECIMALs.
+    pub unsigned: bool,
 }
 
 /// A text that is no number is cast to `0`, whatever the scale, where nothing rounds it afterwards.
@@ -59,6 +61,7 @@ pub(super) fn common(branches: &[&Node]) -> Result<Common, String> {
             },
             shape: Shape::As,
             labels: false,
+            unsigned: false,
         });
     };
     let signed = TypeKind::Int { unsigned: false };
@@ -83,7 +86,9 @@ pub(super) fn common(branches: &[&Node]) -> Result<Common, String> {
     }
     let same = valued.iter().all(|b| b.ty.kind == kind);
     let shape = shape(&kind, same);
+    let unsigned = valued.iter().all(|b| b.special == Special::UnsignedDecimal);
     Ok(Common {
+        unsigned,
         ty: Type { kind, nullable },
         collated,
         shape,

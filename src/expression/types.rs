@@ -25,6 +25,8 @@ pub enum TypeKind {
     },
     Float,
     Double,
+    /// A FLOAT or DOUBLE whose declaration says how it is printed: `FLOAT(M,D)`, ZEROFILL. Its value is its print.
+    Fixed,
     /// CHAR, VARCHAR, TEXT, ENUM, SET; the collation by its name.
     Text {
         collation: Arc<str>,
@@ -60,6 +62,7 @@ impl TypeKind {
                 | TypeKind::Decimal { .. }
                 | TypeKind::Float
                 | TypeKind::Double
+                | TypeKind::Fixed
                 | TypeKind::Year
                 | TypeKind::Bit
         )
@@ -99,6 +102,7 @@ impl TypeKind {
             TypeKind::Decimal { .. } => "a DECIMAL",
             TypeKind::Float => "a FLOAT",
             TypeKind::Double => "a DOUBLE",
+            TypeKind::Fixed => "a FLOAT or DOUBLE with a number of digits",
             TypeKind::Text { .. } => "text",
             TypeKind::Binary => "binary text",
             TypeKind::Date => "a DATE",
@@ -123,6 +127,11 @@ impl From<&Column> for Type {
             ColumnType::Int { unsigned, .. } => TypeKind::Int {
                 unsigned: *unsigned,
             },
+            ColumnType::Float { .. } | ColumnType::Double { .. }
+                if column.ty.number_style().is_some() =>
+            {
+                TypeKind::Fixed
+            }
             ColumnType::Float { .. } => TypeKind::Float,
             ColumnType::Double { .. } => TypeKind::Double,
             ColumnType::Decimal {

@@ -3,7 +3,7 @@
 
 use fastrand::Rng;
 
-use super::table::{date_text, json, numeral, quoted, word};
+use super::values::{date_text, json, numeral, quoted, word};
 
 /// Name and template. `{n}` number, `{i}` integer, `{k}` small number, `{s}` text, `{d}` date or moment, `{t}` time,
 /// `{j}` JSON, `{b}` condition, `{v}` a column, `{p}` path, `{f}` date format, `{u}` unit, `{a}` anything.
