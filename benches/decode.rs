@@ -271,6 +271,7 @@ fn table(map: &TableMap) -> Result<SourceTable, Box<dyn Error>> {
         })
         .collect::<Result<_, Box<dyn Error>>>()?;
     Ok(SourceTable {
+        watched_only: false,
         id: SourceId(0),
         name: TableName::new(&map.database, &map.table),
         columns,

@@ -212,7 +212,7 @@ impl Aggregate {
             State::Extreme { best, .. } => match (best, &self.ty.kind) {
                 // The zeros of an INT ZEROFILL and of the year 0 are not shown here.
                 (Some(Value::Decimal(text)), TypeKind::Int { .. }) => {
-                    text.parse().map_or(Value::Null, Value::UInt)
+                    text.text().parse().map_or(Value::Null, Value::UInt)
                 }
                 (Some(Value::Year(0)), _) => Value::UInt(0),
                 (best, _) => best.unwrap_or(Value::Null),

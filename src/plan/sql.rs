@@ -135,6 +135,8 @@ const FUNCTIONS: [&str; 48] = [
 /// Longer text is no expression that a person maintains; the limits also bound the depth of the tree.
 const MOST_BYTES: usize = 32 * 1024;
 const MOST_TOKENS: usize = 1500;
+/// Evaluation goes as deep as the expression.
+const MOST_DEPTH: usize = 100;
 
 fn parser(text: &Text, d: &mut Diagnostics) -> Option<Parser<'static>> {
     static DIALECT: MySqlDialect = MySqlDialect {};
@@ -239,6 +241,7 @@ fn located(message: &str, text: &Text) -> (String, Place) {
 
 fn finish(expr: Expr, text: &Text, d: &mut Diagnostics) -> Option<Parsed> {
     let mut walk = Walk {
+        depth: 0,
         text,
         refs: Vec::new(),
         d,
@@ -292,6 +295,7 @@ pub(super) fn subplace(text: &Text, offset: usize, length: usize) -> Place {
 }
 
 struct Walk<'t, 'd> {
+    depth: usize,
     text: &'t Text,
     refs: Vec<RawRef>,
     d: &'d mut Diagnostics,
@@ -318,6 +322,21 @@ impl Walk<'_, '_> {
     }
 
     fn expr(&mut self, expr: &Expr) -> Flow {
+        if self.depth >= MOST_DEPTH {
+            self.refuse(
+                &self.text.place.clone(),
+                format!("the expression is nested more than {MOST_DEPTH} levels deep"),
+                Some("a long row of operators is nested too: a generated column in MySQL can hold a part of it".into()),
+            )?;
+            return ControlFlow::Break(());
+        }
+        self.depth += 1;
+        let walked = self.part(expr);
+        self.depth -= 1;
+        walked
+    }
+
+    fn part(&mut self, expr: &Expr) -> Flow {
         match expr {
             Expr::Identifier(name) => self.reference(std::slice::from_ref(name)),
             Expr::CompoundIdentifier(parts) => self.reference(parts),

@@ -419,6 +419,9 @@ fn attribute(name: &str, ty: AttributeType) -> KeyAttribute {
 
 fn plan(gsis: Vec<GsiPlan>) -> Plan {
     Plan {
+        stored: vec![],
+        indexes: vec![],
+        foreign_keys: vec![],
         offline: false,
         sources: Vec::new(),
         targets: vec![TargetTable {

@@ -410,6 +410,7 @@ pub fn catalog() -> Catalog {
         engine: "InnoDB".into(),
     };
     Catalog {
+        hides_cascades: false,
         tables: [(name, table)].into(),
     }
 }
