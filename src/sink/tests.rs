@@ -334,6 +334,9 @@ fn attribute(name: &str, ty: AttributeType) -> KeyAttribute {
 fn plan(gsis: Vec<GsiPlan>) -> Plan {
     Plan {
         offline: false,
+        stored: Vec::new(),
+        indexes: Vec::new(),
+        foreign_keys: Vec::new(),
         sources: Vec::new(),
         targets: vec![TargetTable {
             id: TargetId(0),

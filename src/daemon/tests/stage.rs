@@ -18,6 +18,7 @@ use crate::position::Position;
 use crate::schema::{Catalog, Column, ColumnType, Generated, Table, TableName};
 use crate::source::decode::Checksum;
 use crate::source::decode::event::types;
+use crate::source::snapshot::{Assignment, Emitted, Opened};
 
 const SOURCE: SourceId = SourceId(0);
 
@@ -82,7 +83,8 @@ impl Rig {
             runtime.handle(),
         );
         let deaths = Deaths::new(Letters::new(plan), out);
-        let stage = Stage::new(feed, GtidSet::default(), deaths, Arc::new(shared));
+        let stage = Stage::new(feed, GtidSet::default(), deaths, Arc::new(shared), None)
+            .expect("a plan that fits");
         Rig {
             stage: stage.expect("a stage"),
             durable,
