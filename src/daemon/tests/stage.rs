@@ -86,7 +86,7 @@ impl Rig {
         let stage = Stage::new(feed, GtidSet::default(), deaths, Arc::new(shared), None)
             .expect("a plan that fits");
         Rig {
-            stage: stage.expect("a stage"),
+            stage,
             durable,
             letters,
             recorder,
@@ -221,6 +221,7 @@ fn plan_of_things() -> Plan {
         engine: "InnoDB".to_owned(),
     };
     let catalog = Catalog {
+        hides_cascades: false,
         tables: BTreeMap::from([(table.name.clone(), table)]),
     };
     let attribute = |name: &str| json!({"name": name, "type": "N", "source_table": "things", "source_column": name});

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{Joins, Settled};
 use crate::change::{Row, Value};
-use crate::contract::diagnostic::Diagnostics;
 use crate::plan::tests::fixture;
 use crate::plan::{Mapping, Plan, SourceId, compile};
 use crate::schema::Catalog;
