@@ -100,7 +100,7 @@ pub async fn start(start: Start) -> Result<Daemon> {
         start.exposition.clone(),
     )
     .await?;
-    // Those that the plan does not derive have to be in the binlog, on every server that the stream comes from.
+    // Those that the plan does not derive have to be in the binlog.
     let needs_cascades =
         plan.foreign_keys.is_empty() && !crate::plan::cascades(&plan, &start.catalog).is_empty();
     let running = run(Run {
@@ -524,8 +524,10 @@ async fn still_good(
 }
 
 fn copied_tables(plan: &Plan) -> impl Iterator<Item = SourceId> + '_ {
-    let copied = plan.sources.iter().filter(|s| !s.watched_only);
-    copied.map(|s| s.id)
+    plan.sources
+        .iter()
+        .filter(|s| !s.watched_only)
+        .map(|s| s.id)
 }
 
 fn pending(plan: &Plan, id: SourceId, catalog: &Catalog) -> TableProgress {
