@@ -27,7 +27,7 @@ use crate::config::{Endpoint, Settings};
 use crate::error::{Directive, Error, Kind, Result};
 use crate::metrics::{self, Exposition};
 use crate::pipeline;
-use crate::plan::{CopyOrder, Plan, SourceId};
+use crate::plan::{CopyOrder, Plan, SourceId, needs_logged_cascades};
 use crate::position::Position;
 use crate::prepare;
 use crate::schema::Catalog;
@@ -100,12 +100,9 @@ pub async fn start(start: Start) -> Result<Daemon> {
         start.exposition.clone(),
     )
     .await?;
-    // Those that the plan does not derive have to be in the binlog.
-    let needs_cascades =
-        plan.foreign_keys.is_empty() && !crate::plan::cascades(&plan, &start.catalog).is_empty();
     let running = run(Run {
         views: views.map(|views| views.store),
-        needs_cascades,
+        needs_cascades: needs_logged_cascades(&plan, &start.catalog),
         settings,
         plan,
         client,
@@ -524,10 +521,8 @@ async fn still_good(
 }
 
 fn copied_tables(plan: &Plan) -> impl Iterator<Item = SourceId> + '_ {
-    plan.sources
-        .iter()
-        .filter(|s| !s.watched_only)
-        .map(|s| s.id)
+    let copied = plan.sources.iter().filter(|s| !s.watched_only);
+    copied.map(|s| s.id)
 }
 
 fn pending(plan: &Plan, id: SourceId, catalog: &Catalog) -> TableProgress {

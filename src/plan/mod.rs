@@ -42,7 +42,7 @@ mod types;
 mod typing;
 mod unique;
 
-pub use cascade::{CascadeReach, cascades};
+pub use cascade::{CascadeReach, cascades, needs_logged_cascades};
 pub use compile::compile;
 pub use copy_order::CopyOrder;
 pub use fingerprint::column_type;
