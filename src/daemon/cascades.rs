@@ -74,7 +74,7 @@ impl Witness for Watch<'_> {
             self.progress.begin_again(&undone);
             for table in &undone {
                 let name = self.plan.source(*table).name.to_string();
-                metrics::SNAPSHOT_BEGUN_AGAIN.with([&name]).increment(1);
+                metrics::SNAPSHOT_RESTARTS.with([&name]).increment(1);
             }
             let windows = self.windows.iter_mut();
             windows

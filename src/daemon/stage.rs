@@ -358,7 +358,9 @@ impl Stage {
         let watched = self.windows.iter().any(|w| w.source == source);
         let suppress = self.progress.is_complete(source);
         let waits = self.progress.waits(source);
-        let cascades = !rows.without_foreign_key_checks() && !rows.logs_cascades();
+        let cascades = !plan.foreign_keys.is_empty()
+            && !rows.without_foreign_key_checks()
+            && !rows.logs_cascades();
         let mut count = 0_u64;
         let mut changes = rows.rows(&layout).map_err(unreadable)?;
         while let Some(change) = changes.next() {

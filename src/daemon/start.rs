@@ -27,7 +27,7 @@ use crate::config::{Endpoint, Settings};
 use crate::error::{Directive, Error, Kind, Result};
 use crate::metrics::{self, Exposition};
 use crate::pipeline;
-use crate::plan::{CopyOrder, Plan, SourceId};
+use crate::plan::{CopyOrder, Plan, SourceId, needs_logged_cascades};
 use crate::position::Position;
 use crate::prepare;
 use crate::schema::Catalog;
@@ -100,12 +100,9 @@ pub async fn start(start: Start) -> Result<Daemon> {
         start.exposition.clone(),
     )
     .await?;
-    // Those that the plan does not derive have to be in the binlog, on every server that the stream comes from.
-    let needs_cascades =
-        plan.foreign_keys.is_empty() && !crate::plan::cascades(&plan, &start.catalog).is_empty();
     let running = run(Run {
         views: views.map(|views| views.store),
-        needs_cascades,
+        needs_cascades: needs_logged_cascades(&plan, &start.catalog),
         settings,
         plan,
         client,

@@ -121,7 +121,7 @@ metrics_table! {
     SNAPSHOT_OPEN_CHUNKS: Gauges Gauge "penstock_snapshot_open_chunks" ["table"] "Chunks handed out and not yet durable.";
     SNAPSHOT_REREAD_CHUNKS: Counters Counter "penstock_snapshot_reread_chunks_total" ["table"] "Chunks read a second time, after a restart or because their window was voided.";
     SNAPSHOT_REREAD_ROWS: Counters Counter "penstock_snapshot_reread_rows_total" ["table"] "Rows of chunks that were read a second time.";
-    SNAPSHOT_BEGUN_AGAIN: Counters Counter "penstock_snapshot_retries_total" ["table"] "Times a table's copy began again because a cascade that the binlog does not tell went through rows that were not known yet.";
+    SNAPSHOT_RESTARTS: Counters Counter "penstock_snapshot_restart_events_total" ["table"] "Times a table's copy began again because a cascade that the binlog does not tell went through rows that were not known yet.";
 
     QUEUE_ITEMS: Gauges Gauge "penstock_queue_items" ["queue"] "Entries in a queue.";
     QUEUE_BYTES: Gauges Gauge "penstock_queue_bytes" ["queue"] "Bytes in a queue.";

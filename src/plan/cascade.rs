@@ -49,6 +49,11 @@ pub fn cascades(plan: &Plan, catalog: &Catalog) -> Vec<CascadeReach> {
     found
 }
 
+/// Whether the binlog has to tell what foreign keys do: the plan does not derive it.
+pub fn needs_logged_cascades(plan: &Plan, catalog: &Catalog) -> bool {
+    plan.foreign_keys.is_empty() && !cascades(plan, catalog).is_empty()
+}
+
 /// The actions of a foreign key that matter: those that only change its columns do where the plan reads them.
 fn actions(key: &ForeignKey, read: bool) -> Vec<&'static str> {
     use ReferentialAction as A;

@@ -28,6 +28,7 @@ mod copy_order;
 mod entity;
 pub mod explain;
 mod fingerprint;
+mod functions;
 pub mod graph;
 mod index;
 mod join;
@@ -42,7 +43,7 @@ mod types;
 mod typing;
 mod unique;
 
-pub use cascade::{CascadeReach, cascades};
+pub use cascade::{CascadeReach, cascades, needs_logged_cascades};
 pub use compile::compile;
 pub use copy_order::CopyOrder;
 pub use fingerprint::column_type;

@@ -11,7 +11,7 @@ use sqlparser::dialect::MySqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
-use super::suggest;
+use super::functions::{FUNCTIONS, function_help};
 use crate::contract::diagnostic::{Diagnostics, Place};
 use crate::contract::model::Text;
 
@@ -79,58 +79,6 @@ pub(super) fn literal(value: Value, text: &str, place: &Place) -> Parsed {
         text: text.to_string(),
     }
 }
-
-/// The functions that penstock evaluates as MySQL does.
-const FUNCTIONS: [&str; 48] = [
-    "ABS",
-    "CAST",
-    "CEIL",
-    "CEILING",
-    "CHARACTER_LENGTH",
-    "CHAR_LENGTH",
-    "COALESCE",
-    "CONCAT",
-    "CONCAT_WS",
-    "DATE",
-    "DATEDIFF",
-    "DATE_ADD",
-    "DATE_FORMAT",
-    "DATE_SUB",
-    "DAY",
-    "DAYOFMONTH",
-    "FLOOR",
-    "FROM_UNIXTIME",
-    "GREATEST",
-    "HEX",
-    "IF",
-    "IFNULL",
-    "JSON_EXTRACT",
-    "JSON_UNQUOTE",
-    "LCASE",
-    "LEAST",
-    "LEFT",
-    "LENGTH",
-    "LOWER",
-    "LPAD",
-    "LTRIM",
-    "MD5",
-    "MOD",
-    "MONTH",
-    "NULLIF",
-    "REPLACE",
-    "RIGHT",
-    "ROUND",
-    "RPAD",
-    "RTRIM",
-    "SHA2",
-    "SUBSTR",
-    "SUBSTRING",
-    "TRIM",
-    "UCASE",
-    "UNIX_TIMESTAMP",
-    "UPPER",
-    "YEAR",
-];
 
 /// Longer text is no expression that a person maintains; the limits also bound the depth of the tree.
 const MOST_BYTES: usize = 32 * 1024;
@@ -594,26 +542,5 @@ impl Walk<'_, '_> {
             }
             _ => self.refuse(&place, format!("{upper} takes expressions only"), None),
         }
-    }
-}
-
-/// Whether it is the name (in capitals) of a function that may be called.
-pub(super) fn is_function(upper: &str) -> bool {
-    FUNCTIONS.contains(&upper)
-}
-
-fn function_help(upper: &str) -> String {
-    match upper {
-        "NOW" | "CURRENT_TIMESTAMP" | "CURDATE" | "CURRENT_DATE" | "SYSDATE" | "UTC_TIMESTAMP"
-        | "RAND" | "UUID" | "USER" => {
-            "an item must follow from its rows alone; use a column".into()
-        }
-        "SUM" | "COUNT" | "AVG" | "MIN" | "MAX" | "GROUP_CONCAT" => {
-            "use \"calculation\": {\"type\": \"aggregate\", …}".into()
-        }
-        _ => match suggest::closest(upper, FUNCTIONS) {
-            Some(near) => format!("did you mean {near}?"),
-            None => "use a generated column in MySQL for it".into(),
-        },
     }
 }

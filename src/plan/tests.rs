@@ -2,6 +2,7 @@
 //!
 //! `PENSTOCK_BLESS=1` writes what came out as what is expected.
 
+mod cascades;
 pub(crate) mod fixture;
 mod proofs;
 mod properties;

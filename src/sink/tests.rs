@@ -423,6 +423,9 @@ fn plan(gsis: Vec<GsiPlan>) -> Plan {
         indexes: vec![],
         foreign_keys: vec![],
         offline: false,
+        stored: Vec::new(),
+        indexes: Vec::new(),
+        foreign_keys: Vec::new(),
         sources: Vec::new(),
         targets: vec![TargetTable {
             id: TargetId(0),

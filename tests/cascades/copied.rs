@@ -196,5 +196,10 @@ async fn trees_are_cut_at_their_roots_while_they_are_copied() {
     let sql = "SELECT id `id:N`, parent `parent:N` FROM nodes";
     expected.add(&mut conn, "Nodes", &["id"], sql).await;
     items::compare(expected.tables(), &target.scan_all().await);
-    assert!(daemon.metric("penstock_snapshot_retries_total").await > 0.0);
+    assert!(
+        daemon
+            .metric("penstock_snapshot_restart_events_total")
+            .await
+            > 0.0
+    );
 }

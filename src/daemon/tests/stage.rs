@@ -84,9 +84,10 @@ impl Rig {
             runtime.handle(),
         );
         let deaths = Deaths::new(Letters::new(plan), out);
-        let stage = Stage::new(feed, GtidSet::default(), deaths, Arc::new(shared), None);
+        let stage = Stage::new(feed, GtidSet::default(), deaths, Arc::new(shared), None)
+            .expect("a plan that fits");
         Rig {
-            stage: stage.expect("a stage"),
+            stage,
             durable,
             letters,
             recorder,

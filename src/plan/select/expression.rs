@@ -151,7 +151,7 @@ fn ends_with_function(tokens: &[TokenWithSpan], index: usize) -> bool {
         && before.is_some_and(|t| match &t.token {
             Token::Word(word) => {
                 word.quote_style.is_none()
-                    && crate::plan::sql::is_function(&word.value.to_ascii_uppercase())
+                    && crate::plan::functions::is_function(&word.value.to_ascii_uppercase())
             }
             _ => false,
         })

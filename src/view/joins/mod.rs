@@ -20,6 +20,8 @@
 
 mod apply;
 mod cascade;
+#[cfg(test)]
+mod cascade_tests;
 mod contest;
 mod emit;
 mod keys;
