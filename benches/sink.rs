@@ -309,6 +309,7 @@ fn plan() -> Arc<Plan> {
         engine: "InnoDB".to_owned(),
     };
     let catalog = Catalog {
+        hides_cascades: false,
         tables: [(name, table)].into(),
     };
     let contract = serde_json::json!({"tables": [{

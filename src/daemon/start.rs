@@ -581,7 +581,6 @@ async fn blocking<T: Send + 'static>(
         .map_err(|e| Error::new(Kind::Internal, "a task of the start failed").with_source(e))?
 }
 
-/// A named thread.
 pub fn thread(
     name: &'static str,
     failed: mpsc::UnboundedSender<Error>,

@@ -419,9 +419,6 @@ fn attribute(name: &str, ty: AttributeType) -> KeyAttribute {
 
 fn plan(gsis: Vec<GsiPlan>) -> Plan {
     Plan {
-        stored: vec![],
-        indexes: vec![],
-        foreign_keys: vec![],
         offline: false,
         stored: Vec::new(),
         indexes: Vec::new(),

@@ -2,13 +2,13 @@
 
 use std::cmp::Ordering;
 
-use super::evaluate::{evaluated, is_boolean};
+use super::evaluate::{evaluated, is_boolean, is_column};
 use super::reason::Fault;
 use super::scene::{Path, Scene};
 use crate::change::{Row, Temporal, Textual, TimeOfDay, Value};
 use crate::expression::{self, Comparison, Type};
 use crate::plan::graph::NodeId;
-use crate::plan::{ConstructionPlan, SourceTable, Sql};
+use crate::plan::{ConstructionPlan, RowRef, SourceTable, Sql};
 use crate::schema::{Column, ColumnType};
 
 /// Appends the document to `out`; false where it is NULL (an object of no row).
@@ -75,6 +75,32 @@ pub(super) fn key_order(table: &SourceTable) -> Result<Vec<(usize, KeyOrder)>, F
         .collect()
 }
 
+impl KeyOrder {
+    /// NULL comes first.
+    fn compare(&self, a: &Value<'_>, b: &Value<'_>) -> Ordering {
+        match (self, a, b) {
+            (_, Value::Null, Value::Null) => Ordering::Equal,
+            (_, Value::Null, _) => Ordering::Less,
+            (_, _, Value::Null) => Ordering::Greater,
+            (KeyOrder::By(comparison), ..) => comparison.compare(a, b).unwrap_or(Ordering::Equal),
+            (KeyOrder::Labels(labels), ..) => number(labels, a).cmp(&number(labels, b)),
+        }
+    }
+}
+
+/// How a term of `order_by` sorts: a column of the joined rows as that column does, anything else as its type does.
+fn term_order(term: &Sql, table: &SourceTable) -> Result<KeyOrder, Fault> {
+    let joined = term.refs.first().filter(|r| r.row != RowRef::Driving);
+    if let (Some(reference), true) = (joined, is_column(&term.expr)) {
+        let column = table.columns.get(reference.slot).ok_or(UNORDERED)?;
+        return order_of(&column.column);
+    }
+    let typed = term.typed.as_ref().ok_or(UNORDERED)?;
+    expression::order(typed.ty())
+        .map(KeyOrder::By)
+        .map_err(|_| UNORDERED)
+}
+
 fn order_of(column: &Column) -> Result<KeyOrder, Fault> {
     match &column.ty {
         ColumnType::Enum { labels, .. } | ColumnType::Set { labels, .. } => {
@@ -92,10 +118,7 @@ pub(super) fn by_key(keys: &[(usize, KeyOrder)], a: &Row<'_>, b: &Row<'_>) -> Or
         let (Some(a), Some(b)) = (a.values.get(*slot), b.values.get(*slot)) else {
             continue;
         };
-        let order = match order {
-            KeyOrder::By(comparison) => compare(comparison, a, b),
-            KeyOrder::Labels(labels) => number(labels, a).cmp(&number(labels, b)),
-        };
+        let order = order.compare(a, b);
         if order != Ordering::Equal {
             return order;
         }
@@ -143,16 +166,6 @@ fn object(members: &[&(String, Sql)], path: Path<'_>, out: &mut String) -> Resul
     Ok(())
 }
 
-/// NULL comes first.
-fn compare(comparison: &Comparison, a: &Value<'_>, b: &Value<'_>) -> Ordering {
-    match (a, b) {
-        (Value::Null, Value::Null) => Ordering::Equal,
-        (Value::Null, _) => Ordering::Less,
-        (_, Value::Null) => Ordering::Greater,
-        _ => comparison.compare(a, b).unwrap_or(Ordering::Equal),
-    }
-}
-
 /// By `order_by`; ties, and rows without one, by key.
 fn ordered<'r>(
     construction: &ConstructionPlan,
@@ -163,9 +176,7 @@ fn ordered<'r>(
     let mut sorted = in_key_order(rows, table)?;
     let mut terms = Vec::new();
     for (term, descending) in &construction.order {
-        let typed = term.typed.as_ref().ok_or(UNORDERED)?;
-        let comparison = expression::order(typed.ty()).map_err(|_| UNORDERED)?;
-        terms.push((term, *descending, comparison));
+        terms.push((term, *descending, term_order(term, table)?));
     }
     if terms.is_empty() {
         return Ok(sorted);
@@ -184,19 +195,16 @@ fn ordered<'r>(
     }
     keyed.sort_by(|(a, _), (b, _)| {
         let pairs = terms.iter().zip(a.iter().zip(b));
-        pairs.fold(
-            Ordering::Equal,
-            |order, ((_, descending, comparison), (a, b))| {
-                let next = || compare(comparison, a, b);
-                order.then_with(|| {
-                    if *descending {
-                        next().reverse()
-                    } else {
-                        next()
-                    }
-                })
-            },
-        )
+        pairs.fold(Ordering::Equal, |order, ((_, descending, by), (a, b))| {
+            let next = || by.compare(a, b);
+            order.then_with(|| {
+                if *descending {
+                    next().reverse()
+                } else {
+                    next()
+                }
+            })
+        })
     });
     Ok(keyed.into_iter().map(|(_, row)| row).collect())
 }

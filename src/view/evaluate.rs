@@ -151,7 +151,7 @@ pub(super) fn owned(value: Value<'_>) -> Value<'static> {
     }
 }
 
-fn is_column(expr: &Expr) -> bool {
+pub(super) fn is_column(expr: &Expr) -> bool {
     matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
 }
 

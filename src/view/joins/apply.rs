@@ -1,5 +1,7 @@
 //! Changes of rows: the state moves, and the items that they can touch are marked.
 
+use std::sync::Arc;
+
 use super::keys::{item_id, parts_key};
 use super::{Joins, PAGE, misfit};
 use crate::change::Row;
@@ -20,6 +22,7 @@ impl Joins {
         state: &mut dyn State,
         source: SourceId,
         row: &Row<'_>,
+        out: &mut Vec<Outcome>,
     ) -> Result<()> {
         let key = self.row_key(source, row)?;
         let new = self.encode(source, row)?;
@@ -34,6 +37,12 @@ impl Joins {
             false => None,
         };
         if let Some(before) = &before {
+            // The same key in MySQL's eyes, and another name: `anna` that became `Anna`.
+            let table = self.plan.source(source);
+            let name = source_key(table, before);
+            if name != source_key(table, &row) {
+                self.tell_gone(source, &name, out);
+            }
             self.mark(state, source, &key, before, Some(&row))?;
         }
         self.reindex(state, source, &key, before.as_ref(), Some(&row))?;
@@ -54,16 +63,18 @@ impl Joins {
             return Ok(());
         }
         let before = self.decode(source, &old)?;
-        let driven = self.stored(source).into_iter().flat_map(|s| &s.used);
         let name = source_key(self.plan.source(source), &before);
-        out.extend(
-            driven
-                .filter(|(_, node)| *node == 0)
-                .map(|(projection, _)| Outcome::Gone(Self::origin(*projection, &name))),
-        );
+        self.tell_gone(source, &name, out);
         self.mark(state, source, &key, &before, None)?;
         self.reindex(state, source, &key, Some(&before), None)?;
         state.delete(self.spaces.rows(source), &key)
+    }
+
+    /// What was known of the row by this name can go.
+    fn tell_gone(&self, source: SourceId, name: &Arc<str>, out: &mut Vec<Outcome>) {
+        let used = self.stored(source).into_iter().flat_map(|s| &s.used);
+        let driven = used.filter(|(_, node)| *node == 0);
+        out.extend(driven.map(|(projection, _)| Outcome::Gone(Self::origin(*projection, name))));
     }
 
     pub(super) fn reindex(

@@ -231,13 +231,13 @@ impl Joins {
             return Ok(());
         }
         match change {
-            Change::Insert { after } => self.upsert(state, source, after),
+            Change::Insert { after } => self.upsert(state, source, after, out),
             Change::Delete { before } => self.remove(state, source, before, out),
             Change::Update { before, after } => {
                 if self.row_key(source, before)? != self.row_key(source, after)? {
                     self.remove(state, source, before, out)?;
                 }
-                self.upsert(state, source, after)
+                self.upsert(state, source, after, out)
             }
         }
     }
