@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use sqlparser::ast::{BinaryOperator, Expr};
+
 use super::model::*;
 use super::sql;
 use crate::contract::diagnostic::Diagnostics;
 use crate::contract::model::Text;
-use crate::expression::{self, Aggregate, Expression};
+use crate::expression::{self, Aggregate, Expression, TypeKind};
 use crate::schema::Column;
 
 /// The columns of a plan's sources.
@@ -81,6 +83,15 @@ fn value(value: &mut ValueSource, sources: &[SourceTable], d: &mut Diagnostics) 
             }
         }
         ValueSource::Join(join) => {
+            let members = join.construction.iter().flat_map(|c| &c.select);
+            for (_, member) in members.filter(|(_, sql)| has_unknown_digits(sql)) {
+                d.error_help(
+                    "sql-unsupported",
+                    &member.place,
+                    "how many decimals this number has in a document depends on the row",
+                    "use the column itself, or CAST(… AS DECIMAL(M,D))",
+                );
+            }
             let terms = join.construction.iter().flat_map(|c| &c.order);
             for (term, _) in terms {
                 let order = term.typed.as_ref().map(|t| expression::order(t.ty()));
@@ -91,6 +102,27 @@ fn value(value: &mut ValueSource, sources: &[SourceTable], d: &mut Diagnostics) 
         }
         _ => {}
     }
+}
+
+/// In a document MySQL shows an exact number with its own decimals, which choices and functions take from their rows.
+fn has_unknown_digits(sql: &Sql) -> bool {
+    fn known(expr: &Expr) -> bool {
+        match expr {
+            Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => known(inner),
+            Expr::BinaryOp {
+                left,
+                op: BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply,
+                right,
+            } => known(left) && known(right),
+            Expr::Identifier(_)
+            | Expr::CompoundIdentifier(_)
+            | Expr::Value(_)
+            | Expr::Cast { .. } => true,
+            _ => false,
+        }
+    }
+    let decimal = |typed: &Arc<Expression>| matches!(typed.ty().kind, TypeKind::Decimal { .. });
+    sql.typed.as_ref().is_some_and(decimal) && !known(&sql.expr)
 }
 
 fn refuse(sql: &Sql, refusal: &expression::Refusal, d: &mut Diagnostics) {
