@@ -61,7 +61,7 @@ impl StatusSource for Daemon {
     }
 }
 
-fn status(phase: Phase, lag: Option<f64>) -> Status {
+pub(super) fn status(phase: Phase, lag: Option<f64>) -> Status {
     Status {
         version: "0.1.0".into(),
         uptime_seconds: 12,

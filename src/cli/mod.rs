@@ -13,6 +13,7 @@ mod output;
 mod provision;
 mod run;
 pub mod seams;
+mod service;
 mod status;
 #[cfg(test)]
 mod tests;
