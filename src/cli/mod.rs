@@ -8,6 +8,7 @@ mod check;
 mod dead_letters;
 mod demo;
 mod explain;
+mod generate;
 mod logging;
 mod output;
 mod provision;
@@ -56,6 +57,7 @@ fn dispatch(cli: &Cli) -> Outcome {
             dead_letters::list(cli, *limit, from.as_deref())
         }
         Command::Demo(options) => demo::run(options),
+        Command::Generate { directory } => generate::run(directory),
     }
 }
 
