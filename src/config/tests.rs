@@ -198,7 +198,8 @@ fn where_the_password_is_must_be_there() {
 fn a_password_file_is_looked_for_among_the_services_credentials_first() {
     let (credentials, etc) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let directory = credentials.path().display().to_string();
-    let environment = |name: &str| (name == "CREDENTIALS_DIRECTORY").then(|| directory.clone());
+    let environment =
+        move |name: &str| (name == "CREDENTIALS_DIRECTORY").then(|| directory.clone());
     let text = GOOD.replace("password_env = \"PW\"", "password_file = \"pw\"");
     let password = || {
         let loaded = parse(&etc.path().join("penstock.toml"), &text, &environment);

@@ -107,6 +107,9 @@ impl StatusSource for Answers {
         }
         for table in self.shared.progress.tables() {
             let name = format!("{}.{}", table.database, table.table);
+            metrics::SNAPSHOT_COPIED
+                .with([&name])
+                .set(table.rows as f64);
             metrics::SNAPSHOT_ESTIMATE
                 .with([&name])
                 .set(table.estimated_rows as f64);

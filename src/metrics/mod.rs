@@ -117,6 +117,7 @@ metrics_table! {
     CASCADED_ROWS: Counters Counter "penstock_source_cascaded_rows_total" ["table", "kind"] "Rows changed by foreign keys without a word in the binlog, derived from their parents: update, delete.";
 
     SNAPSHOT_ROWS: Counters Counter "penstock_snapshot_rows_total" ["table"] "Rows that the snapshot has read.";
+    SNAPSHOT_COPIED: Gauges Gauge "penstock_snapshot_copied_rows" ["table"] "Rows of the table's copy that are durable, those of earlier runs included.";
     SNAPSHOT_ESTIMATE: Gauges Gauge "penstock_snapshot_estimated_rows" ["table"] "Rows in the table, as the optimizer estimated when its copy began.";
     SNAPSHOT_OPEN_CHUNKS: Gauges Gauge "penstock_snapshot_open_chunks" ["table"] "Chunks handed out and not yet durable.";
     SNAPSHOT_REREAD_CHUNKS: Counters Counter "penstock_snapshot_reread_chunks_total" ["table"] "Chunks read a second time, after a restart or because their window was voided.";
