@@ -181,3 +181,123 @@ fn nanoseconds(schedstat: &PathBuf) -> Option<u64> {
     let text = fs::read_to_string(schedstat).ok()?;
     text.split(' ').next()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::checkpoint::{Checkpoint, Lineage};
+    use crate::contract;
+    use crate::error::{Error, Kind};
+    use crate::plan::{self, Mapping};
+    use crate::position::Position;
+    use crate::source::snapshot::Progress;
+
+    const MOMENT: Duration = Duration::from_millis(20);
+
+    fn shared() -> Arc<Shared> {
+        let text = r#"{"tables": [{"table": "Things", "type": "single-entity", "source_table": "t", "pk": "id", "sk": null,
+            "attributes": [{"name": "id", "type": "N", "source_table": "t", "source_column": "id"}]}]}"#;
+        let (contract, mut diagnostics) = contract::parse_bytes(text.as_bytes(), false);
+        let (contract, settings) = (contract.unwrap(), Mapping::default());
+        let plan = plan::compile(&contract, None, "d", &settings, &mut diagnostics).unwrap();
+        let lineage = Lineage {
+            server_uuid: String::new(),
+        };
+        let checkpoint = Checkpoint::new(Position::default(), lineage, "");
+        let progress = Arc::new(Progress::new(Vec::new(), 1));
+        Arc::new(Shared::new(Arc::new(plan), progress, &checkpoint, 0))
+    }
+
+    /// Waits until a thread of this name can be seen by it.
+    fn spawn(name: &'static str) -> (mpsc::Sender<()>, std::thread::JoinHandle<()>) {
+        let (ended, end) = mpsc::channel::<()>();
+        let (begun, begin) = mpsc::channel();
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        let thread = thread.spawn(move || {
+            begun.send(()).unwrap();
+            let _ = end.recv();
+        });
+        begin.recv().unwrap();
+        (ended, thread.unwrap())
+    }
+
+    #[test]
+    fn a_thread_that_stands_still_or_has_ended_is_dead_while_all_else_is_well() {
+        let shared = shared();
+        shared.set_connected(true);
+        let (end, thread) = spawn("vitals-still");
+        let mut vitals = Vitals::new(Arc::clone(&shared), ["vitals-still"].into_iter());
+        assert!(
+            vitals.threads[0].file.is_some(),
+            "this system has schedstat"
+        );
+        assert_eq!(vitals.check(), Ok(()), "five minutes have not passed");
+        vitals.patience = MOMENT;
+        std::thread::sleep(MOMENT * 2);
+        shared.pulse.beat();
+        // The first look may still see what it used to begin.
+        let _ = vitals.check();
+        std::thread::sleep(MOMENT);
+        shared.pulse.beat();
+        let dead = vitals.check().unwrap_err();
+        assert_eq!(dead, "the thread `vitals-still` stands still");
+
+        // A source or a target that is away explains that; the end of a thread it does not.
+        shared.set_connected(false);
+        assert_eq!(vitals.check(), Ok(()));
+        drop(end);
+        thread.join().unwrap();
+        let dead = vitals.check().unwrap_err();
+        assert_eq!(dead, "the thread `vitals-still` has ended");
+
+        // A daemon that has stopped is up to tell why.
+        shared.stop(&Error::new(Kind::Store, "no room"));
+        assert_eq!(vitals.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_busy_thread_lives() {
+        let shared = shared();
+        shared.set_connected(true);
+        let stop = Arc::new(AtomicBool::new(false));
+        let busy = Arc::clone(&stop);
+        let thread = std::thread::Builder::new().name("vitals-busy".to_owned());
+        let thread = thread.spawn(move || {
+            while !busy.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        std::thread::sleep(MOMENT);
+        let mut vitals = Vitals::new(Arc::clone(&shared), ["vitals-busy"].into_iter());
+        vitals.patience = Duration::from_secs(1);
+        for _ in 0..12 {
+            std::thread::sleep(Duration::from_millis(100));
+            shared.pulse.beat();
+            assert_eq!(vitals.check(), Ok(()));
+        }
+        stop.store(true, Ordering::Relaxed);
+        thread.unwrap().join().unwrap();
+    }
+
+    #[test]
+    fn the_committer_may_wait_for_the_disk_and_for_nothing_else() {
+        let shared = shared();
+        shared.set_connected(true);
+        let mut vitals = Vitals::new(Arc::clone(&shared), std::iter::empty());
+        vitals.patience = MOMENT;
+        let writing = shared.pulse.writing();
+        std::thread::sleep(MOMENT * 2);
+        assert_eq!(vitals.check(), Ok(()));
+        drop(writing);
+        assert_eq!(
+            vitals.check(),
+            Ok(()),
+            "the end of a write is a sign of life"
+        );
+        std::thread::sleep(MOMENT * 2);
+        let dead = vitals.check().unwrap_err();
+        assert_eq!(dead, "the committer stands still");
+    }
+}
