@@ -6,6 +6,7 @@
 
 mod build;
 mod foreign;
+mod stored;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -52,6 +53,9 @@ pub struct NodeJoin {
     pub from: Vec<Part>,
     /// What this node's row gives for `reverse`.
     pub to: Vec<Part>,
+    /// Which value of the parent's row equals which of this node's, in the order of `forward`; a column by its name.
+    /// Two joins over the same columns are one only where these agree: neither index tells the pairs.
+    pub equal: Vec<(String, String)>,
     /// Conditions that the indexes do not answer.
     pub residual: Vec<Arc<Expression>>,
 }
