@@ -360,3 +360,32 @@ fn row_of<const N: usize>(values: [Value<'static>; N]) -> Row<'static> {
         values: values.into(),
     }
 }
+
+/// As numbers, `1` and `01` are the same: the key's text is unique and the join is not.
+#[test]
+fn a_text_key_compared_with_a_number_can_match_twice() {
+    const TABLES: &str = "
+table shop.uses
+  id int
+  code int
+  pk id
+table shop.codes
+  code varchar(10)
+  title varchar(20)
+  pk code
+";
+    let text = r#"{"tables": [{"table": "Uses", "type": "single-entity", "source_table": "uses", "pk": "id", "sk": null,
+        "attributes": [{"name": "id", "type": "N", "source_column": "id"},
+            {"name": "title", "type": "S", "join": {"type": "foreign-key", "target_table": "codes",
+                "join_condition": "codes.code = uses.code", "select_column": "codes.title"}}]}]}"#;
+    let plan = plan_of(TABLES, text);
+    let text = |text: &'static str| Value::Text(text.into());
+    let rows = Rows::from([
+        ((0, vec![1]), row_of([Value::Int(1), Value::Int(1)])),
+        ((1, vec![1]), row_of([text("1"), text("second")])),
+        ((1, vec![2]), row_of([text("01"), text("first")])),
+    ]);
+    let items = fresh(&plan, &rows);
+    let item = String::from_utf8(items.into_values().next().unwrap()).unwrap();
+    assert!(item.contains(r#""title":{"S":"first"}"#), "{item}");
+}
