@@ -249,6 +249,14 @@ fn time(value: &Datum<'_>) -> Option<i64> {
 }
 
 impl Comparison {
+    /// Whether values of one type that are equal are the same.
+    pub(super) fn is_identity(&self) -> bool {
+        matches!(
+            self.how,
+            How::Int | How::Decimal | How::Bytes | How::Moment | How::Time | How::Never
+        )
+    }
+
     /// `None`: NULL is involved.
     pub fn compare(&self, a: &Value<'_>, b: &Value<'_>) -> Option<Ordering> {
         self.how.compare(&Datum::of(a), &Datum::of(b))

@@ -164,6 +164,7 @@ pub(super) fn calculation(
                 condition: condition?,
                 select,
                 node: 0,
+                fold: 0,
             })
         }
         Calculation::Case { cases, otherwise } => {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use sqlparser::ast::{BinaryOperator, Expr};
 
-use super::{Cardinality, Graph, Index, IndexId, Node, NodeId, NodeJoin, Part};
+use super::{Cardinality, Fold, Graph, Index, IndexId, Node, NodeId, NodeJoin, Part, Residual};
 use crate::contract::diagnostic::Diagnostics;
-use crate::expression::{self, Expression, Type};
+use crate::expression::{self, Aggregate, Expression, Type};
 use crate::plan::model::*;
 use crate::plan::typing::{self, Columns};
 
@@ -113,6 +113,7 @@ impl Builder<'_, '_> {
             join: None,
             cardinality: Cardinality::One,
             reads: BTreeSet::new(),
+            folded: false,
         });
         if let Some(filter) = &projection.filter {
             note(&mut graph, &[0], filter);
@@ -138,11 +139,12 @@ impl Builder<'_, '_> {
             ValueSource::Transformed { input, .. } => self.value(graph, input),
             ValueSource::Join(join) => self.join(graph, join),
             ValueSource::Aggregate {
+                operation,
                 source,
                 condition,
                 select,
                 node,
-                ..
+                fold,
             } => {
                 let hop = Hop {
                     source: *source,
@@ -154,9 +156,18 @@ impl Builder<'_, '_> {
                     return false;
                 };
                 *node = found;
+                *fold = graph.folds.len();
+                graph.folds.push(Fold {
+                    node: found,
+                    operation: *operation,
+                    select: select.clone(),
+                });
                 if let Some(select) = select {
                     note(graph, &[0, found], select);
                 }
+                let over = select.as_ref().and_then(|s| s.typed.as_ref());
+                let sum = Aggregate::new(*operation, over.map(|typed| typed.ty()));
+                graph.nodes[found].folded &= sum.is_ok_and(|sum| sum.takes_any_order());
                 true
             }
             ValueSource::Case { .. } | ValueSource::Concat { .. } | ValueSource::Expression(_) => {
@@ -187,6 +198,7 @@ impl Builder<'_, '_> {
             let Some(node) = self.node(graph, &hop) else {
                 return false;
             };
+            graph.nodes[node].folded = false;
             path.push(node);
         }
         join.nodes = path[1..].to_vec();
@@ -263,6 +275,7 @@ impl Builder<'_, '_> {
             }),
             cardinality: hop.cardinality,
             reads: BTreeSet::new(),
+            folded: true,
         });
         self.note_conditions(graph, hop, node);
         Some(node)
@@ -354,7 +367,7 @@ impl Builder<'_, '_> {
         others: &[Pair],
         row: RowRef,
         own: RowRef,
-    ) -> Option<Vec<Arc<Expression>>> {
+    ) -> Option<Vec<Residual>> {
         let mut found = Vec::new();
         let mut complete = true;
         let mut all: Vec<(&Sql, Expr)> = parts.into_iter().map(|(s, e)| (s, e.clone())).collect();
@@ -377,7 +390,10 @@ impl Builder<'_, '_> {
         for (sql, expr) in all {
             let part = sub(sql, &expr);
             match typing::expression(&part, self.sources, self.d) {
-                Some(value) => found.push(value),
+                Some(value) => found.push(Residual {
+                    value,
+                    text: part.text,
+                }),
                 None => complete = false,
             }
         }

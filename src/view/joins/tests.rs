@@ -389,3 +389,189 @@ table shop.codes
     let item = String::from_utf8(items.into_values().next().unwrap()).unwrap();
     assert!(item.contains(r#""title":{"S":"first"}"#), "{item}");
 }
+
+/// Whoever comes first: the lowest claimant has the item, and the next one when it leaves.
+#[test]
+fn the_owner_of_a_contested_key_is_the_lowest_whatever_the_order_of_arrival() {
+    const TABLES: &str = "
+table shop.early
+  name varchar(20)
+  mail varchar(20)
+  pk name
+table shop.late
+  name varchar(20)
+  mail varchar(20)
+  pk name
+";
+    let entity = |name: &str| {
+        format!(
+            r#"{{"entity_type": "{name}", "source_table": "{name}", "pk_template": "M#{{mail}}", "sk_template": "X",
+                "attributes": [{{"name": "who", "type": "S", "source_column": "name"}}]}}"#
+        )
+    };
+    let text = format!(
+        r#"{{"tables": [{{"table": "Mails", "type": "multi-entity", "pk": "PK", "sk": "SK", "entities": [{}, {}]}}]}}"#,
+        entity("early"),
+        entity("late"),
+    );
+    let plan = plan_of(TABLES, &text);
+    // In MySQL's order; the bytes of the keys would have the short ones first.
+    let claimants = [(0, "aaa"), (0, "B"), (0, "ca"), (1, "a")];
+    let row = |name: &'static str| row_of([Value::Text(name.into()), Value::Text("m".into())]);
+    let mut rng = Rng::with_seed(seed());
+    for _ in 0..50 {
+        let mut state = MemoryState::default();
+        let mut joins = Joins::new(Arc::clone(&plan), &mut state).unwrap().unwrap();
+        let mut items = Items::new();
+        let mut arrivals = claimants.to_vec();
+        rng.shuffle(&mut arrivals);
+        let first_pass = rng.usize(..=arrivals.len());
+        for (nth, (source, name)) in arrivals.iter().enumerate() {
+            if nth == first_pass {
+                pass(&mut joins, &mut state, &mut items);
+            }
+            let change = Change::Insert { after: row(name) };
+            transaction(&mut joins, &mut state, *source, &change, &mut items);
+        }
+        if first_pass == arrivals.len() {
+            pass(&mut joins, &mut state, &mut items);
+        }
+        let mut there = claimants.to_vec();
+        while !there.is_empty() {
+            let owner = String::from_utf8(items.values().next().unwrap().clone()).unwrap();
+            assert_eq!(items.len(), 1);
+            let who = format!(r#""who":{{"S":"{}"}}"#, there[0].1);
+            assert!(owner.contains(&who), "{arrivals:?}, {there:?}: {owner}");
+            let (source, name) = there.remove(rng.usize(..there.len()));
+            let change = Change::Delete { before: row(name) };
+            transaction(&mut joins, &mut state, source, &change, &mut items);
+        }
+        assert!(items.is_empty());
+    }
+}
+
+/// Tables that join each other: no item is made before both are copied, whichever is first.
+#[test]
+fn tables_that_join_in_a_cycle_go_live_together() {
+    const TABLES: &str = "
+table shop.left
+  id int
+  other int null
+  pk id
+table shop.right
+  id int
+  other int null
+  pk id
+";
+    let table = |own: &str, other: &str| {
+        format!(
+            r#"{{"table": "{own}", "type": "single-entity", "source_table": "{own}", "pk": "id", "sk": null, "attributes": [
+                {{"name": "id", "type": "N", "source_column": "id"}},
+                {{"name": "other", "type": "N", "join": {{"type": "foreign-key", "target_table": "{other}",
+                    "join_condition": "{other}.id = {own}.other", "select_column": "{other}.other"}}}}]}}"#
+        )
+    };
+    let text = format!(
+        r#"{{"tables": [{}, {}]}}"#,
+        table("left", "right"),
+        table("right", "left")
+    );
+    let plan = plan_of(TABLES, &text);
+    let mut state = MemoryState::default();
+    let mut joins = Joins::new(Arc::clone(&plan), &mut state).unwrap().unwrap();
+    let mut items = Items::new();
+    for source in [0, 1] {
+        assert_eq!(joins.due(|copied| usize::from(copied.0) == source), None);
+        let after = row_of([Value::Int(1), Value::Int(1)]);
+        let change = Change::Insert { after };
+        transaction(&mut joins, &mut state, source, &change, &mut items);
+        assert!(items.is_empty(), "made before all is there: {items:?}");
+    }
+    pass(&mut joins, &mut state, &mut items);
+    assert_eq!(items.len(), 2);
+    for item in items.values() {
+        let item = String::from_utf8(item.clone()).unwrap();
+        assert!(item.contains(r#""other":{"N":"1"}"#), "{item}");
+    }
+}
+
+/// Aggregates that need no order read their rows one by one; the others, and those that share them with a list, hold them.
+#[test]
+fn aggregates_are_the_same_however_their_rows_are_read() {
+    const TABLES: &str = "
+table shop.carts
+  id int
+  most int
+  pk id
+table shop.lines
+  cart int
+  line int
+  n int null
+  name varchar(10) null
+  x double null
+  pk cart,line
+";
+    let aggregate = |name: &str, ty: &str, operation: &str, select: &str, more: &str| {
+        format!(
+            r#"{{"name": "{name}", "type": "{ty}", "calculation": {{"type": "aggregate", "operation": "{operation}",
+                "target_table": "lines", "join_condition": "lines.cart = carts.id{more}", "select_column": "{select}"}}}}"#
+        )
+    };
+    let few = " AND lines.n < carts.most";
+    let text = format!(
+        r#"{{"tables": [{{"table": "Carts", "type": "single-entity", "source_table": "carts", "pk": "id", "sk": null, "attributes": [
+            {{"name": "id", "type": "N", "source_column": "id"}}, {}, {}, {}, {}, {}, {}]}}]}}"#,
+        aggregate("count", "N", "COUNT", "*", ""),
+        aggregate("sum", "N", "SUM", "lines.n + carts.most", ""),
+        aggregate("few", "N", "MAX", "lines.n", few),
+        aggregate("fewer", "N", "COUNT", "lines.n", few),
+        aggregate("name", "S", "MIN", "lines.name", " AND lines.n > 0"),
+        aggregate("x", "N", "SUM", "lines.x", " AND lines.n >= 0"),
+    );
+    let plan = plan_of(TABLES, &text);
+    let nodes = &plan.projections[0].graph.as_ref().unwrap().nodes;
+    let folded: Vec<bool> = nodes.iter().map(|node| node.folded).collect();
+    assert_eq!(folded, [false, true, true, true, false, false]);
+    let line = |line: i64, n: Value<'static>, name: &'static str, x: f64| {
+        let name = Value::Text(name.into());
+        row_of([Value::Int(1), Value::Int(line), n, name, Value::Double(x)])
+    };
+    let mut rows = Rows::from([
+        ((0, vec![1]), row_of([Value::Int(1), Value::Int(5)])),
+        ((1, vec![1, 1]), line(1, Value::Int(4), "B", 1.5)),
+        ((1, vec![1, 2]), line(2, Value::Int(7), "a", 2.0)),
+        ((1, vec![1, 3]), line(3, Value::Null, "A", 0.25)),
+        ((1, vec![1, 4]), line(4, Value::Int(0), "0", 0.25)),
+    ]);
+    let item = |rows: &Rows| {
+        let items = fresh(&plan, rows);
+        String::from_utf8(items.into_values().next().unwrap()).unwrap()
+    };
+    assert_eq!(
+        item(&rows),
+        r#"{"id":{"N":"1"},"count":{"N":"4"},"sum":{"N":"26"},"few":{"N":"4"},"fewer":{"N":"2"},"name":{"S":"a"},"x":{"N":"3.75"}}"#
+    );
+    rows.retain(|(source, _), _| *source == 0);
+    assert_eq!(
+        item(&rows),
+        r#"{"id":{"N":"1"},"count":{"N":"0"},"fewer":{"N":"0"}}"#
+    );
+}
+
+fn transaction(
+    joins: &mut Joins,
+    state: &mut MemoryState,
+    source: usize,
+    change: &Change<'_>,
+    items: &mut Items,
+) {
+    let mut outcomes = Vec::new();
+    let source = SourceId(source as u16);
+    joins.apply(state, source, change, &mut outcomes).unwrap();
+    let mut out = |outcome| {
+        outcomes.push(outcome);
+        Ok(true)
+    };
+    joins.finish(state, &mut out).unwrap();
+    outcomes.iter().for_each(|outcome| write(items, outcome));
+}
