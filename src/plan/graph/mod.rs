@@ -48,6 +48,8 @@ pub struct NodeJoin {
     pub forward: IndexId,
     /// Finds the parent's rows from this node's row.
     pub reverse: IndexId,
+    /// The parent's side of each part of `forward`, as text: two joins over the same columns can pair them differently.
+    pub meets: Vec<String>,
     /// What the parent's row gives for `forward`.
     pub from: Vec<Part>,
     /// What this node's row gives for `reverse`.

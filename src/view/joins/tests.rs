@@ -124,9 +124,12 @@ fn contract() -> String {
 }
 
 fn plan() -> Arc<Plan> {
-    let text = contract();
-    let (contract, mut diagnostics) = crate::contract::parse(&text, false);
-    let catalog = fixture::catalog(TABLES);
+    plan_of(TABLES, &contract())
+}
+
+fn plan_of(tables: &str, text: &str) -> Arc<Plan> {
+    let (contract, mut diagnostics) = crate::contract::parse(text, false);
+    let catalog = fixture::catalog(tables);
     let contract = contract.unwrap_or_else(|| panic!("{:?}", diagnostics.all));
     let plan = compile(
         &contract,
@@ -277,4 +280,45 @@ fn step_by_step_and_afresh_are_the_same() {
         }
         assert!(joins.passes().iter().all(|pass| *pass == FirstPass::Done));
     }
+}
+
+/// Two joins over the same columns, each with the other's partners: they are two, whatever indexes they share.
+#[test]
+fn joins_whose_columns_cross_are_not_one() {
+    const TABLES: &str = "
+table shop.lefts
+  id int
+  a int
+  b int
+  pk id
+table shop.rights
+  id int
+  x int
+  y int
+  pk id
+";
+    let count = |name: &str, condition: &str| {
+        format!(
+            r#"{{"name": "{name}", "type": "N", "calculation": {{"type": "aggregate", "operation": "COUNT",
+                "target_table": "rights", "join_condition": "{condition}"}}}}"#
+        )
+    };
+    let text = format!(
+        r#"{{"tables": [{{"table": "Lefts", "type": "single-entity", "source_table": "lefts", "pk": "id", "sk": null,
+            "attributes": [{{"name": "id", "type": "N", "source_column": "id"}}, {}, {}]}}]}}"#,
+        count("straight", "rights.x = lefts.a AND rights.y = lefts.b"),
+        count("crossed", "rights.x = lefts.b AND rights.y = lefts.a"),
+    );
+    let plan = plan_of(TABLES, &text);
+    let row = |values: [i64; 3]| Row {
+        values: values.into_iter().map(Value::Int).collect(),
+    };
+    let rows = Rows::from([
+        ((0, vec![1]), row([1, 10, 20])),
+        ((1, vec![1]), row([1, 10, 20])),
+    ]);
+    let items = fresh(&plan, &rows);
+    let item = String::from_utf8(items.into_values().next().unwrap()).unwrap();
+    assert!(item.contains(r#""straight":{"N":"1"}"#), "{item}");
+    assert!(item.contains(r#""crossed":{"N":"0"}"#), "{item}");
 }
