@@ -62,6 +62,15 @@ pub(super) enum Broken {
 impl Connections {
     /// Connects to nothing yet.
     pub fn new(uri: &Uri, patience: Duration) -> io::Result<Self> {
+        Self::trusting(uri, patience, trust)
+    }
+
+    /// With what TLS asks for, where it is used.
+    fn trusting(
+        uri: &Uri,
+        patience: Duration,
+        trust: impl FnOnce() -> io::Result<Arc<ClientConfig>>,
+    ) -> io::Result<Self> {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -236,7 +245,7 @@ impl Connection {
     }
 }
 
-/// The certificates that the system trusts, as the SDK's own client does.
+/// In the certificates that the system trusts, as the SDK's own client does.
 fn trust() -> io::Result<Arc<ClientConfig>> {
     let found = rustls_native_certs::load_native_certs();
     if found.certs.is_empty() {
@@ -248,6 +257,10 @@ fn trust() -> io::Result<Arc<ClientConfig>> {
     }
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
+    trust_in(roots)
+}
+
+fn trust_in(roots: RootCertStore) -> io::Result<Arc<ClientConfig>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -262,3 +275,7 @@ fn server_name(uri: &Uri) -> io::Result<ServerName<'static>> {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     ServerName::try_from(host.to_owned()).map_err(io::Error::other)
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;
