@@ -18,13 +18,13 @@ pub(super) struct Subject {
     target: String,
     host: String,
     region: String,
-    /// In the order of their names; lower case.
+    /// Names in lower case.
     headers: &'static [(&'static str, &'static str)],
     /// Not signed.
     user_agent: &'static str,
 }
 
-/// Signs the requests of one second.
+/// Signs the requests for one operation in one second.
 pub(super) struct Signer {
     second: u64,
     /// A request's head up to what depends on its body.
@@ -69,12 +69,13 @@ pub(super) fn second(now: SystemTime) -> u64 {
 }
 
 impl Signer {
-    /// For requests in the second of `now`.
+    /// For requests in the second of `now`; `operation` as the header `x-amz-target` has it.
     ///
     /// # Errors
     /// Credentials that no header can carry.
     pub fn new(
         subject: &Subject,
+        operation: &str,
         credentials: &Credentials,
         now: SystemTime,
     ) -> Result<Self, BoxError> {
@@ -83,7 +84,7 @@ impl Signer {
         let stamp = stamp(second(now))?;
         let day = stamp.get(..8).ok_or("the clock cannot be read")?;
         let scope = format!("{day}/{}/{SERVICE}/aws4_request", subject.region);
-        let headers = headers(subject, &stamp, token);
+        let headers = headers(subject, operation, &stamp, token);
         let names: Vec<&str> = headers.iter().map(|(name, _)| *name).collect();
         let names = names.join(";");
 
@@ -136,11 +137,16 @@ impl Signer {
 /// The headers that are signed, in the order of their names.
 fn headers<'h>(
     subject: &'h Subject,
+    operation: &'h str,
     stamp: &'h str,
     token: Option<&'h str>,
 ) -> Vec<(&'h str, &'h str)> {
     let mut headers = subject.headers.to_vec();
-    headers.extend([("host", subject.host.as_str()), ("x-amz-date", stamp)]);
+    headers.extend([
+        ("host", subject.host.as_str()),
+        ("x-amz-date", stamp),
+        ("x-amz-target", operation),
+    ]);
     headers.extend(token.map(|token| ("x-amz-security-token", token)));
     headers.sort_unstable();
     headers
@@ -203,7 +209,7 @@ mod tests {
 
     use super::*;
 
-    const HEADERS: &[(&str, &str)] = &[("content-type", "text/x"), ("x-amz-target", "A.B")];
+    const HEADERS: &[(&str, &str)] = &[("content-type", "text/x")];
 
     /// The headers that the SDK's signer adds.
     fn of_sdk(uri: &str, credentials: &Credentials, at: SystemTime, body: &[u8]) -> Vec<String> {
@@ -217,7 +223,7 @@ mod tests {
             .build()
             .unwrap()
             .into();
-        let headers = HEADERS.iter().copied();
+        let headers = HEADERS.iter().copied().chain([("x-amz-target", "A.B")]);
         let body = SignableBody::Bytes(body);
         let request = SignableRequest::new("POST", uri, headers, body).unwrap();
         let (instructions, _) = sign(request, &params).unwrap().into_parts();
@@ -248,7 +254,7 @@ mod tests {
                     let credentials = credentials(token);
                     let parsed: Uri = uri.parse().unwrap();
                     let subject = Subject::new(&parsed, "eu-west-1".into(), HEADERS, "x/1");
-                    let signer = Signer::new(&subject, &credentials, at).unwrap();
+                    let signer = Signer::new(&subject, "A.B", &credentials, at).unwrap();
                     assert!(signer.is_of(at));
                     assert!(!signer.is_of(at + Duration::from_millis(1)));
                     let mut head = Vec::new();
@@ -272,7 +278,7 @@ mod tests {
         let subject = Subject::new(&uri, String::new(), HEADERS, "x/1");
         for (id, token) in [("A\r\nx: y", None), ("A", Some("t\n".to_owned()))] {
             let credentials = Credentials::new(id, "s", token, None, "test");
-            assert!(Signer::new(&subject, &credentials, UNIX_EPOCH).is_err());
+            assert!(Signer::new(&subject, "A.B", &credentials, UNIX_EPOCH).is_err());
         }
     }
 }

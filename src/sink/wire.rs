@@ -1,11 +1,11 @@
-//! BatchWriteItem without the SDK's machinery around each call: most of what it costs is spent there.
+//! Requests without the SDK's machinery around each call: most of what they cost is spent there.
 //!
 //! The SDK's client is asked once how it would send: address, region, credentials and limits are its own, renewed by its
 //! own rules. Each request is then signed and sent over connections of ours, and its answer is judged by
 //! [`super::classify`].
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::Client;
@@ -20,6 +20,7 @@ use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint}
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::timeout::TimeoutConfig;
+use bytes::Bytes;
 use hyper::Uri;
 use tokio::sync::OnceCell;
 
@@ -29,16 +30,14 @@ use super::connection::{Broken, Connections};
 use super::reply::Reply;
 use super::signature::{Signer, Subject};
 
-const OPERATION: &str = "BatchWriteItem";
-const HEADERS: &[(&str, &str)] = &[
-    ("content-type", "application/x-amz-json-1.0"),
-    ("x-amz-target", "DynamoDB_20120810.BatchWriteItem"),
-];
+const WRITE: &str = "BatchWriteItem";
+const PROTOCOL: &str = "DynamoDB_20120810";
+const HEADERS: &[(&str, &str)] = &[("content-type", "application/x-amz-json-1.0")];
 const USER_AGENT: &str = concat!("penstock/", env!("CARGO_PKG_VERSION"));
 /// Without a limit of the client's own.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Sends BatchWriteItem requests as `client` would.
+/// Sends requests as `client` would.
 pub struct Wire {
     client: Client,
     route: OnceCell<Route>,
@@ -49,8 +48,8 @@ struct Route {
     connections: Connections,
     subject: Subject,
     credentials: Keyring,
-    /// Renewed each second, and with it what the client's credentials are.
-    signer: Mutex<Option<Arc<Signer>>>,
+    /// By operation. Renewed each second, and with it what the client's credentials are.
+    signers: Mutex<Vec<(&'static str, Arc<Signer>)>>,
     timeout: Duration,
 }
 
@@ -79,16 +78,29 @@ impl Wire {
         }
     }
 
-    /// One attempt: what DynamoDB left unprocessed.
+    /// One attempt at BatchWriteItem: what DynamoDB left unprocessed.
     pub async fn send(&self, body: &[u8]) -> Result<Unprocessed, Failure> {
-        let route = self.route.get_or_try_init(|| find(&self.client)).await?;
-        let reply = route.send(body).await?;
+        let reply = self.exchange(WRITE, body).await?;
         if reply.status == 200
             && let Some(unprocessed) = Unprocessed::read(&reply.body)
         {
             return Ok(unprocessed);
         }
-        Err(classify::refused(OPERATION, &reply))
+        Err(classify::refused(WRITE, &reply))
+    }
+
+    /// One attempt at any operation: the body of a good answer.
+    pub async fn ask(&self, operation: &'static str, body: Bytes) -> Result<Bytes, Failure> {
+        let reply = self.exchange(operation, &body).await?;
+        match reply.status {
+            200 => Ok(reply.body.into()),
+            _ => Err(classify::refused(operation, &reply)),
+        }
+    }
+
+    async fn exchange(&self, operation: &'static str, body: &[u8]) -> Result<Reply, Failure> {
+        let route = self.route.get_or_try_init(|| find(&self.client)).await?;
+        route.exchange(operation, body).await
     }
 }
 
@@ -99,31 +111,31 @@ impl Route {
             connections: Connections::new(&uri, found.connect_timeout)?,
             subject: Subject::new(&uri, region, HEADERS, USER_AGENT),
             credentials: found.credentials,
-            signer: Mutex::new(None),
+            signers: Mutex::default(),
             timeout: found.timeout,
         })
     }
 
-    async fn send(&self, body: &[u8]) -> Result<Reply, Failure> {
+    async fn exchange(&self, operation: &'static str, body: &[u8]) -> Result<Reply, Failure> {
         let signer = self
-            .signer(SystemTime::now())
+            .signer(operation, SystemTime::now())
             .await
-            .map_err(|e| classify::unsigned(OPERATION, &*e))?;
+            .map_err(|e| classify::unsigned(operation, &*e))?;
         let mut head = Vec::with_capacity(1024);
         signer.write_head(body, &mut head);
         let mut connection = self
             .connections
             .take()
             .await
-            .map_err(|e| classify::not_sent(OPERATION, &e))?;
+            .map_err(|e| classify::not_sent(operation, &e))?;
         let exchange = connection.exchange(&head, body);
         let Ok(ended) = tokio::time::timeout(self.timeout, exchange).await else {
-            return Err(classify::late(OPERATION));
+            return Err(classify::late(operation));
         };
         let (reply, reusable) = ended.map_err(|broken| match &broken {
-            Broken::BeforeRequest(error) => classify::not_sent(OPERATION, error),
-            Broken::BeforeAnswer(error) => classify::broken(OPERATION, error),
-            Broken::InAnswer(error) => classify::broken_answer(OPERATION, error),
+            Broken::BeforeRequest(error) => classify::not_sent(operation, error),
+            Broken::BeforeAnswer(error) => classify::broken(operation, error),
+            Broken::InAnswer(error) => classify::broken_answer(operation, error),
         })?;
         if reusable {
             self.connections.give_back(connection);
@@ -131,23 +143,29 @@ impl Route {
         Ok(reply)
     }
 
-    async fn signer(&self, now: SystemTime) -> Result<Arc<Signer>, BoxError> {
-        let known = self.known_signer();
-        if let Some(signer) = known.filter(|signer| signer.is_of(now)) {
-            return Ok(signer);
+    async fn signer(
+        &self,
+        operation: &'static str,
+        now: SystemTime,
+    ) -> Result<Arc<Signer>, BoxError> {
+        let known =
+            |(name, signer): &&(&'static str, Arc<Signer>)| *name == operation && signer.is_of(now);
+        if let Some((_, signer)) = self.signers().iter().find(known) {
+            return Ok(Arc::clone(signer));
         }
         let credentials = tokio::time::timeout(self.timeout, self.credentials.ask())
             .await
             .map_err(|_| "no credentials in time")??;
-        let signer = Arc::new(Signer::new(&self.subject, &credentials, now)?);
-        let mut known = self.signer.lock().unwrap_or_else(PoisonError::into_inner);
-        *known = Some(Arc::clone(&signer));
+        let target = format!("{PROTOCOL}.{operation}");
+        let signer = Arc::new(Signer::new(&self.subject, &target, &credentials, now)?);
+        let mut signers = self.signers();
+        signers.retain(|(name, _)| *name != operation);
+        signers.push((operation, Arc::clone(&signer)));
         Ok(signer)
     }
 
-    fn known_signer(&self) -> Option<Arc<Signer>> {
-        let known = self.signer.lock().unwrap_or_else(PoisonError::into_inner);
-        known.clone()
+    fn signers(&self) -> MutexGuard<'_, Vec<(&'static str, Arc<Signer>)>> {
+        self.signers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -175,10 +193,10 @@ async fn find(client: &Client) -> Result<Route, Failure> {
     let region = client.config().region().map(ToString::to_string);
     match (found, prepared) {
         (Some(found), _) => Route::new(found, region.unwrap_or_default())
-            .map_err(|e| Failure::protocol(format!("{OPERATION}: {e}"))),
-        (None, Err(error)) => Err(classify(OPERATION, error)),
+            .map_err(|e| Failure::protocol(format!("{WRITE}: {e}"))),
+        (None, Err(error)) => Err(classify(WRITE, error)),
         (None, Ok(_)) => Err(Failure::protocol(format!(
-            "{OPERATION}: sent without being asked"
+            "{WRITE}: sent without being asked"
         ))),
     }
 }
@@ -190,7 +208,7 @@ struct Probe {
 }
 
 impl Probe {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Found>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Found>> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
