@@ -234,7 +234,7 @@ pub async fn explain(
 ) -> Result<String> {
     let mut read = prepare::read(settings, false)?;
     let looked = match &read.contract {
-        Some(contract) if !offline => Some(prepare::look(settings, contract).await?),
+        Some(contract) if !offline => Some(read.look(settings, contract).await?),
         _ => None,
     };
     looked.as_ref().map_or(Ok(()), prepare::Looked::readable)?;
@@ -290,7 +290,7 @@ pub async fn provision(settings: &Settings, create: bool) -> Result<Vec<TableSte
     // What cannot be run yet can be provisioned: tables and indexes are in the contract.
     let mut read = prepare::read(settings, false)?;
     let looked = match &read.contract {
-        Some(contract) => Some(prepare::look(settings, contract).await?),
+        Some(contract) => Some(read.look(settings, contract).await?),
         None => None,
     };
     looked.as_ref().map_or(Ok(()), prepare::Looked::readable)?;

@@ -13,6 +13,7 @@ mod cascades;
 mod committer;
 mod deaths;
 mod decode;
+mod gauges;
 mod monitor;
 mod outcome;
 mod series;

@@ -140,6 +140,15 @@ metrics_table! {
     TARGET_UNPROCESSED: Counters Counter "penstock_target_unprocessed_items_total" ["table"] "Items that DynamoDB gave back unprocessed.";
     TARGET_RATE: Gauges Gauge "penstock_target_rate_limit_items" ["table"] "Items per second that the adaptive rate allows at present.";
 
+    STATE_DISK: Gauges Gauge "penstock_state_disk_bytes" [] "Bytes on disk of the state that joins are computed from.";
+    STATE_OVERLAY: Gauges Gauge "penstock_state_overlay_bytes" [] "Bytes of that state in memory that no checkpoint has committed yet.";
+    STATE_BUFFER: Gauges Gauge "penstock_state_buffer_bytes" [] "Bytes of that state that the store holds in memory until it writes them out.";
+    STATE_READS: Counters Counter "penstock_state_reads_total" ["layer"] "Reads of single keys of that state, by where they were found: overlay (memory), scratch (spilled), base (committed), none.";
+    STATE_PAGES: Counters Counter "penstock_state_pages_total" [] "Pages of its indexes and rows that were read in order.";
+    STATE_PAGE_ENTRIES: Counters Counter "penstock_state_page_entries_total" [] "Entries that these pages gave.";
+    STATE_SPILLED: Counters Counter "penstock_state_spilled_bytes_total" [] "Bytes of it that went to disk before their checkpoint because they did not fit into memory.";
+    STATE_COMMITTED: Counters Counter "penstock_state_committed_entries_total" [] "Entries of it that checkpoints have committed.";
+
     CHECKPOINT_AGE: Gauges Gauge "penstock_checkpoint_age_seconds" [] "Seconds since the last checkpoint was committed.";
     CHECKPOINT_COMMITS: Counters Counter "penstock_checkpoint_commits_total" [] "Checkpoints committed.";
     CHECKPOINT_DURATION: Histograms Histogram "penstock_checkpoint_commit_duration_seconds" [] "How long commits took until they were on disk.";
@@ -192,6 +201,10 @@ words! {
 words! {
     /// The queues of the flow.
     Queue { Events = "events", Rows = "rows", Chunks = "chunks", Lanes = "lanes" }
+}
+words! {
+    /// Where a read of the joins' state ended.
+    Layer { Overlay = "overlay", Scratch = "scratch", Base = "base", None = "none" }
 }
 words! {
     /// How a request ended.
