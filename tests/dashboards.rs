@@ -17,7 +17,7 @@ use crate::support::root;
 use crate::support::stub::{Faults, Stub};
 
 /// Metrics that dashboard and alerts show and that are declared with the work that they tell of. Once they are declared they must have data.
-const AWAITED: [&str; 3] = ["penstock_parity_", "penstock_gate_open", "penstock_state_"];
+const AWAITED: [&str; 2] = ["penstock_parity_", "penstock_gate_open"];
 
 /// Two scrapes are enough for everything; machines may be slow.
 const PATIENCE: Duration = Duration::from_secs(90);

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use super::monitor::Question;
 use super::shared::Shared;
 use crate::admin::{LagSeconds, PositionStatus, Status, StatusSource, Stopped, TableStatus};
-use crate::checkpoint::{DeadLetterPage, Store};
+use crate::checkpoint::{AuditEntry, DeadLetterPage, Store};
 use crate::error::{Error, Kind, Result};
 use crate::metrics;
 
@@ -94,6 +94,19 @@ impl StatusSource for Answers {
                 .map_err(|e| {
                     Error::new(Kind::Internal, "reading the dead letters failed").with_source(e)
                 })?
+        })
+    }
+
+    fn applied(&self) -> u64 {
+        self.shared.applied()
+    }
+
+    fn audit(&self, most: usize) -> BoxFuture<'_, Vec<AuditEntry>> {
+        let store = Arc::clone(&self.store);
+        Box::pin(async move {
+            let read = tokio::task::spawn_blocking(move || store.audit_log()).await;
+            let entries = read.ok().and_then(Result::ok).unwrap_or_default();
+            entries.into_iter().rev().take(most).collect()
         })
     }
 
