@@ -401,11 +401,9 @@ mod tests {
         );
         let gate = serde_json::json!({"name": "lag", "open": false, "reason": "unknown"});
         status.gates = vec![serde_json::from_value::<Gate>(gate).unwrap()];
-        let audit = [AuditEntry {
-            at_unix_ms: 1_000,
-            action: "resnapshot".to_owned(),
-            detail: "given up".to_owned(),
-        }];
+        let entry =
+            serde_json::json!({"at_unix_ms": 1_000, "action": "resnapshot", "detail": "given up"});
+        let audit = [serde_json::from_value::<AuditEntry>(entry).unwrap()];
         let html = render(&status, &History::default(), &audit, 181_000);
         assert_closed(&html);
         assert!(!html.contains("<script"), "{html}");
