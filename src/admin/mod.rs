@@ -5,6 +5,7 @@
 
 mod client;
 mod listen;
+mod peer;
 mod router;
 mod status;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod tests;
 
 pub use client::{Client, socket_path};
 pub use listen::{Servers, serve};
+pub use peer::Peer;
 pub use status::{
     Gate, LagSeconds, PositionStatus, READY_LAG_SECONDS, Status, Stopped, TableStatus,
 };

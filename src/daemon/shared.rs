@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::facts::Facts;
 use super::trouble::Trouble;
 use crate::admin::READY_LAG_SECONDS;
 use crate::checkpoint::{Checkpoint, now_unix_ms};
@@ -36,6 +37,8 @@ pub struct Shared {
     copied: AtomicBool,
     /// What holds the flow up at present.
     pub trouble: Arc<Trouble>,
+    /// What is kept with the checkpoint beside the position.
+    pub facts: Facts,
 }
 
 /// Why the daemon stopped.
@@ -107,6 +110,7 @@ impl Shared {
             connected: AtomicBool::new(false),
             copied: AtomicBool::new(start.snapshot_done),
             trouble: Arc::default(),
+            facts: Facts::of(start),
         }
     }
 
