@@ -16,12 +16,14 @@ mod decode;
 mod facts;
 mod monitor;
 mod outcome;
+mod requests;
 mod shape;
 mod shared;
 mod stage;
 mod start;
 mod status;
 mod target;
+mod touches;
 mod trouble;
 mod views;
 mod xids;
@@ -35,11 +37,13 @@ use tokio_util::sync::CancellationToken;
 
 pub use facts::{Facts, fact_of, set_fact};
 pub use monitor::Question;
+pub use requests::Requests;
 pub use shared::{Failure, LagSeconds, Shared};
 pub use stage::Completion;
 pub use start::{Parts, Start};
 pub use status::Answers;
 pub use target::open_target;
+pub use touches::{DirtySet, PassMark, Touches, Watch};
 
 use crate::error::{Error, Kind, Result};
 use crate::phase::Phase;

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::facts::Facts;
+use super::requests::Requests;
+use super::touches::Touches;
 use super::trouble::Trouble;
 use crate::admin::READY_LAG_SECONDS;
 use crate::checkpoint::{Checkpoint, now_unix_ms};
@@ -39,6 +41,10 @@ pub struct Shared {
     pub trouble: Arc<Trouble>,
     /// What is kept with the checkpoint beside the position.
     pub facts: Facts,
+    /// What the view has written, for those who compare.
+    pub touches: Arc<Touches>,
+    /// What is asked of the view thread.
+    pub stage: Requests,
 }
 
 /// Why the daemon stopped.
@@ -111,6 +117,8 @@ impl Shared {
             copied: AtomicBool::new(start.snapshot_done),
             trouble: Arc::default(),
             facts: Facts::of(start),
+            touches: Arc::default(),
+            stage: Requests::default(),
         }
     }
 
