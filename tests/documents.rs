@@ -119,3 +119,100 @@ fn every_construct_has_an_example() {
     }
     assert!(missing.is_empty(), "without an example: {missing:?}");
 }
+
+/// The reference of metrics is the table of metrics. PENSTOCK_BLESS=1 writes it.
+#[test]
+fn the_reference_of_metrics_is_the_table() {
+    use std::fmt::Write as _;
+    let mut text = String::from(
+        "# Metrics\n\nWhat `/metrics` serves, made from the code by the tests. Labels are bounded: tables of the contract and closed lists of words,\n\
+         never keys or positions. `NaN` is \"not known\"; 0 is said only where it is known to be 0.\n\n\
+         | metric | kind | labels | meaning |\n|---|---|---|---|\n",
+    );
+    for metric in penstock::metrics::ALL {
+        let kind = format!("{:?}", metric.shape).to_lowercase();
+        let labels: Vec<String> = metric.labels.iter().map(|l| format!("`{l}`")).collect();
+        let help = metric.help.replace('|', "\\|");
+        writeln!(
+            text,
+            "| `{}` | {kind} | {} | {help} |",
+            metric.name,
+            labels.join(" ")
+        )
+        .expect("text");
+    }
+    let file = root().join("docs/metrics.md");
+    if std::env::var_os("PENSTOCK_BLESS").is_some() {
+        std::fs::write(&file, &text).expect("the page");
+    }
+    let written = std::fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(
+        written, text,
+        "PENSTOCK_BLESS=1 writes docs/metrics.md anew"
+    );
+}
+
+/// Links between the pages, and from the README to them, lead somewhere; so do the names of tests.
+#[test]
+fn links_lead_somewhere() {
+    let mut wrong = Vec::new();
+    let pages = std::fs::read_dir(root().join("docs")).expect("docs/");
+    let mut files: Vec<_> = pages.map(|entry| entry.expect("an entry").path()).collect();
+    files.push(root().join("README.md"));
+    for file in files
+        .iter()
+        .filter(|f| f.extension().is_some_and(|e| e == "md"))
+    {
+        let text = std::fs::read_to_string(file).expect("a page");
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            if link.contains("://") {
+                continue;
+            }
+            let to = match path {
+                "" => file.clone(),
+                path => file.parent().expect("a folder").join(path),
+            };
+            let Ok(target) = std::fs::read_to_string(&to) else {
+                if !to.exists() {
+                    wrong.push(format!("{}: {link}", file.display()));
+                }
+                continue;
+            };
+            let has = |line: &str| line.starts_with('#') && anchor_of(line) == anchor;
+            if !anchor.is_empty() && !target.lines().any(has) {
+                wrong.push(format!("{}: {link}", file.display()));
+            }
+        }
+    }
+    let tests = std::fs::read_to_string(root().join("tests/main.rs")).expect("tests/main.rs");
+    for line in page("faults.md")
+        .lines()
+        .filter(|line| line.starts_with("| "))
+    {
+        let last = line
+            .trim_end_matches(" |")
+            .rsplit('|')
+            .next()
+            .unwrap_or_default();
+        for name in last.split('`').skip(1).step_by(2) {
+            if !tests.contains(&format!("mod {name};")) {
+                wrong.push(format!("faults.md: there is no test {name}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A heading's anchor, as forges make it.
+fn anchor_of(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    text.chars()
+        .filter(|c| c.is_alphanumeric() || *c == ' ' || *c == '-' || *c == '_')
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
+}

@@ -1,5 +1,6 @@
 //! All integration tests, in one binary: they share one MySQL, which starts when the first test asks for it.
 
+mod blueprint;
 mod cascades;
 mod chunks;
 mod cli;
