@@ -5,9 +5,7 @@
 
 mod client;
 pub mod cutover;
-mod history;
 mod listen;
-mod page;
 mod peer;
 mod router;
 mod status;
@@ -16,14 +14,13 @@ mod tests;
 
 pub use crate::cutover::Gate;
 pub use client::{Client, socket_path};
-pub use history::{History, SAMPLE_EVERY, Sample};
 pub use listen::{Servers, serve};
 pub use peer::Peer;
 pub use status::{LagSeconds, PositionStatus, READY_LAG_SECONDS, Status, Stopped, TableStatus};
 
 use futures_util::future::BoxFuture;
 
-use crate::checkpoint::{AuditEntry, DeadLetterPage};
+use crate::checkpoint::DeadLetterPage;
 use crate::error::Result;
 
 /// Where the answers come from: the running daemon.
@@ -41,12 +38,6 @@ pub trait StatusSource: Send + Sync + 'static {
         from: Option<String>,
         limit: usize,
     ) -> BoxFuture<'_, Result<DeadLetterPage>>;
-
-    /// The last hour, oldest first.
-    fn history(&self) -> Vec<Sample>;
-
-    /// The newest entries of the audit log, newest first.
-    fn audit(&self, most: usize) -> BoxFuture<'_, Vec<AuditEntry>>;
 
     /// Sets the gauges that change by themselves (ages), just before they are rendered.
     fn refresh_metrics(&self) {}

@@ -10,7 +10,7 @@ use super::facts::Facts;
 use super::requests::Requests;
 use super::touches::Touches;
 use super::trouble::Trouble;
-use crate::admin::{History, READY_LAG_SECONDS, SAMPLE_EVERY, Sample};
+use crate::admin::READY_LAG_SECONDS;
 use crate::checkpoint::{Checkpoint, now_unix_ms};
 use crate::error::{Directive, Error, Kind};
 use crate::metrics;
@@ -27,8 +27,6 @@ pub struct Shared {
     pub plan: Arc<Plan>,
     pub progress: Arc<Progress>,
     pub started: Instant,
-    /// For the status page.
-    pub history: History,
     phase: watch::Sender<Phase>,
     failure: Mutex<Option<Failure>>,
     durable: Mutex<Position>,
@@ -99,7 +97,6 @@ impl Shared {
             plan,
             progress,
             started: now,
-            history: History::default(),
             phase: watch::channel(phase).0,
             failure: Mutex::default(),
             durable: Mutex::new(start.position.clone()),
@@ -341,19 +338,6 @@ impl Shared {
             }
             _ => {}
         }
-    }
-}
-
-/// Takes a sample for the status page every few seconds.
-pub async fn remember(shared: Arc<Shared>) {
-    let mut tick = tokio::time::interval(SAMPLE_EVERY);
-    loop {
-        tick.tick().await;
-        shared.history.push(Sample {
-            lag: shared.lag().apply,
-            transactions: shared.applied(),
-            rows: shared.progress.tables().iter().map(|t| t.rows).sum(),
-        });
     }
 }
 

@@ -15,7 +15,7 @@ use super::committer::Committer;
 use super::deaths::{Deaths, Letters};
 use super::monitor::{self, Question};
 use super::shape;
-use super::shared::{self, Shared};
+use super::shared::Shared;
 use super::stage::Stage;
 use super::status::Answers;
 use super::target::{open_target, ready_target};
@@ -167,10 +167,6 @@ fn run(run: Run) -> Result<Running> {
     tokio::spawn(until(
         committing.clone(),
         watch_lanes(control.clone(), lanes),
-    ));
-    tokio::spawn(until(
-        committing.clone(),
-        shared::remember(Arc::clone(&run.shared)),
     ));
     let (letters_in, letters_out) = mpsc::channel(LETTERS);
     let deaths = Deaths::new(run.letters.clone(), letters_in);

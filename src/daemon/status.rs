@@ -8,10 +8,8 @@ use tokio::sync::Mutex;
 
 use super::monitor::Question;
 use super::shared::Shared;
-use crate::admin::{
-    LagSeconds, PositionStatus, Sample, Status, StatusSource, Stopped, TableStatus,
-};
-use crate::checkpoint::{AuditEntry, DeadLetterPage, Store};
+use crate::admin::{LagSeconds, PositionStatus, Status, StatusSource, Stopped, TableStatus};
+use crate::checkpoint::{DeadLetterPage, Store};
 use crate::error::{Error, Kind, Result};
 use crate::metrics;
 
@@ -96,22 +94,6 @@ impl StatusSource for Answers {
                 .map_err(|e| {
                     Error::new(Kind::Internal, "reading the dead letters failed").with_source(e)
                 })?
-        })
-    }
-
-    fn history(&self) -> Vec<Sample> {
-        self.shared.history.samples()
-    }
-
-    fn audit(&self, most: usize) -> BoxFuture<'_, Vec<AuditEntry>> {
-        let store = Arc::clone(&self.store);
-        Box::pin(async move {
-            let read = tokio::task::spawn_blocking(move || store.audit_log()).await;
-            // A log that cannot be read is told where it is written.
-            let mut entries = read.ok().and_then(Result::ok).unwrap_or_default();
-            entries.reverse();
-            entries.truncate(most);
-            entries
         })
     }
 
