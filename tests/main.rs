@@ -1,10 +1,12 @@
 //! All integration tests, in one binary: they share one MySQL, which starts when the first test asks for it.
 
+mod blueprint;
 mod cascades;
 mod chunks;
 mod cli;
 mod collations;
 mod dashboards;
+mod documents;
 mod drain;
 mod every_type;
 mod expressions;

@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use args::{Cli, Command, DeadLetters, DemoOptions, Format, RunOptions};
+pub use args::{Cli, Command, DeadLetters, DemoOptions, Emit, Format, RunOptions};
 pub use output::{Answer, Failure, Outcome};
 
 use crate::config::{self, Settings};
@@ -50,7 +50,10 @@ fn dispatch(cli: &Cli) -> Outcome {
     match &cli.command {
         Command::Check { offline, strict } => check::run(cli, *offline, *strict),
         Command::Explain { offline, sql } => explain::run(cli, *offline, *sql),
-        Command::Provision { yes } => provision::run(cli, *yes),
+        Command::Provision { yes, emit, offline } => match emit {
+            Some(what) => provision::emit(cli, *what, *offline),
+            None => provision::run(cli, *yes),
+        },
         Command::Run(options) => run::run(cli, options),
         Command::Status => status::run(cli),
         Command::DeadLetters(DeadLetters::List { limit, from }) => {

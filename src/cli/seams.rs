@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::service::Service;
-use super::{DemoOptions, Format, RunOptions};
+use super::{DemoOptions, Emit, Format, RunOptions};
+use crate::blueprint;
 use crate::config::{Endpoint, Settings};
 use crate::daemon::{Daemon, Event, Shared, Start, open_target};
 use crate::error::{Error, Kind, Result};
@@ -225,13 +226,8 @@ async fn target_states(settings: &Settings, plan: &Plan) -> Result<Vec<tables::T
     states
 }
 
-/// The plan in this format.
-pub async fn explain(
-    settings: &Settings,
-    offline: bool,
-    sql: bool,
-    format: Format,
-) -> Result<String> {
+/// The plan, compared with MySQL's tables unless `offline`.
+async fn plan(settings: &Settings, offline: bool) -> Result<Plan> {
     let mut read = prepare::read(settings, false)?;
     let looked = match &read.contract {
         Some(contract) if !offline => Some(read.look(settings, contract).await?),
@@ -240,9 +236,27 @@ pub async fn explain(
     looked.as_ref().map_or(Ok(()), prepare::Looked::readable)?;
     let plan = read.compile(settings, looked.as_ref());
     read.verdict()?;
-    let Some(plan) = plan else {
-        return Err(Error::new(Kind::Internal, "a plan without a reason"));
-    };
+    plan.ok_or_else(|| Error::new(Kind::Internal, "a plan without a reason"))
+}
+
+/// What others need to make tables, role and account.
+pub async fn emit(settings: &Settings, what: Emit, offline: bool) -> Result<String> {
+    let plan = plan(settings, offline).await?;
+    Ok(match what {
+        Emit::Cloudformation => blueprint::cloudformation(&plan),
+        Emit::Iam => blueprint::iam(&plan, settings.target.region.as_deref()),
+        Emit::Grants => blueprint::grants(&plan, &settings.source.user),
+    })
+}
+
+/// The plan in this format.
+pub async fn explain(
+    settings: &Settings,
+    offline: bool,
+    sql: bool,
+    format: Format,
+) -> Result<String> {
+    let plan = plan(settings, offline).await?;
     if sql {
         return match format {
             Format::Text => explained::sql(&plan),
@@ -288,17 +302,7 @@ const PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// Makes what is missing, if `create`.
 pub async fn provision(settings: &Settings, create: bool) -> Result<Vec<TableStep>> {
     // What cannot be run yet can be provisioned: tables and indexes are in the contract.
-    let mut read = prepare::read(settings, false)?;
-    let looked = match &read.contract {
-        Some(contract) => Some(read.look(settings, contract).await?),
-        None => None,
-    };
-    looked.as_ref().map_or(Ok(()), prepare::Looked::readable)?;
-    let plan = read.compile(settings, looked.as_ref());
-    read.verdict()?;
-    let Some(plan) = plan else {
-        return Err(Error::new(Kind::Internal, "a plan without a reason"));
-    };
+    let plan = plan(settings, false).await?;
     let (embedded, client, _) = open_target(settings).await?;
     let before = tables::inspect(&client, &plan).await?;
     let wrong = before

@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::facts::Facts;
+use super::requests::Requests;
 use super::series;
+use super::touches::Touches;
 use super::trouble::Trouble;
 use super::vitals::Pulse;
 use crate::admin::READY_LAG_SECONDS;
@@ -40,6 +43,12 @@ pub struct Shared {
     pub trouble: Arc<Trouble>,
     /// When the committer last gave a sign of life.
     pub pulse: Pulse,
+    /// What is kept with the checkpoint beside the position.
+    pub facts: Facts,
+    /// What the view has written, for those who compare.
+    pub touches: Arc<Touches>,
+    /// What is asked of the view thread.
+    pub stage: Requests,
 }
 
 /// Why the daemon stopped.
@@ -113,6 +122,9 @@ impl Shared {
             copied: AtomicBool::new(start.snapshot_done),
             trouble: Arc::default(),
             pulse: Pulse::default(),
+            facts: Facts::of(start),
+            touches: Arc::default(),
+            stage: Requests::default(),
         }
     }
 
