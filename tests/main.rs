@@ -20,6 +20,7 @@ mod metrics;
 mod midway;
 mod outage;
 mod packaging;
+mod page;
 mod powerloss;
 mod refusals;
 mod rules;
