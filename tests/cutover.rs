@@ -1,6 +1,7 @@
 //! Cutover: every gate refuses with its reason and its remedy; what is cut over stays untouched; nothing is ever half.
 
 mod after;
+mod joins;
 mod kills;
 mod refused;
 

@@ -112,7 +112,10 @@ pub async fn start(start: Start) -> Result<Daemon> {
         Arc::clone(&gatehouse),
         Arc::new(NoVerifier),
         identity,
-        settings.cutover.drain_within,
+        [
+            settings.cutover.drain_within,
+            pipeline::Options::for_requests_of(settings.sink.request_timeout).late_after,
+        ],
     );
     let answers = Arc::new(Answers {
         shared: Arc::clone(&shared),
