@@ -15,11 +15,13 @@ mod deaths;
 mod decode;
 mod monitor;
 mod outcome;
+mod requests;
 mod shape;
 mod shared;
 mod stage;
 mod start;
 mod status;
+mod touches;
 mod trouble;
 mod views;
 mod xids;
@@ -32,10 +34,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use monitor::Question;
+pub use requests::Requests;
 pub use shared::{Failure, LagSeconds, Shared};
 pub use stage::Completion;
 pub use start::{Parts, Start, open_target};
 pub use status::Answers;
+pub use touches::{DirtySet, PassMark, Touches, Watch};
 
 use crate::error::{Error, Kind, Result};
 use crate::phase::Phase;

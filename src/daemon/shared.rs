@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::requests::Requests;
+use super::touches::Touches;
 use super::trouble::Trouble;
 use crate::admin::READY_LAG_SECONDS;
 use crate::checkpoint::{Checkpoint, now_unix_ms};
@@ -36,6 +38,10 @@ pub struct Shared {
     copied: AtomicBool,
     /// What holds the flow up at present.
     pub trouble: Arc<Trouble>,
+    /// What the view has written, for those who compare.
+    pub touches: Arc<Touches>,
+    /// What is asked of the view thread.
+    pub stage: Requests,
 }
 
 /// Why the daemon stopped.
@@ -107,6 +113,8 @@ impl Shared {
             connected: AtomicBool::new(false),
             copied: AtomicBool::new(start.snapshot_done),
             trouble: Arc::default(),
+            touches: Arc::default(),
+            stage: Requests::default(),
         }
     }
 

@@ -8,7 +8,8 @@ use crossbeam_channel::{Receiver, select};
 use super::budget::Share;
 use super::cascades::{self, Watch};
 use super::deaths::Deaths;
-use super::outcome::{deliver, key_values, unreadable};
+use super::outcome::{Outlet, key_values, unreadable};
+use super::requests::{Ends, Request};
 use super::shared::Shared;
 use super::views::Views;
 use crate::change::{Change, Row};
@@ -18,7 +19,7 @@ use crate::pipeline::{Feed, Sequence};
 use crate::plan::{Plan, SourceId, SourceTable};
 use crate::position::{Gtid, GtidSet};
 use crate::source::decode::{DecodeError, Event, Layout, RowsEvent, RowsKind, TableMap};
-use crate::source::snapshot::{Progress, Request, Window, encode_key};
+use crate::source::snapshot::{Progress, Window, encode_key};
 use crate::source::transaction::StreamItem;
 use crate::view::{Outcome, Projector};
 
@@ -57,7 +58,7 @@ pub struct Stage {
     projector: Projector,
     /// Projections that are made of several rows.
     views: Option<Views>,
-    feed: Feed<Completion>,
+    out: Outlet,
     /// Every transaction that the stream has delivered whole, the start position included.
     received: GtidSet,
     layouts: Vec<Option<(Arc<TableMap>, Arc<Layout>)>>,
@@ -68,7 +69,6 @@ pub struct Stage {
     shared: Arc<Shared>,
     counters: Vec<Counters>,
     cascaded: Vec<cascades::Counters>,
-    deaths: Deaths,
     current: Option<Current>,
     outcomes: Vec<Outcome>,
     key: Vec<u8>,
@@ -117,8 +117,13 @@ impl Stage {
             projector: Projector::new(Arc::clone(&plan))?,
             views,
             layouts: vec![None; plan.sources.len()],
+            out: Outlet {
+                plan: Arc::clone(&plan),
+                feed,
+                deaths,
+                touches: Arc::clone(&shared.touches),
+            },
             plan,
-            feed,
             received,
             windows: Vec::new(),
             next_window: 1,
@@ -127,7 +132,6 @@ impl Stage {
             shared,
             counters,
             cascaded,
-            deaths,
             current: None,
             outcomes: Vec::new(),
             key: Vec::new(),
@@ -138,10 +142,9 @@ impl Stage {
     pub fn run(
         mut self,
         stream: &Receiver<Queued>,
-        requests: &Receiver<Request>,
+        ends: &Ends,
         stop: &Receiver<()>,
     ) -> Result<()> {
-        let mut requests = requests.clone();
         if !self.keep_promises()? {
             return Ok(());
         }
@@ -158,17 +161,12 @@ impl Stage {
                     }
                     Err(_) => return Ok(()),
                 },
-                recv(requests) -> request => match request {
-                    Ok(request) => {
-                        if !self.request(request)? {
-                            return Ok(());
-                        }
-                    }
-                    // Every worker has ended: the snapshot is complete, and nobody asks any more.
-                    Err(_) => {
-                        self.windows.clear();
-                        requests = crossbeam_channel::never();
-                    }
+                // Neither hangs up while the daemon runs: others hold the other ends.
+                recv(ends.chunks) -> chunk => if let Ok(chunk) = chunk && !self.chunk(chunk)? {
+                    return Ok(());
+                },
+                recv(ends.requests) -> request => if let Ok(request) = request {
+                    self.request(request);
                 },
                 default(patience) => {}
             }
@@ -176,6 +174,26 @@ impl Stage {
                 return Ok(());
             }
         }
+    }
+
+    /// A task's request.
+    fn request(&mut self, request: Request) {
+        match request {
+            Request::Watch { reply } => {
+                let watch = self.shared.touches.watch(self.arrived());
+                // Who does not wait for it any more has ended it.
+                let _ = reply.send(watch);
+            }
+        }
+    }
+
+    /// What the stream has brought, with the transaction at hand: rows of that may have passed already.
+    fn arrived(&self) -> GtidSet {
+        let mut arrived = self.received.clone();
+        if let Some(current) = &self.current {
+            arrived.add(&current.gtid);
+        }
+        arrived
     }
 
     /// How long to wait for something to do: not at all while items can be made.
@@ -197,22 +215,15 @@ impl Stage {
         let Some(projection) = views.due(&self.progress) else {
             return Ok(true);
         };
-        let sequence = self.feed.open();
+        let sequence = self.out.feed.open();
         let page = views.first_pass(sequence, projection)?;
         let all = views.all_made();
         for outcome in page.outcomes {
-            if !deliver(
-                &self.plan,
-                &mut self.feed,
-                &self.deaths,
-                None,
-                sequence,
-                outcome,
-            ) {
+            if !self.out.deliver(None, sequence, outcome) {
                 return Ok(false);
             }
         }
-        self.feed.close(sequence, Completion::Made { all });
+        self.out.feed.close(sequence, Completion::Made { all });
         Ok(true)
     }
 
@@ -222,22 +233,15 @@ impl Stage {
             return Ok(true);
         };
         let deletes = views.broken_promises()?;
-        let sequence = self.feed.open();
+        let sequence = self.out.feed.open();
         views.begin(sequence)?;
         let all = views.all_made();
         for delete in deletes {
-            if !deliver(
-                &self.plan,
-                &mut self.feed,
-                &self.deaths,
-                None,
-                sequence,
-                delete,
-            ) {
+            if !self.out.deliver(None, sequence, delete) {
                 return Ok(false);
             }
         }
-        self.feed.close(sequence, Completion::Made { all });
+        self.out.feed.close(sequence, Completion::Made { all });
         Ok(true)
     }
 
@@ -269,7 +273,7 @@ impl Stage {
                     offset,
                     committed_at_micros,
                 };
-                self.feed.close(current.sequence, done);
+                self.out.feed.close(current.sequence, done);
                 self.received.add(&gtid);
                 self.shared
                     .transaction_received(&self.received, committed_at_micros);
@@ -280,14 +284,17 @@ impl Stage {
                 if self.current.is_some() {
                     return Ok(true);
                 }
-                let sequence = self.feed.open();
-                self.feed
+                let sequence = self.out.feed.open();
+                self.out
+                    .feed
                     .close(sequence, Completion::Alive { file, offset });
                 Ok(true)
             }
             StreamItem::Xa { xid, prepared } => {
-                let sequence = self.feed.open();
-                self.feed.close(sequence, Completion::Xa { xid, prepared });
+                let sequence = self.out.feed.open();
+                self.out
+                    .feed
+                    .close(sequence, Completion::Xa { xid, prepared });
                 Ok(true)
             }
             StreamItem::Abandoned { .. } => {
@@ -304,15 +311,15 @@ impl Stage {
         let (Some(views), Some(current)) = (&mut self.views, &self.current) else {
             return Ok(true);
         };
-        let (plan, feed, deaths) = (&self.plan, &mut self.feed, &self.deaths);
+        let out = &mut self.out;
         let (gtid, sequence) = (Some(&current.gtid), current.sequence);
-        views.finish(&mut |outcome| Ok(deliver(plan, feed, deaths, gtid, sequence, outcome)))
+        views.finish(&mut |outcome| Ok(out.deliver(gtid, sequence, outcome)))
     }
 
     fn begin(&mut self, gtid: Gtid) -> Result<bool> {
         match &mut self.current {
             None => {
-                let sequence = self.feed.open();
+                let sequence = self.out.feed.open();
                 if let Some(views) = &mut self.views {
                     views.begin(sequence)?;
                 }
@@ -460,14 +467,7 @@ impl Stage {
     fn push(&mut self, sequence: Sequence) -> Result<bool> {
         let gtid = self.current.as_ref().map(|c| &c.gtid);
         for outcome in self.outcomes.drain(..) {
-            if !deliver(
-                &self.plan,
-                &mut self.feed,
-                &self.deaths,
-                gtid,
-                sequence,
-                outcome,
-            ) {
+            if !self.out.deliver(gtid, sequence, outcome) {
                 return Ok(false);
             }
         }

@@ -188,8 +188,8 @@ fn run(run: Run) -> Result<Running> {
         failed.clone(),
         committer.run(durable, letters_out, committing.clone()),
     ));
-    let (requests_in, requests_out) = crossbeam_channel::unbounded();
-    let snapshot = spawn_workers(&run, requests_in, &reading, &failed);
+    let requests = run.shared.stage.take_ends()?;
+    let snapshot = spawn_workers(&run, &reading, &failed);
     let (view_stop, view_stopped) = crossbeam_channel::bounded(1);
     let stage = Stage::new(
         feed,
@@ -201,7 +201,7 @@ fn run(run: Run) -> Result<Running> {
     let tables = Tables::of(&run.plan, run.facts.lower_case_table_names != 0);
     let threads = decode::spawn(decode::Flow {
         stage,
-        requests: requests_out,
+        requests,
         view_stopped,
         assembler: Assembler::new(Arc::new(tables), run.checkpoint.position.clone())
             .with_harmless_xids(xids::of(&run.checkpoint)),
@@ -234,7 +234,6 @@ fn run(run: Run) -> Result<Running> {
 
 fn spawn_workers(
     run: &Run,
-    requests: crossbeam_channel::Sender<source::snapshot::Request>,
     reading: &CancellationToken,
     failed: &mpsc::UnboundedSender<Error>,
 ) -> Vec<tokio::task::JoinHandle<()>> {
@@ -247,7 +246,7 @@ fn spawn_workers(
                 options: Arc::clone(&run.options),
                 plan: Arc::clone(&run.plan),
                 progress: Arc::clone(&run.progress),
-                view: requests.clone(),
+                view: run.shared.stage.chunks(),
                 chunk_rows: run.settings.snapshot.chunk_rows as u64,
             };
             let work = report(failed.clone(), worker.run());

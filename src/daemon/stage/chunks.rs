@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Completion, Stage, deliver, key_values, out_of_order, unreadable};
+use super::{Completion, Stage, key_values, out_of_order, unreadable};
 use crate::change::{Change, Row, Value};
 use crate::error::Result;
 use crate::plan::SourceTable;
@@ -21,20 +21,15 @@ pub(super) struct Held {
 }
 
 impl Stage {
-    pub(super) fn request(&mut self, request: Request) -> Result<bool> {
+    pub(super) fn chunk(&mut self, request: Request) -> Result<bool> {
         match request {
             Request::Open { source, reply } => {
                 let id = self.next_window;
                 self.next_window += 1;
                 self.windows.push(Window::new(id, source));
-                let mut received = self.received.clone();
-                // Rows of the transaction at hand may have passed before the window opened: they have to be visible too.
-                if let Some(current) = &self.current {
-                    received.add(&current.gtid);
-                }
                 let opened = Opened {
                     window: id,
-                    received,
+                    received: self.arrived(),
                 };
                 if reply.send(opened).is_err() {
                     self.close_window(id);
@@ -97,7 +92,7 @@ impl Stage {
             let _ = held.reply.send(Emitted::Void);
             return Ok(true);
         }
-        let sequence = self.feed.open();
+        let sequence = self.out.feed.open();
         if let Some(views) = &mut self.views {
             views.begin(sequence)?;
         }
@@ -121,9 +116,8 @@ impl Stage {
             }
         }
         if let Some(views) = &mut self.views {
-            let (plan, feed, deaths) = (&self.plan, &mut self.feed, &self.deaths);
-            let mut out = |outcome| Ok(deliver(plan, feed, deaths, None, sequence, outcome));
-            if !views.finish(&mut out)? {
+            let out = &mut self.out;
+            if !views.finish(&mut |outcome| Ok(out.deliver(None, sequence, outcome)))? {
                 return Ok(false);
             }
         }
@@ -132,7 +126,7 @@ impl Stage {
             range_id: held.assignment.range_id,
             rows: held.rows.len() as u64,
         };
-        self.feed.close(sequence, done);
+        self.out.feed.close(sequence, done);
         // A worker that has gone meanwhile needs no answer.
         let _ = held.reply.send(Emitted::Accepted);
         Ok(true)

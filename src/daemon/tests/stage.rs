@@ -12,16 +12,17 @@ use super::*;
 use crate::checkpoint::{Checkpoint, DeadLetterChange, Lineage, Range, TableProgress, TableState};
 use crate::contract;
 use crate::daemon::deaths::Letters;
-use crate::pipeline::Action;
-use crate::pipeline::{self, Batch, Fate, Outcome as Written, Writer};
-use crate::plan::{self, Mapping};
+use crate::daemon::touches::Watch;
+use crate::pipeline::{self, Action, Batch, Fate, Key, Outcome as Written, Writer};
+use crate::plan::{self, Mapping, TargetId};
 use crate::position::Position;
 use crate::schema::{Catalog, Column, ColumnType, Generated, Table, TableName};
 use crate::source::decode::Checksum;
 use crate::source::decode::event::types;
-use crate::source::snapshot::{Assignment, Emitted, Opened};
+use crate::source::snapshot::{Assignment, Emitted, Opened, Request};
 
 const SOURCE: SourceId = SourceId(0);
+const TARGET: TargetId = TargetId(0);
 
 /// What DynamoDB holds: the key's JSON and the item's.
 type Items = BTreeMap<String, String>;
@@ -136,7 +137,14 @@ impl Rig {
             source: SOURCE,
             reply,
         };
-        assert!(self.stage.request(request).expect("a window"));
+        assert!(self.stage.chunk(request).expect("a window"));
+        answer.blocking_recv().expect("an answer")
+    }
+
+    fn watch(&mut self) -> Watch {
+        let (reply, answer) = oneshot::channel();
+        self.stage
+            .request(crate::daemon::requests::Request::Watch { reply });
         answer.blocking_recv().expect("an answer")
     }
 
@@ -164,7 +172,7 @@ impl Rig {
             high: upto(high),
             reply,
         };
-        assert!(self.stage.request(request).expect("the chunk is taken"));
+        assert!(self.stage.chunk(request).expect("the chunk is taken"));
         answer
     }
 
@@ -240,6 +248,10 @@ fn plan_of_things() -> Plan {
         &mut diagnostics,
     )
     .expect("a plan")
+}
+
+fn item_key(id: u32) -> Key {
+    Key(format!("{{\"id\":{{\"N\":\"{id}\"}}}}").into())
 }
 
 fn gtid(number: u64) -> Gtid {
@@ -403,6 +415,52 @@ fn each_window_records_what_came_after_it_opened() {
     drop(rig.chunk(&first, &[[1, 10], [3, 30]], 0));
     drop(rig.chunk(&second, &[[2, 20], [4, 40]], 1));
     assert_eq!(rig.items(), BTreeMap::from([(3, 30), (4, 40)]));
+}
+
+/// Whoever compares both sides reads MySQL after this, and so sees what was written before the watch was opened.
+#[test]
+fn a_watch_names_what_the_stream_has_brought_and_sees_what_it_writes_from_then_on() {
+    let mut rig = Rig::new(TableState::Done);
+    rig.transaction(types::WRITE_ROWS, &[[1, 10, 0]]);
+    rig.begin();
+    rig.rows(types::WRITE_ROWS, &[[2, 20, 0]]);
+    let watch = rig.watch();
+    assert_eq!(watch.received, upto(2), "the transaction at hand included");
+    rig.rows(types::DELETE_ROWS, &[[3, 30, 0]]);
+    rig.commit();
+    // Another key: both items are written.
+    rig.transaction(types::UPDATE_ROWS, &[[4, 40, 0], [5, 40, 0]]);
+    // Nothing that is mapped changes: nothing is written.
+    rig.transaction(types::UPDATE_ROWS, &[[6, 60, 0], [6, 60, 1]]);
+    let touched = [1, 2, 3, 4, 5, 6].map(|id| watch.is_touched(TARGET, &item_key(id)));
+    assert_eq!(touched, [false, false, true, true, true, false]);
+}
+
+/// A chunk's rows are written like any others.
+#[test]
+fn a_watch_sees_the_rows_of_chunks() {
+    let mut rig = Rig::new(TableState::Pending);
+    let window = rig.open();
+    let watch = rig.watch();
+    drop(rig.chunk(&window, &[[1, 10]], 0));
+    assert!(watch.is_touched(TARGET, &item_key(1)) && !watch.is_touched(TARGET, &item_key(2)));
+}
+
+#[test]
+fn the_view_thread_answers_when_the_snapshot_is_complete_until_it_ends() {
+    let Rig { stage, runtime, .. } = Rig::new(TableState::Done);
+    let shared = Arc::clone(&stage.shared);
+    let ends = shared.stage.take_ends().expect("the ends");
+    let (items, stream) = crossbeam_channel::bounded(1);
+    let (stop, stopped) = crossbeam_channel::bounded(1);
+    let view = std::thread::spawn(move || stage.run(&stream, &ends, &stopped));
+    let watch = runtime.block_on(shared.stage.watch()).expect("a watch");
+    assert_eq!(watch.received, upto(0));
+    stop.send(()).expect("the thread runs");
+    view.join().expect("its end").expect("no error");
+    let ended = runtime.block_on(shared.stage.watch());
+    assert_eq!(ended.err().map(|e| e.kind()), Some(Kind::Interrupted));
+    drop(items);
 }
 
 /// A connection breaks within a transaction whose first half was written: the whole comes again.
