@@ -30,4 +30,5 @@ pub mod schema;
 pub mod sink;
 pub mod source;
 pub mod state;
+pub mod verify;
 pub mod view;
