@@ -16,6 +16,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod config;
 pub mod contract;
+pub mod cutover;
 pub mod daemon;
 pub mod demo;
 pub mod error;

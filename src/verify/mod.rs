@@ -1,4 +1,4 @@
-//! Proof that both sides hold the same: what DynamoDB has, compared with what MySQL says that the contract means.
+//! Parity: whether DynamoDB holds what the contract defines over MySQL's rows.
 //!
 //! Nothing is asked of `view` or of its state: MySQL computes the items ([`crate::plan::select`]), and they are read here
 //! ([`source`]) apart from what writes them.
@@ -6,3 +6,6 @@
 pub mod canonical;
 pub mod json;
 pub mod source;
+mod standing;
+
+pub use standing::{Owed, Pass, Standing};
