@@ -58,6 +58,33 @@ pub enum Directive {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Kind; 18] = [
+        Kind::SourceUnavailable,
+        Kind::SourceDenied,
+        Kind::SourceSettings,
+        Kind::SourcePurged,
+        Kind::LineageDiffers,
+        Kind::ServerIdTaken,
+        Kind::EventUnreadable,
+        Kind::TableChanged,
+        Kind::Unsupported,
+        Kind::TargetUnavailable,
+        Kind::TargetDenied,
+        Kind::TargetTable,
+        Kind::TargetProtocol,
+        Kind::Store,
+        Kind::PlanDiffers,
+        Kind::Usage,
+        Kind::Interrupted,
+        Kind::Internal,
+    ];
+
+    /// The kind of this [`name`](Self::name): what another process told.
+    pub fn named(name: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// What follows from an error of this kind.
     pub fn directive(self) -> Directive {
         match self {

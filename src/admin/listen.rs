@@ -6,10 +6,11 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use axum::Router;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 
-use super::{StatusSource, router, socket_path};
+use super::{Peer, StatusSource, router, socket_path};
 use crate::error::{Error, Kind, Result};
 use crate::metrics::Exposition;
 
@@ -22,7 +23,7 @@ pub struct Servers {
     tasks: [JoinHandle<()>; 2],
 }
 
-/// Binds both listeners and serves them in the background.
+/// Binds both listeners and serves them in the background. `commands` are routes that only the socket has.
 ///
 /// To be called only by who holds the state directory's lock: a socket that is there already is a dead one.
 ///
@@ -33,6 +34,7 @@ pub async fn serve(
     state: &Path,
     source: Arc<dyn StatusSource>,
     exposition: Exposition,
+    commands: Router,
 ) -> Result<Servers> {
     let tcp = TcpListener::bind(listen).await.map_err(|e| {
         Error::new(Kind::Usage, format!("cannot listen on {listen}"))
@@ -43,7 +45,8 @@ pub async fn serve(
     let socket = socket_path(state);
     let unix = bind_socket(&socket)?;
     let public = router::public(source.clone(), exposition.clone());
-    let local = router::local(source, exposition);
+    let local =
+        router::local(source, exposition, commands).into_make_service_with_connect_info::<Peer>();
     // Serving ends with the task only: accept errors are waited out by axum.
     let http = tokio::spawn(async move {
         let _ = axum::serve(tcp, public).await;

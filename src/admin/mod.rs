@@ -4,17 +4,19 @@
 //! row value. `<state>/penstock.sock`, which only its owner can open, answers the same and the dead letters with their source keys.
 
 mod client;
+pub mod cutover;
 mod listen;
+mod peer;
 mod router;
 mod status;
 #[cfg(test)]
 mod tests;
 
+pub use crate::cutover::Gate;
 pub use client::{Client, socket_path};
 pub use listen::{Servers, serve};
-pub use status::{
-    Gate, LagSeconds, PositionStatus, READY_LAG_SECONDS, Status, Stopped, TableStatus,
-};
+pub use peer::Peer;
+pub use status::{LagSeconds, PositionStatus, READY_LAG_SECONDS, Status, Stopped, TableStatus};
 
 use futures_util::future::BoxFuture;
 

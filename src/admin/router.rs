@@ -29,11 +29,12 @@ pub(super) fn public(source: Arc<dyn StatusSource>, exposition: Exposition) -> R
     routes().with_state(Answers { source, exposition })
 }
 
-/// What the owner of the state directory may ask, too.
-pub(super) fn local(source: Arc<dyn StatusSource>, exposition: Exposition) -> Router {
+/// What the owner of the state directory may ask, too; `more` are the routes of the commands.
+pub(super) fn local(source: Arc<dyn StatusSource>, exposition: Exposition, more: Router) -> Router {
     routes()
         .route("/dead-letters", get(dead_letters))
         .with_state(Answers { source, exposition })
+        .merge(more)
 }
 
 fn routes() -> Router<Answers> {
@@ -83,7 +84,8 @@ async fn dead_letters(State(answers): State<Answers>, RawQuery(query): RawQuery)
     }
 }
 
-fn refused(error: &Error) -> Response {
+/// An error as the client understands it.
+pub(super) fn refused(error: &Error) -> Response {
     let body = json!({
         "kind": error.kind().name(),
         "reason": error.to_string(),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cutover::Gate;
 use crate::phase::Phase;
 
 /// Behind by more than this, `/readyz` says no.
@@ -69,14 +70,6 @@ pub struct TableStatus {
     pub estimated_rows: u64,
     /// Chunks handed out and not yet durable.
     pub open_chunks: u64,
-}
-
-/// One condition of the cutover.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gate {
-    pub name: String,
-    pub open: bool,
-    pub reason: String,
 }
 
 /// A terminal error.

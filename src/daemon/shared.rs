@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::facts::Facts;
 use super::requests::Requests;
 use super::touches::Touches;
 use super::trouble::Trouble;
@@ -38,6 +39,8 @@ pub struct Shared {
     copied: AtomicBool,
     /// What holds the flow up at present.
     pub trouble: Arc<Trouble>,
+    /// What is kept with the checkpoint beside the position.
+    pub facts: Facts,
     /// What the view has written, for those who compare.
     pub touches: Arc<Touches>,
     /// What is asked of the view thread.
@@ -113,6 +116,7 @@ impl Shared {
             connected: AtomicBool::new(false),
             copied: AtomicBool::new(start.snapshot_done),
             trouble: Arc::default(),
+            facts: Facts::of(start),
             touches: Arc::default(),
             stage: Requests::default(),
         }

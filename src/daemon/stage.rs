@@ -501,4 +501,4 @@ fn out_of_order(what: &str) -> Error {
 
 #[cfg(test)]
 #[path = "tests/stage.rs"]
-mod tests;
+pub(super) mod tests;

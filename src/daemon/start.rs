@@ -18,21 +18,21 @@ use super::shape;
 use super::shared::Shared;
 use super::stage::Stage;
 use super::status::Answers;
+use super::target::{open_target, ready_target};
 use super::trouble::Watched;
 use super::views::{self, Views};
 use super::{Daemon, Running, decode, xids};
 use crate::admin::{Servers, StatusSource};
 use crate::checkpoint::{Checkpoint, Lineage, Loaded, Store, TableProgress, compatible};
-use crate::config::{Endpoint, Settings};
-use crate::error::{Directive, Error, Kind, Result};
+use crate::config::Settings;
+use crate::error::{Error, Kind, Result};
 use crate::metrics::{self, Exposition};
 use crate::pipeline;
 use crate::plan::{CopyOrder, Plan, SourceId, needs_logged_cascades};
 use crate::position::Position;
 use crate::prepare;
 use crate::schema::Catalog;
-use crate::sink::provision::{self, Condition};
-use crate::sink::{self, DynamoWriter, Table, embedded::Embedded};
+use crate::sink::{DynamoWriter, Table, embedded::Embedded};
 use crate::source;
 use crate::source::connect::{classify, connect};
 use crate::source::preflight::ServerFacts;
@@ -58,8 +58,6 @@ pub struct Parts {
     pub embedded: Option<Embedded>,
 }
 
-/// How long the target may be away when the daemon starts.
-const TARGET_PATIENCE: Duration = Duration::from_secs(60);
 /// How many dead letters may be on their way to the store.
 const LETTERS: usize = 256;
 
@@ -98,6 +96,7 @@ pub async fn start(start: Start) -> Result<Daemon> {
         &settings.state,
         Arc::clone(&answers) as Arc<dyn StatusSource>,
         start.exposition.clone(),
+        axum::Router::new(),
     )
     .await?;
     let running = run(Run {
@@ -325,74 +324,6 @@ async fn forget(store: &Arc<Store>) -> Result<()> {
     .await
 }
 
-/// A client for the target, the embedded server if that is the target, and what to call it.
-pub async fn open_target(settings: &Settings) -> Result<(Option<Embedded>, Client, String)> {
-    let mut target = sink::Target {
-        region: settings.target.region.clone(),
-        request_timeout: settings.sink.request_timeout,
-        ..sink::Target::default()
-    };
-    let mut embedded = None;
-    let label = match &settings.target.endpoint {
-        Endpoint::Embedded { port } => {
-            let (dir, port) = (settings.state.join("embedded"), *port);
-            let server = blocking(move || sink::embedded::start(&dir, port)).await?;
-            let url = server.endpoint_url();
-            target.endpoint_url = Some(url.clone());
-            embedded = Some(server);
-            format!("embedded {url}")
-        }
-        Endpoint::Url(url) => {
-            target.endpoint_url = Some(url.clone());
-            url.clone()
-        }
-        Endpoint::Aws => format!("aws {}", settings.target.region.as_deref().unwrap_or("")),
-    };
-    let client = sink::connect(&target).await;
-    Ok((embedded, client, label))
-}
-
-/// Refuses a target whose tables are not as the plan wants them; makes those of the embedded one.
-async fn ready_target(embedded: bool, client: &Client, plan: &Plan) -> Result<()> {
-    if embedded {
-        return provision::create(client, plan, Duration::from_secs(30), |_| {}).await;
-    }
-    let states = inspect(client, plan).await?;
-    let wrong: Vec<String> = states
-        .iter()
-        .filter(|s| s.condition != Condition::Right)
-        .map(ToString::to_string)
-        .collect();
-    if wrong.is_empty() {
-        return Ok(());
-    }
-    Err(Error::new(
-        Kind::TargetTable,
-        format!(
-            "DynamoDB is not as the contract wants it: {}",
-            wrong.join("; ")
-        ),
-    ))
-}
-
-/// The target's tables; a target that throttles or is away for a moment is asked again.
-async fn inspect(client: &Client, plan: &Plan) -> Result<Vec<provision::TableState>> {
-    let begun = std::time::Instant::now();
-    let mut pause = Duration::from_millis(100);
-    loop {
-        match provision::inspect(client, plan).await {
-            Err(error)
-                if error.directive() == Directive::Retry && begun.elapsed() < TARGET_PATIENCE =>
-            {
-                tracing::warn!(%error, "DynamoDB does not tell its tables; trying again");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(5));
-            }
-            answer => return answer,
-        }
-    }
-}
-
 /// The checkpoint to go on from, or a new one at the source's present end.
 ///
 /// A new one is committed here, before anything is written: a restart that found none would begin at a later
@@ -572,7 +503,7 @@ async fn stored_letters(store: &Arc<Store>, letters: Letters) -> Result<Letters>
     .await
 }
 
-async fn blocking<T: Send + 'static>(
+pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     tokio::task::spawn_blocking(work)

@@ -208,7 +208,7 @@ impl Rig {
     }
 }
 
-fn plan_of_things() -> Plan {
+pub(in crate::daemon) fn plan_of_things() -> Plan {
     let column = |name: &str| Column {
         name: name.to_owned(),
         ty: ColumnType::Int {
