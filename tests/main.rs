@@ -18,6 +18,7 @@ mod midway;
 mod outage;
 mod powerloss;
 mod refusals;
+mod row_keys;
 mod rules;
 mod sample;
 mod selects;
