@@ -263,6 +263,25 @@ pub fn members(mut bytes: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
     })
 }
 
+/// The values of a list, each with its bytes.
+pub fn values(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (_, after) = value(bytes)?;
+        let whole = bytes.get(..bytes.len() - after.len())?;
+        bytes = after;
+        Some(whole)
+    })
+}
+
+/// The members of a set.
+pub fn set(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (member, rest) = take(bytes)?;
+        bytes = rest;
+        Some(member)
+    })
+}
+
 /// Names of the attributes that one item has and the other has not, or has otherwise.
 pub fn different_attributes(a: &[u8], b: &[u8]) -> Vec<String> {
     let (mut a, mut b) = (members(a).peekable(), members(b).peekable());
@@ -368,7 +387,11 @@ fn whole(text: &[u8]) -> Result<i64, Invalid> {
         n.saturating_mul(10).saturating_add(i64::from(d - b'0'))
     });
     let size = size.min(i64::MAX / 4);
-    Ok(if text.first() == Some(&b'-') { -size } else { size })
+    Ok(if text.first() == Some(&b'-') {
+        -size
+    } else {
+        size
+    })
 }
 
 /// A number's one form in plain notation, as items on the wire have it.

@@ -117,14 +117,18 @@ impl<'t> Reader<'t> {
         let plain = self.text.get(start..self.at).unwrap_or_default();
         if self.text.get(self.at) == Some(&b'"') {
             self.at += 1;
-            return str::from_utf8(plain).map(Cow::Borrowed).map_err(|_| Invalid);
+            return str::from_utf8(plain)
+                .map(Cow::Borrowed)
+                .map_err(|_| Invalid);
         }
         let mut bytes = plain.to_vec();
         loop {
             match self.text.get(self.at) {
                 Some(b'"') => {
                     self.at += 1;
-                    return String::from_utf8(bytes).map(Cow::Owned).map_err(|_| Invalid);
+                    return String::from_utf8(bytes)
+                        .map(Cow::Owned)
+                        .map_err(|_| Invalid);
                 }
                 Some(b'\\') => {
                     self.at += 1;
@@ -383,7 +387,8 @@ mod tests {
 
     #[test]
     fn a_document_and_its_item_are_the_same() {
-        let from_mysql = r#"{"b": [1.50, -0.0, "x\n\u00e4\ud83d\ude00"], "a": null, "long": {"t": true}}"#;
+        let from_mysql =
+            r#"{"b": [1.50, -0.0, "x\n\u00e4\ud83d\ude00"], "a": null, "long": {"t": true}}"#;
         let from_dynamo = r#"{"M":{"long":{"M":{"t":{"BOOL":true}}},"a":{"NULL":true},
             "b":{"L":[{"N":"1.5"},{"N":"0"},{"S":"x\nä😀"}]}}}"#;
         assert_eq!(document(from_mysql), attribute(from_dynamo));
@@ -406,7 +411,18 @@ mod tests {
     #[test]
     fn what_dynamodb_would_not_take_is_refused() {
         let deep = format!("{}1{}", "[".repeat(32), "]".repeat(32));
-        for text in ["", "{", "[1,]", "01", "1.", "{\"\":1}", "{\"a\":1,\"a\":2}", "nul", &deep, "\"\\ud800\""] {
+        for text in [
+            "",
+            "{",
+            "[1,]",
+            "01",
+            "1.",
+            "{\"\":1}",
+            "{\"a\":1,\"a\":2}",
+            "nul",
+            &deep,
+            "\"\\ud800\"",
+        ] {
             assert_eq!(document(text), Err(Invalid), "{text}");
         }
         let fits = format!("{}1{}", "[".repeat(31), "]".repeat(31));

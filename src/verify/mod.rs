@@ -4,8 +4,19 @@
 //! ([`source`]) apart from what writes them.
 
 pub mod canonical;
+pub mod extra;
+pub mod flow;
 pub mod json;
+pub mod judge;
+pub mod pass;
+pub mod progress;
+pub mod rate;
+pub mod report;
+pub mod session;
+mod settle;
 pub mod source;
 mod standing;
+pub mod target;
+mod tracker;
 
 pub use standing::{Owed, Pass, Standing};

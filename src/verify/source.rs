@@ -307,9 +307,17 @@ fn sent(column: &Column) -> Sent {
     use Sort::*;
     match column.column_type() {
         MYSQL_TYPE_JSON => Sent::Json,
-        MYSQL_TYPE_TINY | MYSQL_TYPE_SHORT | MYSQL_TYPE_INT24 | MYSQL_TYPE_LONG
-        | MYSQL_TYPE_LONGLONG | MYSQL_TYPE_FLOAT | MYSQL_TYPE_DOUBLE | MYSQL_TYPE_DECIMAL
-        | MYSQL_TYPE_NEWDECIMAL | MYSQL_TYPE_YEAR | MYSQL_TYPE_BIT => Sent::Number,
+        MYSQL_TYPE_TINY
+        | MYSQL_TYPE_SHORT
+        | MYSQL_TYPE_INT24
+        | MYSQL_TYPE_LONG
+        | MYSQL_TYPE_LONGLONG
+        | MYSQL_TYPE_FLOAT
+        | MYSQL_TYPE_DOUBLE
+        | MYSQL_TYPE_DECIMAL
+        | MYSQL_TYPE_NEWDECIMAL
+        | MYSQL_TYPE_YEAR
+        | MYSQL_TYPE_BIT => Sent::Number,
         MYSQL_TYPE_DATE | MYSQL_TYPE_NEWDATE | MYSQL_TYPE_DATETIME | MYSQL_TYPE_TIMESTAMP
         | MYSQL_TYPE_TIME => Sent::Moment,
         MYSQL_TYPE_GEOMETRY | MYSQL_TYPE_VECTOR => Sent::Bytes,
@@ -367,12 +375,7 @@ fn scalar(bytes: &[u8]) -> Result<Scalar<'_>, Invalid> {
     Ok(scalar)
 }
 
-fn document(
-    ty: AttributeType,
-    bytes: &[u8],
-    sent: Sent,
-    out: &mut Writer,
-) -> Result<(), Invalid> {
+fn document(ty: AttributeType, bytes: &[u8], sent: Sent, out: &mut Writer) -> Result<(), Invalid> {
     let wanted = match ty {
         AttributeType::M => b'{',
         _ => b'[',

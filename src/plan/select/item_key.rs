@@ -83,8 +83,8 @@ impl<'p> Renderer<'p> {
         match (column_type(self.driving, slot), text) {
             (ColumnType::Int { .. }, KeyText::S(text) | KeyText::N(text)) => {
                 let digits = text.strip_prefix('-').unwrap_or(text);
-                let whole = (1..=20).contains(&digits.len())
-                    && digits.bytes().all(|b| b.is_ascii_digit());
+                let whole =
+                    (1..=20).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
                 // Nothing else is printed by a whole number.
                 Some(match whole {
                     true => format!("{name} = {text}"),
@@ -94,20 +94,15 @@ impl<'p> Renderer<'p> {
             (ColumnType::Text { .. }, KeyText::S(text)) => {
                 Some(format!("{name} = {}", literal(text)))
             }
-            (
-                ColumnType::Binary { .. } | ColumnType::Bytes { .. },
-                KeyText::B(bytes),
-            ) => Some(format!("{name} = {}", hexadecimal(bytes))),
+            (ColumnType::Binary { .. } | ColumnType::Bytes { .. }, KeyText::B(bytes)) => {
+                Some(format!("{name} = {}", hexadecimal(bytes)))
+            }
             _ => None,
         }
     }
 
     /// The key attribute itself compared: no index helps.
-    fn equals(
-        &mut self,
-        value: &'p ValueSource,
-        text: KeyText<'_>,
-    ) -> Result<String, SelectError> {
+    fn equals(&mut self, value: &'p ValueSource, text: KeyText<'_>) -> Result<String, SelectError> {
         let rendered = self.value(value)?;
         // What it cannot read is no matter of this condition.
         self.faults.clear();

@@ -12,4 +12,4 @@ mod worker;
 pub use bound::ChunkKey;
 pub use progress::{Assignment, Progress, Work};
 pub use window::{Emitted, Opened, RawRow, Request, Window, encode_key};
-pub use worker::{Worker, executed};
+pub use worker::{Worker, chunk_key, executed, executed_at};

@@ -258,7 +258,7 @@ pub async fn executed(conn: &mut mysql_async::Conn) -> mysql_async::Result<GtidS
 }
 
 /// `@@gtid_executed` as it is now, and the server's UUID.
-async fn executed_at(conn: &mut mysql_async::Conn) -> mysql_async::Result<(GtidSet, String)> {
+pub async fn executed_at(conn: &mut mysql_async::Conn) -> mysql_async::Result<(GtidSet, String)> {
     let row: Option<(String, String)> = conn
         .query_first("SELECT @@GLOBAL.gtid_executed, @@GLOBAL.server_uuid")
         .await?;
@@ -270,7 +270,7 @@ async fn executed_at(conn: &mut mysql_async::Conn) -> mysql_async::Result<(GtidS
 }
 
 /// The key by which a table is cut.
-fn chunk_key(table: &SourceTable) -> ChunkKey {
+pub fn chunk_key(table: &SourceTable) -> ChunkKey {
     ChunkKey {
         table: table.name.clone(),
         columns: table
