@@ -4,6 +4,7 @@ mod cascades;
 mod chunks;
 mod cli;
 mod collations;
+mod cutover;
 mod drain;
 mod every_type;
 mod expressions;

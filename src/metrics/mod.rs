@@ -148,6 +148,7 @@ metrics_table! {
     PARITY_CLEAN: Gauges Gauge "penstock_parity_last_clean_pass_timestamp_seconds" [] "When the last full comparison that found both sides equal ended, in seconds since 1970; 0 while there was none.";
 
     DEAD_LETTERS: Gauges Gauge "penstock_dead_letter_rows" [] "Rows that have no valid item, once for each projection.";
+    GATE_OPEN: Gauges Gauge "penstock_gate_open" ["gate"] "1 while a gate of the cutover is open, 0 while it is shut; read every few seconds.";
     DEAD_LETTERS_SEEN: Counters Counter "penstock_dead_letter_events_total" ["projection"] "Times a row without a valid item was met.";
 }
 
