@@ -17,6 +17,7 @@ mod facts;
 mod monitor;
 mod outcome;
 mod requests;
+mod rows;
 mod shape;
 mod shared;
 mod stage;
@@ -37,7 +38,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use facts::{Facts, fact_of, set_fact};
 pub use monitor::Question;
-pub use requests::Requests;
+pub use requests::{Removed, Requests};
+pub use rows::Rows;
 pub use shared::{Failure, LagSeconds, Shared};
 pub use stage::Completion;
 pub use start::{Parts, Start};

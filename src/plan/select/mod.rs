@@ -16,8 +16,11 @@ mod aggregate;
 mod expression;
 mod layout;
 mod render;
+mod rows;
 mod transform;
 mod value;
+
+pub use rows::{DRIVING, FOUND, JoinedRows, joined_rows};
 
 use crate::contract::Place;
 use crate::contract::model::AttributeType;
