@@ -16,6 +16,7 @@ pub use crate::cutover::Gate;
 pub use client::{Client, socket_path};
 pub use listen::{Servers, serve};
 pub use peer::Peer;
+pub use router::refused;
 pub use status::{LagSeconds, PositionStatus, READY_LAG_SECONDS, Status, Stopped, TableStatus};
 
 use futures_util::future::BoxFuture;

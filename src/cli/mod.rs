@@ -4,7 +4,9 @@
 //! 3 the answer is no.
 
 mod args;
+mod attached;
 mod check;
+mod cutover;
 mod dead_letters;
 mod demo;
 mod explain;
@@ -13,6 +15,7 @@ mod output;
 mod provision;
 mod run;
 pub mod seams;
+mod serving;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -21,7 +24,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use args::{Cli, Command, DeadLetters, DemoOptions, Format, RunOptions};
+pub use args::{Cli, Command, CutoverOptions, DeadLetters, DemoOptions, Format, RunOptions};
 pub use output::{Answer, Failure, Outcome};
 
 use crate::config::{self, Settings};
@@ -54,6 +57,8 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::DeadLetters(DeadLetters::List { limit, from }) => {
             dead_letters::list(cli, *limit, from.as_deref())
         }
+        Command::Cutover(options) => cutover::cutover(cli, options),
+        Command::Rehearse => cutover::rehearse(cli),
         Command::Demo(options) => demo::run(options),
     }
 }

@@ -35,6 +35,7 @@ pub struct Settings {
     pub pipeline: Pipeline,
     pub mapping: Mapping,
     pub sink: Sink,
+    pub cutover: Cutover,
 }
 
 /// `[source]`: the MySQL server.
@@ -118,6 +119,19 @@ pub struct Sink {
     pub request_timeout: Duration,
     /// An item that DynamoDB does not take for so long stops the stream.
     pub retry_for: Duration,
+}
+
+/// `[cutover]`: what its gates tolerate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cutover {
+    /// Behind the source when the drain begins.
+    pub max_lag_seconds: u64,
+    /// Since the source's last word.
+    pub max_heartbeat_seconds: u64,
+    /// Since the last checkpoint.
+    pub max_checkpoint_seconds: u64,
+    /// How long the drain may take.
+    pub drain_within: Duration,
 }
 
 /// What answers for `password_env`.

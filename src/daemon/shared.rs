@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::facts::Facts;
 use super::requests::Requests;
+use super::seal::Seal;
 use super::touches::Touches;
 use super::trouble::Trouble;
 use crate::admin::READY_LAG_SECONDS;
@@ -46,6 +47,8 @@ pub struct Shared {
     through: watch::Sender<Sequence>,
     /// What the view has written, for those who compare.
     pub touches: Arc<Touches>,
+    /// Keeps the sink from writing.
+    pub seal: Arc<Seal>,
     /// What is asked of the view thread.
     pub stage: Requests,
 }
@@ -122,6 +125,7 @@ impl Shared {
             facts: Facts::of(start),
             through: watch::channel(0).0,
             touches: Arc::default(),
+            seal: Arc::default(),
             stage: Requests::default(),
         }
     }
@@ -191,6 +195,11 @@ impl Shared {
     /// The position up to which everything is in DynamoDB.
     pub fn durable(&self) -> Position {
         lock(&self.durable).clone()
+    }
+
+    /// Whether everything of `gtids` is in DynamoDB.
+    pub fn is_durable(&self, gtids: &GtidSet) -> bool {
+        gtids.is_subset(&lock(&self.durable).gtids)
     }
 
     /// Seconds since the last checkpoint of this run.

@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 
 use super::monitor::Question;
+use super::readings::Gatehouse;
 use super::shared::Shared;
 use crate::admin::{LagSeconds, PositionStatus, Status, StatusSource, Stopped, TableStatus};
 use crate::checkpoint::{DeadLetterPage, Store};
@@ -17,6 +18,7 @@ use crate::metrics;
 pub struct Answers {
     pub shared: Arc<Shared>,
     pub store: Arc<Store>,
+    pub gatehouse: Arc<Gatehouse>,
     /// `embedded http://127.0.0.1:8000`, `aws eu-central-1`.
     pub target: String,
     /// A connection kept for asking the source's position.
@@ -66,7 +68,7 @@ impl StatusSource for Answers {
                 .collect(),
             dead_letters: shared.dead_letters(),
             parity: None,
-            gates: Vec::new(),
+            gates: self.gatehouse.latest(),
             stopped: shared.failure().map(|failure| Stopped {
                 kind: failure.error_kind.name().to_owned(),
                 reason: failure.reason,

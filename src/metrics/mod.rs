@@ -143,6 +143,7 @@ metrics_table! {
     CHECKPOINT_COMMITS: Counters Counter "penstock_checkpoint_commits_total" [] "Checkpoints committed.";
     CHECKPOINT_DURATION: Histograms Histogram "penstock_checkpoint_commit_duration_seconds" [] "How long commits took until they were on disk.";
     DEAD_LETTERS: Gauges Gauge "penstock_dead_letter_rows" [] "Rows that have no valid item, once for each projection.";
+    GATE_OPEN: Gauges Gauge "penstock_gate_open" ["gate"] "1 while a gate of the cutover is open, 0 while it is shut; read every few seconds.";
     DEAD_LETTERS_SEEN: Counters Counter "penstock_dead_letter_events_total" ["projection"] "Times a row without a valid item was met.";
 }
 

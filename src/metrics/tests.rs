@@ -17,6 +17,7 @@ const UNITS: &[&str] = &[
     "commits",
     "reconnects",
     "info",
+    "open",
 ];
 
 #[test]
@@ -48,7 +49,8 @@ fn every_name_has_a_noun_a_unit_and_total_for_counters() {
                     "operation",
                     "outcome",
                     "reason",
-                    "projection"
+                    "projection",
+                    "gate"
                 ]
                 .contains(label),
                 "{name} has the unbounded label {label}"
