@@ -81,11 +81,19 @@ impl<'t> RowKey<'t> {
     /// # Errors
     /// As [`condition`].
     pub fn condition(&self) -> Result<String> {
+        self.condition_under("")
+    }
+
+    /// The same, each column behind `prefix`: `d.`.
+    ///
+    /// # Errors
+    /// As [`condition`].
+    pub fn condition_under(&self, prefix: &str) -> Result<String> {
         let literals = self.literals()?;
         let columns = self.columns().zip(&self.parts).zip(literals);
         let parts: Vec<String> = columns
             .map(|((column, bytes), literal)| {
-                let name = quote(&column.name);
+                let name = format!("{prefix}{}", quote(&column.name));
                 match &column.ty {
                     // Compared as texts they are served by the index; the number tells labels apart that look alike.
                     ColumnType::Enum { .. } | ColumnType::Set { .. } => format!(

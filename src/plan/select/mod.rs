@@ -17,8 +17,11 @@ mod expression;
 mod item_key;
 mod layout;
 mod render;
+mod rows;
 mod transform;
 mod value;
+
+pub use rows::{DRIVING, FOUND, JoinedRows, joined_rows};
 
 use crate::contract::Place;
 use crate::contract::model::AttributeType;
@@ -71,9 +74,6 @@ pub enum SelectError {
     #[error("the expression at {} cannot be read again", place.pointer)]
     Expression { place: Place },
 }
-
-/// The driving row's alias.
-pub const DRIVING: &str = "d";
 
 /// Which of the projection's rows.
 #[derive(Debug, Clone, Copy)]

@@ -299,7 +299,7 @@ fn select(table: &SourceTable, key: &ChunkKey, range: &Range) -> Result<String> 
     ))
 }
 
-fn raw(row: mysql_async::Row) -> RawRow {
+pub(super) fn raw(row: mysql_async::Row) -> RawRow {
     row.unwrap_raw()
         .into_iter()
         .map(|value| match value {
@@ -318,7 +318,7 @@ fn count(table: &SourceTable, rows: u64, again: bool) {
     }
 }
 
-fn weight(row: &RawRow) -> usize {
+pub(super) fn weight(row: &RawRow) -> usize {
     row.iter()
         .map(|v| v.as_ref().map_or(0, Vec::len) + 32)
         .sum()
