@@ -116,7 +116,6 @@ fn all_problems_at_once_in_the_order_of_the_file() {
         "`chunk_rows` is a number with a fraction",
         "there is no section [pipelines]",
         "did you mean [pipeline]?",
-        "[cutover] is not in this version",
         "`listen` is not an address with a port",
     ] {
         assert!(text.contains(wanted), "{wanted}\nnot in\n{text}");

@@ -34,6 +34,7 @@ mod status;
 mod target;
 mod touches;
 mod trouble;
+mod verifier;
 mod views;
 mod xids;
 

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::extra::{self, Parts};
 use super::flow::Flow;
-use super::judge::{Difference, Name, compare, fetch, pipeline_key};
+use super::judge::{Difference, Name, Wrong, compare, fetch, judge, pipeline_key};
 use super::progress::{Progress, Step};
 use super::rate::Limit;
 use super::report::{Mode, Report};
@@ -86,11 +86,11 @@ impl Drop for Held {
 }
 
 impl Engine {
-    /// Compares; goes on where an interrupted comparison of the same kind was.
+    /// Compares; `begun` learns when it began, which is what its report will say. Goes on where an interrupted comparison of the same kind was.
     ///
     /// # Errors
     /// `Interrupted` where it was told to stop: then it can be gone on with.
-    pub async fn run(self: &Arc<Self>, mode: &Mode) -> Result<Report> {
+    pub async fn run(self: &Arc<Self>, mode: &Mode, begun: impl FnOnce(u64)) -> Result<Report> {
         let projections = self.projections(mode)?;
         let mut session = self.session().await?;
         let mut estimated = 0;
@@ -99,6 +99,7 @@ impl Engine {
         }
         let saved = self.saved(mode, estimated)?;
         self.progress.begin(saved.report.items, estimated);
+        begun(saved.report.started_unix_ms);
         let parts = match mode {
             Mode::Full => Some(Parts::open(&self.directory, saved.parts, &saved.lengths)?),
             _ => None,
@@ -141,6 +142,18 @@ impl Engine {
         let mut report = lock(&report).clone();
         report.finished_unix_ms = Some(crate::checkpoint::now_unix_ms());
         Ok(report)
+    }
+
+    /// Those that are extra, as one look finds.
+    pub async fn extra_among(&self, names: &[Name]) -> Result<Vec<Name>> {
+        let mut session = self.session().await?;
+        let judged = judge(&self.plan, &mut session, &self.target, &*self.flow, names);
+        let verdicts = judged.await?;
+        let extra = names.iter().zip(verdicts).filter(|(_, verdict)| {
+            let wrong = verdict.difference.as_ref().map(|d| d.wrong);
+            wrong == Some(Wrong::Extra) && !verdict.touched
+        });
+        Ok(extra.map(|(name, _)| name.clone()).collect())
     }
 
     pub(super) async fn session(&self) -> Result<Session> {

@@ -13,7 +13,7 @@ use super::json::Reader;
 use super::judge::{Difference, Name, Wrong, pipeline_key};
 use super::standing::Pass;
 use crate::checkpoint::now_unix_ms;
-use crate::plan::Plan;
+use crate::plan::{Plan, TargetId};
 
 /// Findings that are named; further ones are counted.
 pub const MOST_FINDINGS: usize = 10_000;
@@ -311,6 +311,23 @@ pub fn name_of(plan: &Plan, finding: &Finding) -> Option<Name> {
             .ok()?;
     }
     Some((target.id, writer.bytes))
+}
+
+/// The key that the pipeline names; `None` where it is none of the table's.
+pub fn name_of_wire(plan: &Plan, target: TargetId, key: &[u8]) -> Option<Name> {
+    let table = plan.target(target);
+    let (mut writer, mut pk, mut sk) = (Writer::default(), Vec::new(), Vec::new());
+    let mut reader = Reader::new(key);
+    let read = reader.attributes(0, &mut writer, |name, value| {
+        if name == table.pk.name {
+            pk = value.to_vec();
+        } else {
+            sk = value.to_vec();
+        }
+    });
+    read.ok()?;
+    pk.extend(sk);
+    Some((target, pk))
 }
 
 /// An item as DynamoDB's JSON.
