@@ -19,6 +19,7 @@ mod midway;
 mod outage;
 mod powerloss;
 mod refusals;
+mod row_keys;
 mod rules;
 mod sample;
 mod selects;

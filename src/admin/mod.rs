@@ -11,6 +11,7 @@ mod router;
 mod status;
 #[cfg(test)]
 mod tests;
+pub mod verify;
 
 pub use crate::cutover::Gate;
 pub use client::{Client, socket_path};

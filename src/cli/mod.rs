@@ -19,12 +19,15 @@ mod serving;
 mod status;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use args::{Cli, Command, CutoverOptions, DeadLetters, DemoOptions, Format, RunOptions};
+pub use args::{
+    Cli, Command, CutoverOptions, DeadLetters, DemoOptions, Format, RunOptions, VerifyOptions,
+};
 pub use output::{Answer, Failure, Outcome};
 
 use crate::config::{self, Settings};
@@ -57,6 +60,7 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::DeadLetters(DeadLetters::List { limit, from }) => {
             dead_letters::list(cli, *limit, from.as_deref())
         }
+        Command::Verify(options) => verify::run(cli, options),
         Command::Cutover(options) => cutover::cutover(cli, options),
         Command::Rehearse => cutover::rehearse(cli),
         Command::Demo(options) => demo::run(options),

@@ -36,15 +36,6 @@ pub trait Verifier: Send + Sync + 'static {
     fn check_dirty(&self) -> BoxFuture<'_, Result<Checked>>;
 }
 
-/// Stands where nobody compares: no cutover passes it.
-pub struct NoVerifier;
-
-impl Verifier for NoVerifier {
-    fn check_dirty(&self) -> BoxFuture<'_, Result<Checked>> {
-        Box::pin(async { Err(Error::new(Kind::Internal, "nobody compares both sides")) })
-    }
-}
-
 /// What the report says of this daemon.
 #[derive(Debug, Clone)]
 pub struct Identity {

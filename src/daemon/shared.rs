@@ -13,9 +13,10 @@ use super::touches::Touches;
 use super::trouble::Trouble;
 use crate::admin::READY_LAG_SECONDS;
 use crate::checkpoint::{Checkpoint, now_unix_ms};
-use crate::error::{Directive, Error, Kind};
+use crate::error::{Directive, Error, Kind, Result};
 use crate::metrics;
 use crate::phase::Phase;
+use crate::pipeline::Sequence;
 use crate::plan::{Plan, SourceId};
 use crate::position::{GtidSet, Position};
 use crate::source::snapshot::Progress;
@@ -42,6 +43,8 @@ pub struct Shared {
     pub trouble: Arc<Trouble>,
     /// What is kept with the checkpoint beside the position.
     pub facts: Facts,
+    /// The sequences up to here are in DynamoDB, and the checkpoint says so; the highest of all: nothing is committed any more.
+    through: watch::Sender<Sequence>,
     /// What the view has written, for those who compare.
     pub touches: Arc<Touches>,
     /// Keeps the sink from writing.
@@ -120,6 +123,7 @@ impl Shared {
             copied: AtomicBool::new(start.snapshot_done),
             trouble: Arc::default(),
             facts: Facts::of(start),
+            through: watch::channel(0).0,
             touches: Arc::default(),
             seal: Arc::default(),
             stage: Requests::default(),
@@ -324,6 +328,34 @@ impl Shared {
         if checkpoint.snapshot_done && self.phase() == Phase::Snapshot {
             tracing::info!("the snapshot is complete");
             self.enter(Phase::Streaming);
+        }
+    }
+
+    pub fn committed_through(&self, through: Sequence) {
+        self.through.send_replace(through);
+    }
+
+    /// Waits until the sequence is in DynamoDB, and the checkpoint says so.
+    ///
+    /// # Errors
+    /// `Interrupted` where the daemon ends, or the stream stops, before that.
+    pub async fn until_committed(&self, sequence: Sequence) -> Result<()> {
+        let mut through = self.through.subscribe();
+        let mut phases = self.phases();
+        let stops = |phase: &Phase| matches!(phase, Phase::Stopped | Phase::ResnapshotRequired);
+        let committed = tokio::select! {
+            biased;
+            through = through.wait_for(|through| *through >= sequence) => {
+                through.is_ok_and(|through| *through != Sequence::MAX)
+            }
+            _ = phases.wait_for(stops) => false,
+        };
+        match committed {
+            true => Ok(()),
+            false => Err(Error::new(
+                Kind::Interrupted,
+                "the daemon stopped before this was written",
+            )),
         }
     }
 

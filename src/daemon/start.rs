@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::committer::Committer;
-use super::cutover::{Cutover, Identity, NoVerifier, Stop};
+use super::cutover::{Cutover, Identity, Stop, Verifier};
 use super::deaths::{Deaths, Letters};
 use super::inspect::Inspector;
 use super::monitor::{self, Question};
@@ -24,9 +24,11 @@ use super::stage::Stage;
 use super::status::Answers;
 use super::target::{open_target, ready_target};
 use super::trouble::Watched;
+use super::verifier::{Comparisons, Tools};
 use super::views::{self, Views};
 use super::{Daemon, Running, decode, xids};
 use crate::admin::cutover::Desk;
+use crate::admin::verify::Bench;
 use crate::admin::{Servers, StatusSource};
 use crate::checkpoint::{Checkpoint, Lineage, Store, TableProgress, compatible};
 use crate::config::Settings;
@@ -106,11 +108,20 @@ pub async fn start(start: Start) -> Result<Daemon> {
         target: target.clone(),
         state: settings.state.clone(),
     };
+    let tools = Tools {
+        shared: Arc::clone(&shared),
+        store: Arc::clone(&store),
+        options: Arc::clone(&options),
+        client: client.clone(),
+        settings: settings.verify,
+        state: settings.state.clone(),
+    };
+    let comparisons = Comparisons::new(tools, &checkpoint)?;
     let cutover = Cutover::new(
         Arc::clone(&shared),
         Arc::clone(&store),
         Arc::clone(&gatehouse),
-        Arc::new(NoVerifier),
+        Arc::clone(&comparisons) as Arc<dyn Verifier>,
         identity,
         [
             settings.cutover.drain_within,
@@ -121,6 +132,7 @@ pub async fn start(start: Start) -> Result<Daemon> {
         shared: Arc::clone(&shared),
         store: Arc::clone(&store),
         gatehouse: Arc::clone(&gatehouse),
+        comparisons: Arc::clone(&comparisons),
         target,
         question: tokio::sync::Mutex::new(Question::new(Arc::clone(&options))),
     });
@@ -129,7 +141,9 @@ pub async fn start(start: Start) -> Result<Daemon> {
         &settings.state,
         Arc::clone(&answers) as Arc<dyn StatusSource>,
         start.exposition.clone(),
-        crate::admin::cutover::routes(Arc::clone(&cutover) as Arc<dyn Desk>),
+        crate::admin::cutover::routes(Arc::clone(&cutover) as Arc<dyn Desk>).merge(
+            crate::admin::verify::routes(Arc::clone(&comparisons) as Arc<dyn Bench>),
+        ),
     )
     .await?;
     let running = run(Run {
@@ -151,6 +165,9 @@ pub async fn start(start: Start) -> Result<Daemon> {
         reading: running.reading.clone(),
         view: running.view_stop.clone(),
     });
+    tokio::spawn(until(running.reading.clone(), async move {
+        comparisons.keep_comparing().await;
+    }));
     tokio::spawn(until(running.reading.clone(), async move {
         gatehouse.keep_current().await;
     }));

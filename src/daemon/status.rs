@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use super::monitor::Question;
 use super::readings::Gatehouse;
 use super::shared::Shared;
+use super::verifier::Comparisons;
 use crate::admin::{LagSeconds, PositionStatus, Status, StatusSource, Stopped, TableStatus};
 use crate::checkpoint::{DeadLetterPage, Store};
 use crate::error::{Error, Kind, Result};
@@ -19,6 +20,7 @@ pub struct Answers {
     pub shared: Arc<Shared>,
     pub store: Arc<Store>,
     pub gatehouse: Arc<Gatehouse>,
+    pub comparisons: Arc<Comparisons>,
     /// `embedded http://127.0.0.1:8000`, `aws eu-central-1`.
     pub target: String,
     /// A connection kept for asking the source's position.
@@ -67,7 +69,7 @@ impl StatusSource for Answers {
                 .map(TableStatus::from)
                 .collect(),
             dead_letters: shared.dead_letters(),
-            parity: None,
+            parity: self.comparisons.parity(),
             gates: self.gatehouse.latest(),
             stopped: shared.failure().map(|failure| Stopped {
                 kind: failure.error_kind.name().to_owned(),

@@ -20,4 +20,5 @@ mod tests;
 
 pub use client::{Target, connect};
 pub use meters::Stats;
+pub use wire::Wire;
 pub use writer::{DynamoWriter, Table};

@@ -1,4 +1,4 @@
-//! BatchWriteItem without the SDK's machinery around each call: most of what it costs is spent there.
+//! Requests without the SDK's machinery around each call: most of what they cost is spent there.
 //!
 //! The SDK's client is asked once how it would send: address, region, connection pool, credentials and limits are
 //! its own, renewed by its own rules. Each request is then signed and sent directly, and its answer is judged by
@@ -33,8 +33,8 @@ use tokio::sync::OnceCell;
 use super::answer::Unprocessed;
 use super::classify::{Failure, broken, broken_answer, classify, late, refused, unsigned};
 
-const OPERATION: &str = "BatchWriteItem";
-const TARGET: &str = "DynamoDB_20120810.BatchWriteItem";
+const WRITE: &str = "BatchWriteItem";
+const PROTOCOL: &str = "DynamoDB_20120810";
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 const USER_AGENT: &str = concat!("penstock/", env!("CARGO_PKG_VERSION"));
 /// An answer gives back at most what was sent.
@@ -71,37 +71,59 @@ impl Wire {
 
     /// One attempt: what DynamoDB left unprocessed.
     pub async fn send(&self, body: Bytes) -> Result<Unprocessed, Failure> {
-        let route = self.route.get_or_try_init(|| find(&self.client)).await?;
-        match tokio::time::timeout(route.timeout, route.send(body)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(late(OPERATION)),
-        }
-    }
-}
-
-impl Route {
-    async fn send(&self, body: Bytes) -> Result<Unprocessed, Failure> {
-        let request = self
-            .request(body)
-            .await
-            .map_err(|e| unsigned(OPERATION, &*e))?;
-        let mut response = self
-            .connector
-            .call(request)
-            .await
-            .map_err(|e| broken(OPERATION, &e))?;
-        let answer = read(&mut response)
-            .await
-            .map_err(|e| broken_answer(OPERATION, &*e))?;
+        let (response, answer) = self.exchange(WRITE, body).await?;
         if response.status().as_u16() == 200
             && let Some(unprocessed) = Unprocessed::read(&answer)
         {
             return Ok(unprocessed);
         }
-        Err(refused(OPERATION, &response, &answer))
+        Err(refused(WRITE, &response, &answer))
     }
 
-    async fn request(&self, body: Bytes) -> Result<HttpRequest, BoxError> {
+    /// One attempt at any operation: the body of a good answer.
+    pub async fn ask(&self, operation: &'static str, body: Bytes) -> Result<Bytes, Failure> {
+        let (response, answer) = self.exchange(operation, body).await?;
+        match response.status().as_u16() {
+            200 => Ok(answer),
+            _ => Err(refused(operation, &response, &answer)),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        operation: &'static str,
+        body: Bytes,
+    ) -> Result<(HttpResponse, Bytes), Failure> {
+        let route = self.route.get_or_try_init(|| find(&self.client)).await?;
+        match tokio::time::timeout(route.timeout, route.exchange(operation, body)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(late(operation)),
+        }
+    }
+}
+
+impl Route {
+    async fn exchange(
+        &self,
+        operation: &str,
+        body: Bytes,
+    ) -> Result<(HttpResponse, Bytes), Failure> {
+        let request = self
+            .request(operation, body)
+            .await
+            .map_err(|e| unsigned(operation, &*e))?;
+        let mut response = self
+            .connector
+            .call(request)
+            .await
+            .map_err(|e| broken(operation, &e))?;
+        let answer = read(&mut response)
+            .await
+            .map_err(|e| broken_answer(operation, &*e))?;
+        Ok((response, answer))
+    }
+
+    async fn request(&self, operation: &str, body: Bytes) -> Result<HttpRequest, BoxError> {
         let identity = self.identity().await?;
         let params = v4::SigningParams::builder()
             .identity(&identity)
@@ -111,7 +133,8 @@ impl Route {
             .settings(SigningSettings::default())
             .build()?
             .into();
-        let signed = [("content-type", CONTENT_TYPE), ("x-amz-target", TARGET)];
+        let target = format!("{PROTOCOL}.{operation}");
+        let signed = [("content-type", CONTENT_TYPE), ("x-amz-target", &target)];
         let signable = SignableRequest::new(
             "POST",
             self.uri.as_str(),
@@ -125,7 +148,7 @@ impl Route {
         request.set_uri(self.uri.as_str())?;
         let headers = request.headers_mut();
         for (name, value) in signed {
-            headers.insert(name, value);
+            headers.try_insert(name, value.to_owned())?;
         }
         headers.insert("content-length", length);
         headers.insert("user-agent", USER_AGENT);
@@ -177,7 +200,7 @@ async fn find(client: &Client) -> Result<Route, Failure> {
             route.region = region.unwrap_or_default();
             Ok(route)
         }
-        (None, Err(error)) => Err(classify(OPERATION, error)),
+        (None, Err(error)) => Err(classify(WRITE, error)),
         (None, Ok(_)) => Err(Failure::protocol(
             "BatchWriteItem: sent without being asked",
         )),
