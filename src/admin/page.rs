@@ -403,6 +403,7 @@ mod tests {
         status.gates = vec![serde_json::from_value::<Gate>(gate).unwrap()];
         let audit = [AuditEntry {
             at_unix_ms: 1_000,
+            who: "ops (uid 1000)".to_owned(),
             action: "resnapshot".to_owned(),
             detail: "given up".to_owned(),
         }];
