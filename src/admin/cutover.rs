@@ -11,8 +11,7 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::Peer;
-use super::router::refused;
+use super::{Peer, refused};
 use crate::cutover::{Options, Progress, Rehearsal};
 use crate::error::Result;
 
@@ -22,13 +21,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// Who carries cutovers out: the daemon.
 pub trait Desk: Send + Sync + 'static {
     /// Begins one, in the background; an error where it cannot begin.
-    fn begin(&self, options: Options, who: Peer) -> Result<()>;
+    fn begin(self: Arc<Self>, options: Options, who: Peer) -> BoxFuture<'static, Result<()>>;
 
     /// Where the last one is.
     fn progress(&self) -> watch::Receiver<Progress>;
 
     /// Gives up the one that is under way.
-    fn abort(&self, who: Peer) -> Result<()>;
+    fn abort(&self, who: Peer) -> BoxFuture<'_, Result<()>>;
 
     /// Takes the last one back: the sink may write again. The daemon starts its flow anew after the answer.
     fn reopen(&self, who: Peer) -> BoxFuture<'_, Result<()>>;
@@ -54,9 +53,10 @@ async fn begin(
     ConnectInfo(who): ConnectInfo<Peer>,
     Json(options): Json<Options>,
 ) -> Response {
-    answer(desk.begin(options, who).map(|()| {
-        let begun = desk.progress().borrow().clone();
-        json!(begun)
+    let begun = Arc::clone(&desk).begin(options, who).await;
+    answer(begun.map(|()| {
+        let now = desk.progress().borrow().clone();
+        json!(now)
     }))
 }
 
@@ -73,7 +73,7 @@ async fn progress(State(desk): Shared, RawQuery(query): RawQuery) -> Json<Progre
 }
 
 async fn abort(State(desk): Shared, ConnectInfo(who): ConnectInfo<Peer>) -> Response {
-    answer(desk.abort(who).map(|()| json!({"aborted": true})))
+    answer(desk.abort(who).await.map(|()| json!({"aborted": true})))
 }
 
 async fn reopen(State(desk): Shared, ConnectInfo(who): ConnectInfo<Peer>) -> Response {

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::{Peer, StatusSource, router, socket_path};
 use crate::error::{Error, Kind, Result};
@@ -20,6 +22,7 @@ pub struct Servers {
     /// Where HTTP is served: the port that was taken, where port 0 was asked for.
     pub address: SocketAddr,
     socket: PathBuf,
+    ending: CancellationToken,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -47,18 +50,33 @@ pub async fn serve(
     let public = router::public(source.clone(), exposition.clone());
     let local =
         router::local(source, exposition, commands).into_make_service_with_connect_info::<Peer>();
-    // Serving ends with the task only: accept errors are waited out by axum.
+    // Serving ends when it is told to: accept errors are waited out by axum.
+    let ending = CancellationToken::new();
+    let ended = || ending.clone().cancelled_owned();
+    let http = axum::serve(tcp, public).with_graceful_shutdown(ended());
     let http = tokio::spawn(async move {
-        let _ = axum::serve(tcp, public).await;
+        let _ = http.await;
     });
+    let unix = axum::serve(unix, local).with_graceful_shutdown(ended());
     let unix = tokio::spawn(async move {
-        let _ = axum::serve(unix, local).await;
+        let _ = unix.await;
     });
     Ok(Servers {
         address,
         socket,
+        ending,
         tasks: [http, unix],
     })
+}
+
+impl Servers {
+    /// Takes no more connections, and lets those that are there end for as long as `patience`.
+    pub async fn end(mut self, patience: Duration) {
+        self.ending.cancel();
+        for task in &mut self.tasks {
+            let _ = tokio::time::timeout(patience, task).await;
+        }
+    }
 }
 
 impl Drop for Servers {

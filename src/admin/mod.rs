@@ -14,12 +14,14 @@ mod router;
 mod status;
 #[cfg(test)]
 mod tests;
+pub mod verify;
 
 pub use crate::cutover::Gate;
 pub use client::{Client, socket_path};
 pub use listen::{Servers, serve};
 pub use notify::{Notify, line};
 pub use peer::Peer;
+pub use router::refused;
 pub use status::{LagSeconds, PositionStatus, READY_LAG_SECONDS, Status, Stopped, TableStatus};
 
 use futures_util::future::BoxFuture;

@@ -102,7 +102,7 @@ async fn dead_letters(State(answers): State<Answers>, RawQuery(query): RawQuery)
 }
 
 /// An error as the client understands it.
-pub(super) fn refused(error: &Error) -> Response {
+pub fn refused(error: &Error) -> Response {
     let body = json!({
         "kind": error.kind().name(),
         "reason": error.to_string(),

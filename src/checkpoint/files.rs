@@ -24,7 +24,7 @@ pub(super) fn sync_directory(dir: &Path) -> Result<()> {
 }
 
 /// Replaces a file's content: afterwards it is the old one or the new one, whole, whatever happens.
-pub(super) fn replace(path: &Path, content: &[u8]) -> Result<()> {
+pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
     let aside = path.with_extension("json.new");
     let write = || -> io::Result<()> {
         let mut file = OpenOptions::new()

@@ -206,8 +206,14 @@ impl Store {
 
     /// Adds a line to the audit log.
     pub fn audit(&self, action: &str, detail: &str) -> Result<()> {
+        self.audit_by("", action, detail)
+    }
+
+    /// Adds a line to the audit log: what somebody asked for.
+    pub fn audit_by(&self, who: &str, action: &str, detail: &str) -> Result<()> {
         let entry = AuditEntry {
             at_unix_ms: now_unix_ms(),
+            who: who.to_string(),
             action: action.to_string(),
             detail: detail.to_string(),
         };

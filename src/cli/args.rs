@@ -108,6 +108,28 @@ Examples:
     /// Rows that have no valid item
     #[command(subcommand)]
     DeadLetters(DeadLetters),
+    /// Compare both sides: what DynamoDB holds with what MySQL says it must
+    #[command(after_help = "\
+MySQL itself computes what each item must be; what differs is looked at again until the stream has settled.
+An interrupted comparison goes on where it was. The report lies in the state directory, under reports.
+Examples:
+  penstock verify                     Everything, and a scan for items that no row explains
+  penstock verify --sample 5          Five percent of the rows, by chance
+  penstock verify --repair; penstock verify
+Exit status: 0 both sides are equal; 3 items differ, or could not be decided.")]
+    Verify(VerifyOptions),
+    /// Prove that both sides are equal and end the replication: the application may move
+    #[command(after_help = "\
+Stop the application's writes to MySQL first. The gates are read; the stream is drained to the exact position at which
+MySQL stands; what was written since the last full comparison is compared once more; then nothing is ever written again,
+restarts included, and a report lies in the state directory.
+Examples:
+  penstock cutover --dry-run          Only the gates
+  penstock cutover --expect-read-only --wait 120
+Exit status: 0 the application may move; 3 a gate is shut, and the stream goes on.")]
+    Cutover(CutoverOptions),
+    /// A cutover without consequences: how long it would take, and what the gates say
+    Rehearse,
     /// See it work: a sample shop under load, replicated for a minute
     #[command(after_help = "scripts/demo installs and starts what it needs, then calls this.")]
     Demo(DemoOptions),
@@ -139,6 +161,49 @@ pub struct RunOptions {
     /// Forget the checkpoint and copy everything again (items of rows that are gone may remain)
     #[arg(long)]
     pub resnapshot: bool,
+}
+
+/// What `verify` may be told.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct VerifyOptions {
+    /// Only so many percent of the rows, by chance, without the scan for extra items
+    #[arg(long, value_name = "PERCENT", conflicts_with_all = ["entity", "keys_from"])]
+    pub sample: Option<f64>,
+    /// Only one entity of the contract, without the scan for extra items
+    #[arg(long, value_name = "NAME", conflicts_with = "keys_from")]
+    pub entity: Option<String>,
+    /// Only the items that an earlier report (JSON) names
+    #[arg(long, value_name = "REPORT")]
+    pub keys_from: Option<PathBuf>,
+    /// Put right what differs; it counts as unproved until the next comparison
+    #[arg(long)]
+    pub repair: bool,
+    /// Values of rows and items into the report
+    #[arg(long)]
+    pub show_values: bool,
+    /// Stop the comparison that is under way
+    #[arg(long, conflicts_with_all = ["sample", "entity", "keys_from", "repair", "show_values"])]
+    pub stop: bool,
+}
+
+/// What `cutover` may be told.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct CutoverOptions {
+    /// Only say what the gates say
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Wait so long for gates that are shut
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub wait: u64,
+    /// MySQL must refuse writes (read_only or super_read_only)
+    #[arg(long)]
+    pub expect_read_only: bool,
+    /// Take a cutover back that has been made: the stream goes on from its position
+    #[arg(long, conflicts_with_all = ["dry_run", "wait", "expect_read_only", "abort"])]
+    pub reopen: bool,
+    /// Give up a cutover that is under way
+    #[arg(long, conflicts_with_all = ["dry_run", "wait", "expect_read_only"])]
+    pub abort: bool,
 }
 
 /// What can be done with dead letters.

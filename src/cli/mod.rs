@@ -4,7 +4,9 @@
 //! 3 the answer is no.
 
 mod args;
+mod attached;
 mod check;
+mod cutover;
 mod dead_letters;
 mod demo;
 mod explain;
@@ -15,15 +17,19 @@ mod provision;
 mod run;
 pub mod seams;
 mod service;
+mod serving;
 mod status;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use args::{Cli, Command, DeadLetters, DemoOptions, Emit, Format, RunOptions};
+pub use args::{
+    Cli, Command, CutoverOptions, DeadLetters, DemoOptions, Emit, Format, RunOptions, VerifyOptions,
+};
 pub use output::{Answer, Failure, Outcome};
 
 use crate::config::{self, Settings};
@@ -59,6 +65,9 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::DeadLetters(DeadLetters::List { limit, from }) => {
             dead_letters::list(cli, *limit, from.as_deref())
         }
+        Command::Verify(options) => verify::run(cli, options),
+        Command::Cutover(options) => cutover::cutover(cli, options),
+        Command::Rehearse => cutover::rehearse(cli),
         Command::Demo(options) => demo::run(options),
         Command::Generate { directory } => generate::run(directory),
     }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::service::Service;
+use super::serving::{self, Signals, Up, at_once};
 use super::{DemoOptions, Emit, Format, RunOptions};
 use crate::blueprint;
 use crate::config::{Endpoint, Settings};
-use crate::daemon::{Daemon, Event, Shared, Start, open_target};
+use crate::daemon::{Daemon, Event, Rest, Shared, cut_over, open_target};
 use crate::error::{Error, Kind, Result};
 use crate::metrics::Exposition;
 use crate::plan::{Plan, explain as explained};
-use crate::prepare::{self, Prepared, Read};
+use crate::prepare::{self, Read};
 use crate::sink::provision::{self as tables, Condition};
 use crate::source::preflight;
 
@@ -373,15 +374,67 @@ async fn serve(
     let begun = Instant::now();
     let mut signals = Signals::new()?;
     let mut service = Service::begin();
-    let mut daemon = tokio::select! {
-        biased;
-        () = signals.end() => return if options.until_caught_up {
-            Err(interrupted())
-        } else {
-            Ok(Summary::default())
-        },
-        started = start(settings, options, exposition) => started?,
+    let mut again = false;
+    loop {
+        let up = async {
+            match again {
+                false => serving::up(&settings, options.resnapshot, &exposition).await,
+                true => serving::up_again(&settings, &exposition).await,
+            }
+        };
+        let up = tokio::select! {
+            biased;
+            () = signals.end() => return if options.until_caught_up {
+                Err(interrupted())
+            } else {
+                Ok(Summary::default())
+            },
+            up = up => up?,
+        };
+        let ended = match up {
+            Up::Rest(rest) => at_rest(rest, options, &mut signals, &mut service).await?,
+            Up::Flow(daemon) => flow(*daemon, options, begun, &mut signals, &mut service).await?,
+        };
+        match ended {
+            Some(summary) => return Ok(summary),
+            // A cutover was taken back: everything is checked and started as if for the first time.
+            None => again = true,
+        }
+    }
+}
+
+/// Nothing flows; `None` when a cutover was taken back.
+async fn at_rest(
+    rest: Box<Rest>,
+    options: &RunOptions,
+    signals: &mut Signals,
+    service: &mut Service,
+) -> Result<Option<Summary>> {
+    if options.until_caught_up || options.resnapshot {
+        return Err(cut_over());
+    }
+    tracing::info!(address = %rest.address, "serving /status and /metrics");
+    service.rests();
+    let ended = tokio::select! {
+        () = signals.end() => Some(Summary::default()),
+        () = rest.reopened() => None,
     };
+    match ended {
+        Some(_) => service.ends(),
+        None => service.starts_again(),
+    }
+    rest.end().await;
+    Ok(ended)
+}
+
+/// The flow, until it ends; `None` when a cutover was taken back.
+async fn flow(
+    mut daemon: Daemon,
+    options: &RunOptions,
+    begun: Instant,
+    signals: &mut Signals,
+    service: &mut Service,
+) -> Result<Option<Summary>> {
     service.serves(&daemon);
     let copied_before = copied(&daemon.shared);
     let ended = tokio::select! {
@@ -389,13 +442,22 @@ async fn serve(
         event = daemon.until(options.until_caught_up) => match event {
             Event::CaughtUp => Ended::CaughtUp,
             Event::Stopped => Ended::Stopped,
+            Event::Reopened => Ended::Reopened,
         },
     };
+    let mut ended = ended;
     if ended == Ended::Stopped && !options.until_caught_up {
         // The process stays up and tells the reason until somebody ends it.
-        signals.end().await;
+        let reopened = daemon.cutover.reopened.clone();
+        tokio::select! {
+            () = signals.end() => {}
+            () = reopened.cancelled() => ended = Ended::Reopened,
+        }
     }
-    service.ends();
+    match ended {
+        Ended::Reopened => service.starts_again(),
+        Ended::Asked | Ended::CaughtUp | Ended::Stopped => service.ends(),
+    }
     let shared = Arc::clone(&daemon.shared);
     let failure = shared.failure();
     let left = tokio::select! {
@@ -418,41 +480,13 @@ async fn serve(
             Err(Error::new(failure.error_kind, failure.reason).with_remedy(failure.remedy))
         }
         (Ended::Asked, _) if options.until_caught_up => Err(interrupted()),
-        _ => Ok(summary),
+        (Ended::Reopened, _) => Ok(None),
+        _ => Ok(Some(summary)),
     }
-}
-
-async fn start(
-    settings: Arc<Settings>,
-    options: &RunOptions,
-    exposition: Exposition,
-) -> Result<Daemon> {
-    let Prepared {
-        plan,
-        catalog,
-        facts,
-    } = prepare::online(&settings).await?;
-    let daemon = Daemon::start(Start {
-        settings,
-        plan,
-        catalog,
-        facts,
-        exposition,
-        resnapshot: options.resnapshot,
-    })
-    .await?;
-    tracing::info!(address = %daemon.address, "serving /status and /metrics");
-    Ok(daemon)
 }
 
 fn copied(shared: &Shared) -> u64 {
     shared.progress.tables().iter().map(|t| t.rows).sum()
-}
-
-/// A second signal: nobody waits for what is in flight. The stores are as after a crash, which they survive.
-fn at_once() -> ! {
-    tracing::warn!("told to end twice: not waiting for what is in flight; the next run writes it");
-    std::process::exit(1)
 }
 
 fn interrupted() -> Error {
@@ -468,34 +502,8 @@ enum Ended {
     Stopped,
     /// By a signal.
     Asked,
-}
-
-/// What ends the daemon from outside.
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let open = |kind| {
-            signal(kind).map_err(|e| {
-                Error::new(Kind::Internal, "signals cannot be received").with_source(e)
-            })
-        };
-        Ok(Self {
-            terminate: open(SignalKind::terminate())?,
-            interrupt: open(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn end(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
+    /// A cutover was taken back.
+    Reopened,
 }
 
 /// The demo; true when both sides were equal at its end.

@@ -32,11 +32,30 @@ impl Service {
     pub fn serves(&mut self, daemon: &Daemon) {
         let Some(notify) = &self.notify else { return };
         notify.ready(&line(&daemon.answers.status()));
-        self.task = Some(tokio::spawn(tell(
-            Arc::clone(notify),
-            Arc::clone(&daemon.answers),
-            daemon.vitals(),
-        )));
+        let answers = Arc::clone(&daemon.answers);
+        self.watch(tell(Arc::clone(notify), answers, daemon.vitals()));
+    }
+
+    /// A cutover has been made: nothing flows, and what serves has no parts that could die.
+    pub fn rests(&mut self) {
+        let Some(notify) = &self.notify else { return };
+        notify.ready("cut over: nothing is read and nothing is written");
+        self.watch(tell_of_rest(Arc::clone(notify)));
+    }
+
+    /// A cutover was taken back: everything is looked at as if for the first time.
+    pub fn starts_again(&mut self) {
+        if let Some(notify) = &self.notify {
+            notify.status("starting again: the cutover was taken back");
+            let notify = Arc::clone(notify);
+            self.watch(tell_of_rest(notify));
+        }
+    }
+
+    fn watch(&mut self, told: impl Future<Output = ()> + Send + 'static) {
+        if let Some(task) = self.task.replace(tokio::spawn(told)) {
+            task.abort();
+        }
     }
 
     /// The daemon ends.
@@ -53,8 +72,7 @@ impl Service {
 async fn tell(notify: Arc<Notify>, answers: Arc<Answers>, mut vitals: Vitals) {
     let mut told = String::new();
     let mut status = ticks(STATUS_EVERY);
-    // Three chances each time.
-    let mut watchdog = ticks(notify.watchdog.map_or(Duration::MAX / 4, |w| w / 3));
+    let mut watchdog = ticks(watch_every(&notify));
     loop {
         tokio::select! {
             _ = status.tick() => {
@@ -73,6 +91,19 @@ async fn tell(notify: Arc<Notify>, answers: Arc<Answers>, mut vitals: Vitals) {
             },
         }
     }
+}
+
+async fn tell_of_rest(notify: Arc<Notify>) {
+    let mut watchdog = ticks(watch_every(&notify));
+    loop {
+        watchdog.tick().await;
+        notify.alive();
+    }
+}
+
+/// Three chances each time.
+fn watch_every(notify: &Notify) -> Duration {
+    notify.watchdog.map_or(Duration::MAX / 4, |w| w / 3)
 }
 
 fn ticks(period: Duration) -> Interval {

@@ -55,7 +55,6 @@ fn the_command_line_is_sound() {
 fn wrong_usage_is_status_2_and_later_commands_are_not_there() {
     for args in [
         &["verify"][..],
-        &["cutover"],
         &["pause"],
         &["resume"],
         &["run", "--fast"],

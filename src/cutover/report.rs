@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Gate, Options};
 
 /// What a cutover did. Holds no row values.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Counts cutovers and reopenings of this state directory.
     pub serial: u64,
@@ -32,14 +32,14 @@ pub struct Report {
     pub audit: Vec<Entry>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versions {
     pub penstock: String,
     pub mysql: String,
     pub mysql_server_uuid: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// `gtid_executed`, read after writes had stopped.
     pub gtids: String,
@@ -91,9 +91,10 @@ pub struct Sealed {
 }
 
 impl Report {
-    /// The name of its files, without the ending.
+    /// The name of its files, without the ending: `cutover-2026-11-26T17-03-09Z`.
     pub fn stem(&self) -> String {
-        format!("cutover-{}", self.serial)
+        let at = utc(self.times.cut_over).replace(' ', "T").replace(':', "-");
+        format!("cutover-{}Z", at.get(..19).unwrap_or(&at))
     }
 
     /// The JSON file.
@@ -313,12 +314,20 @@ mod tests {
     fn the_stated_commands_verify_the_files() {
         let (sealed, text) = report().json().expect("JSON");
         assert_eq!(
-            shell("cutover-3.json", &text, &sealed.verify_with),
+            shell(
+                "cutover-2026-11-26T17-03-09Z.json",
+                &text,
+                &sealed.verify_with
+            ),
             sealed.sha256
         );
         let changed = text.replace("\"offset\": 4", "\"offset\": 5");
         assert_ne!(
-            shell("cutover-3.json", &changed, &sealed.verify_with),
+            shell(
+                "cutover-2026-11-26T17-03-09Z.json",
+                &changed,
+                &sealed.verify_with
+            ),
             sealed.sha256
         );
         let back: Sealed = serde_json::from_str(&text).expect("the report again");
@@ -327,9 +336,15 @@ mod tests {
         let markdown = report().markdown();
         let command = markdown.rsplit('`').nth(1).expect("a command");
         let sum = markdown.trim_end().rsplit(' ').next().expect("a sum");
-        assert_eq!(shell("cutover-3.md", &markdown, command), sum);
+        assert_eq!(
+            shell("cutover-2026-11-26T17-03-09Z.md", &markdown, command),
+            sum
+        );
         let changed = markdown.replace("ana", "bob");
-        assert_ne!(shell("cutover-3.md", &changed, command), sum);
+        assert_ne!(
+            shell("cutover-2026-11-26T17-03-09Z.md", &changed, command),
+            sum
+        );
     }
 
     #[test]

@@ -189,6 +189,8 @@ impl Committer {
                 self.made = all;
                 self.due = self.due.min(self.last + CHUNK_INTERVAL);
             }
+            // Somebody waits.
+            Completion::Asked => self.due = self.due.min(self.last + CHUNK_INTERVAL),
             Completion::Xa { xid, prepared } => {
                 xids::apply(&mut self.checkpoint, xid, prepared);
             }
@@ -258,6 +260,7 @@ impl Committer {
         self.dirty = false;
         self.progress.committed();
         self.shared.facts.committed(facts);
+        self.shared.committed_through(through);
         self.shared.committed(&self.committed);
         self.shared.letters_stored(self.store.dead_letter_count());
         Ok(())
@@ -270,6 +273,7 @@ struct Ended(Arc<Shared>);
 impl Drop for Ended {
     fn drop(&mut self) {
         self.0.facts.ended();
+        self.0.committed_through(Sequence::MAX);
     }
 }
 

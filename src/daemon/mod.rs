@@ -11,13 +11,22 @@
 mod budget;
 mod cascades;
 mod committer;
+mod cutover;
 mod deaths;
 mod decode;
 mod facts;
+mod filing;
 mod gauges;
+mod inspect;
 mod monitor;
+mod opening;
 mod outcome;
+mod readings;
+mod rehearse;
 mod requests;
+mod rest;
+mod rows;
+mod seal;
 mod series;
 mod shape;
 mod shared;
@@ -27,6 +36,7 @@ mod status;
 mod target;
 mod touches;
 mod trouble;
+mod verifier;
 mod views;
 mod vitals;
 mod xids;
@@ -38,9 +48,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub use cutover::{Cutover, Verifier};
 pub use facts::{Facts, fact_of, set_fact};
 pub use monitor::Question;
-pub use requests::Requests;
+pub use requests::{Removed, Requests};
+pub use rest::{Rest, cut_over};
+pub use rows::Rows;
 pub use shared::{Failure, LagSeconds, Shared};
 pub use stage::Completion;
 pub use start::{Parts, Start};
@@ -56,10 +69,14 @@ use crate::pipeline::{Control, Left};
 /// At SIGTERM: what is in flight has so long to become durable.
 const DRAIN: Duration = Duration::from_secs(7);
 
+/// What is being answered has so long to end.
+const ANSWERS: Duration = Duration::from_millis(300);
+
 /// A running daemon.
 pub struct Daemon {
     pub shared: Arc<Shared>,
     pub answers: Arc<Answers>,
+    pub cutover: Arc<Cutover>,
     /// Where HTTP is served.
     pub address: std::net::SocketAddr,
     /// The URL of the embedded DynamoDB, if that is the target.
@@ -74,6 +91,8 @@ pub enum Event {
     CaughtUp,
     /// A terminal error: [`Shared::failure`].
     Stopped,
+    /// An operator has taken a cutover back: to be started anew.
+    Reopened,
 }
 
 /// What runs, in the order in which it is ended.
@@ -119,8 +138,11 @@ impl Daemon {
         if caught_up {
             return self.caught_up().await;
         }
-        self.stopped().await;
-        Event::Stopped
+        let reopened = self.cutover.reopened.clone();
+        tokio::select! {
+            () = reopened.cancelled() => Event::Reopened,
+            () = self.stopped() => Event::Stopped,
+        }
     }
 
     /// Waits until an error has stopped the stream.
@@ -163,7 +185,7 @@ impl Daemon {
         let deadline = Instant::now() + DRAIN;
         reading.cancel();
         // The view ends after the change that it is at; it may be waiting for room in the pipeline, which drains.
-        let _ = view_stop.send(());
+        let _ = view_stop.try_send(());
         let left = control.drain(deadline).await;
         committing.cancel();
         let committed = tokio::time::timeout(Duration::from_secs(2), committer).await;
@@ -173,7 +195,7 @@ impl Daemon {
                 tracing::warn!(thread = name, "did not end in time");
             }
         }
-        drop(servers);
+        servers.end(ANSWERS).await;
         if let Some(embedded) = embedded {
             let _ = tokio::task::spawn_blocking(move || embedded.stop()).await;
         }

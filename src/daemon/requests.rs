@@ -1,18 +1,72 @@
 //! What tasks ask of the view thread while it runs: to watch it, and to take rows that were read beside the stream.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use tokio::sync::oneshot;
 
 use super::touches::Watch;
 use crate::error::{Error, Kind, Result};
-use crate::source::snapshot;
+use crate::pipeline::{Key, Origin, Sequence};
+use crate::plan::{ProjectionId, SourceId, TargetId};
+use crate::position::GtidSet;
+use crate::source::snapshot::{self, Opened, RawRow};
+use crate::view::joins::Named;
 
 /// From a task to the view thread; snapshot workers have requests of their own.
 pub enum Request {
     /// Watch what is written from now on.
-    Watch { reply: oneshot::Sender<Watch> },
+    Watch {
+        reply: oneshot::Sender<Watch>,
+    },
+    Reread(Reread),
+    Remove(Extras),
+}
+
+/// Rows that were read again for items of a projection, after everything that the windows' opening told was visible.
+pub struct Reread {
+    pub projection: ProjectionId,
+    /// The driving rows of the items.
+    pub items: Vec<Arc<str>>,
+    /// Open windows, one for each table that was read.
+    pub windows: Vec<u64>,
+    pub rows: Vec<(SourceId, RawRow)>,
+    /// What was asked for by name: those that are not among the rows are gone.
+    pub asked: BTreeSet<Named>,
+    /// What was executed after the reading.
+    pub high: GtidSet,
+    pub reply: oneshot::Sender<Settling>,
+}
+
+/// What became of rows that were read again.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Settling {
+    /// Their items are on their way, in this sequence.
+    Taken(Sequence),
+    /// The items are made of these rows, too, as the state knows them: read them with the others.
+    More(BTreeSet<Named>),
+    /// An item is made of too many rows.
+    TooMuch,
+    /// The stream touched too much meanwhile: read again.
+    Void,
+}
+
+/// Items that no row explains, as somebody found who has watched since before.
+pub struct Extras {
+    pub items: Vec<(TargetId, Key)>,
+    pub watch: Arc<Watch>,
+    pub reply: oneshot::Sender<(Removed, Sequence)>,
+}
+
+/// What became of items that no row explains.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Removed {
+    pub deleted: u64,
+    /// Written since somebody looked: to be looked at again.
+    pub touched: u64,
+    /// Rows that have some of them, as the state knows: not deleted, to be read again.
+    pub owned: Vec<Origin>,
 }
 
 /// Where requests to the view thread go in, for as long as it runs. Each caller has one request under way, so that few
@@ -54,6 +108,53 @@ impl Requests {
     pub async fn watch(&self) -> Result<Watch> {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Watch { reply }, answer).await
+    }
+
+    /// Hands over rows that were read again.
+    ///
+    /// # Errors
+    /// As [`watch`](Self::watch).
+    pub(super) async fn reread(
+        &self,
+        make: impl FnOnce(oneshot::Sender<Settling>) -> Reread,
+    ) -> Result<Settling> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Reread(make(reply)), answer).await
+    }
+
+    /// Has items removed.
+    ///
+    /// # Errors
+    /// As [`watch`](Self::watch).
+    pub(super) async fn remove(
+        &self,
+        items: Vec<(TargetId, Key)>,
+        watch: Arc<Watch>,
+    ) -> Result<(Removed, Sequence)> {
+        let (reply, answer) = oneshot::channel();
+        let extras = Extras {
+            items,
+            watch,
+            reply,
+        };
+        self.ask(Request::Remove(extras), answer).await
+    }
+
+    /// Opens a window on a table, as for a chunk.
+    ///
+    /// # Errors
+    /// As [`watch`](Self::watch).
+    pub(super) async fn open(&self, source: SourceId) -> Result<Opened> {
+        let (reply, answer) = oneshot::channel();
+        let open = snapshot::Request::Open { source, reply };
+        self.chunks.send(open).map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())
+    }
+
+    /// Closes a window for which no rows will come.
+    pub(super) fn abandon(&self, window: u64) {
+        // Where the thread has ended there are no windows.
+        let _ = self.chunks.send(snapshot::Request::Abandon { window });
     }
 
     /// What snapshot workers send to.

@@ -8,15 +8,17 @@ use tokio::sync::watch;
 
 use super::facts::Facts;
 use super::requests::Requests;
+use super::seal::Seal;
 use super::series;
 use super::touches::Touches;
 use super::trouble::Trouble;
 use super::vitals::Pulse;
 use crate::admin::READY_LAG_SECONDS;
 use crate::checkpoint::{Checkpoint, now_unix_ms};
-use crate::error::{Directive, Error, Kind};
+use crate::error::{Directive, Error, Kind, Result};
 use crate::metrics;
 use crate::phase::Phase;
+use crate::pipeline::Sequence;
 use crate::plan::{Plan, SourceId};
 use crate::position::{GtidSet, Position};
 use crate::source::snapshot::Progress;
@@ -45,8 +47,12 @@ pub struct Shared {
     pub pulse: Pulse,
     /// What is kept with the checkpoint beside the position.
     pub facts: Facts,
+    /// The sequences up to here are in DynamoDB, and the checkpoint says so; the highest of all: nothing is committed any more.
+    through: watch::Sender<Sequence>,
     /// What the view has written, for those who compare.
     pub touches: Arc<Touches>,
+    /// Keeps the sink from writing.
+    pub seal: Arc<Seal>,
     /// What is asked of the view thread.
     pub stage: Requests,
 }
@@ -123,7 +129,9 @@ impl Shared {
             trouble: Arc::default(),
             pulse: Pulse::default(),
             facts: Facts::of(start),
+            through: watch::channel(0).0,
             touches: Arc::default(),
+            seal: Arc::default(),
             stage: Requests::default(),
         }
     }
@@ -193,6 +201,11 @@ impl Shared {
     /// The position up to which everything is in DynamoDB.
     pub fn durable(&self) -> Position {
         lock(&self.durable).clone()
+    }
+
+    /// Whether everything of `gtids` is in DynamoDB.
+    pub fn is_durable(&self, gtids: &GtidSet) -> bool {
+        gtids.is_subset(&lock(&self.durable).gtids)
     }
 
     /// Seconds since the last checkpoint of this run.
@@ -321,6 +334,34 @@ impl Shared {
         if checkpoint.snapshot_done && self.phase() == Phase::Snapshot {
             tracing::info!("the snapshot is complete");
             self.enter(Phase::Streaming);
+        }
+    }
+
+    pub fn committed_through(&self, through: Sequence) {
+        self.through.send_replace(through);
+    }
+
+    /// Waits until the sequence is in DynamoDB, and the checkpoint says so.
+    ///
+    /// # Errors
+    /// `Interrupted` where the daemon ends, or the stream stops, before that.
+    pub async fn until_committed(&self, sequence: Sequence) -> Result<()> {
+        let mut through = self.through.subscribe();
+        let mut phases = self.phases();
+        let stops = |phase: &Phase| matches!(phase, Phase::Stopped | Phase::ResnapshotRequired);
+        let committed = tokio::select! {
+            biased;
+            through = through.wait_for(|through| *through >= sequence) => {
+                through.is_ok_and(|through| *through != Sequence::MAX)
+            }
+            _ = phases.wait_for(stops) => false,
+        };
+        match committed {
+            true => Ok(()),
+            false => Err(Error::new(
+                Kind::Interrupted,
+                "the daemon stopped before this was written",
+            )),
         }
     }
 

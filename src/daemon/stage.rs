@@ -9,7 +9,7 @@ use super::budget::Share;
 use super::cascades::{self, Watch};
 use super::deaths::Deaths;
 use super::outcome::{Outlet, key_values, unreadable};
-use super::requests::{Ends, Request};
+use super::requests::{Ends, Extras, Request, Reread};
 use super::shared::Shared;
 use super::views::Views;
 use crate::change::{Change, Row};
@@ -24,6 +24,7 @@ use crate::source::transaction::StreamItem;
 use crate::view::{Outcome, Projector};
 
 mod chunks;
+mod reread;
 
 use chunks::Held;
 
@@ -45,6 +46,8 @@ pub enum Completion {
         range_id: u64,
         rows: u64,
     },
+    /// Something that was asked for beside the stream.
+    Asked,
     /// Items of a projection's first pass; whether those of every projection have been made with it.
     Made { all: bool },
 }
@@ -65,6 +68,9 @@ pub struct Stage {
     windows: Vec<Window>,
     next_window: u64,
     held: Vec<Held>,
+    /// Rows that were read again and wait for the stream, and items to be removed that wait for the transaction at hand.
+    rereads: Vec<Reread>,
+    extras: Vec<Extras>,
     progress: Arc<Progress>,
     shared: Arc<Shared>,
     counters: Vec<Counters>,
@@ -128,6 +134,8 @@ impl Stage {
             windows: Vec::new(),
             next_window: 1,
             held: Vec::new(),
+            rereads: Vec::new(),
+            extras: Vec::new(),
             progress: Arc::clone(&shared.progress),
             shared,
             counters,
@@ -165,8 +173,10 @@ impl Stage {
                 recv(ends.chunks) -> chunk => if let Ok(chunk) = chunk && !self.chunk(chunk)? {
                     return Ok(());
                 },
-                recv(ends.requests) -> request => if let Ok(request) = request {
-                    self.request(request);
+                recv(ends.requests) -> request => if let Ok(request) = request
+                    && !self.request(request)?
+                {
+                    return Ok(());
                 },
                 default(patience) => {}
             }
@@ -177,14 +187,18 @@ impl Stage {
     }
 
     /// A task's request.
-    fn request(&mut self, request: Request) {
+    fn request(&mut self, request: Request) -> Result<bool> {
         match request {
             Request::Watch { reply } => {
                 let watch = self.shared.touches.watch(self.arrived());
                 // Who does not wait for it any more has ended it.
                 let _ = reply.send(watch);
+                return Ok(true);
             }
+            Request::Reread(reread) => self.rereads.push(reread),
+            Request::Remove(extras) => self.extras.push(extras),
         }
+        self.take_asked()
     }
 
     /// What the stream has brought, with the transaction at hand: rows of that may have passed already.
@@ -278,7 +292,7 @@ impl Stage {
                 self.received.add(&gtid);
                 self.shared
                     .transaction_received(&self.received, committed_at_micros);
-                self.emit_held()
+                Ok(self.emit_held()? && self.take_asked()?)
             }
             StreamItem::Alive { file, offset, .. } => {
                 // In the middle of a transaction the position is not one to resume at.
@@ -364,7 +378,8 @@ impl Stage {
         let unreadable = |e: DecodeError| unreadable(source_table, &e);
         let rows = RowsEvent::parse(event).map_err(unreadable)?;
         let watched = self.windows.iter().any(|w| w.source == source);
-        let suppress = self.progress.is_complete(source);
+        // Whoever reads the table leaves to the stream what it touches: all of it is written.
+        let suppress = self.progress.is_complete(source) && !watched;
         let waits = self.progress.waits(source);
         let cascades = !plan.foreign_keys.is_empty()
             && !rows.without_foreign_key_checks()

@@ -1,7 +1,6 @@
 //! From settings and plan to a running daemon, step by step; nothing is written before all that can be checked is.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -11,20 +10,29 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::committer::Committer;
+use super::cutover::{Cutover, Identity, Stop, Verifier};
 use super::deaths::{Deaths, Letters};
 use super::gauges;
+use super::inspect::Inspector;
 use super::monitor::{self, Question};
+use super::opening::{forget, not_cut_over, open_store, open_views, stored};
+use super::readings::Gatehouse;
+use super::seal::Sealable;
 use super::shape;
 use super::shared::Shared;
 use super::stage::Stage;
 use super::status::Answers;
 use super::target::{open_target, ready_target};
 use super::trouble::Watched;
+use super::verifier::{Comparisons, Tools};
 use super::views::{self, Views};
 use super::{Daemon, Running, decode, xids};
+use crate::admin::cutover::Desk;
+use crate::admin::verify::Bench;
 use crate::admin::{Servers, StatusSource};
-use crate::checkpoint::{Checkpoint, Lineage, Loaded, Store, TableProgress, compatible};
+use crate::checkpoint::{Checkpoint, Lineage, Store, TableProgress, compatible};
 use crate::config::Settings;
+use crate::cutover::Versions;
 use crate::error::{Error, Kind, Result};
 use crate::metrics::{self, Exposition};
 use crate::pipeline;
@@ -65,6 +73,7 @@ pub async fn start(start: Start) -> Result<Daemon> {
     let settings = Arc::clone(&start.settings);
     let plan = Arc::clone(&start.plan);
     let store = open_store(settings.state.clone(), start.resnapshot).await?;
+    not_cut_over(&store, &start).await?;
     let (embedded, client, target) = open_target(&settings).await?;
     ready_target(embedded.is_some(), &client, &plan).await?;
     if start.resnapshot {
@@ -85,9 +94,45 @@ pub async fn start(start: Start) -> Result<Daemon> {
         &checkpoint,
         store.dead_letter_count(),
     ));
+    let gatehouse = Arc::new(Gatehouse::new(
+        Arc::clone(&shared),
+        Inspector::new(Arc::clone(&options)),
+        &settings.cutover,
+    ));
+    let identity = Identity {
+        versions: Versions {
+            penstock: env!("CARGO_PKG_VERSION").to_owned(),
+            mysql: start.facts.version.clone(),
+            mysql_server_uuid: start.facts.server_uuid.clone(),
+        },
+        target: target.clone(),
+        state: settings.state.clone(),
+    };
+    let tools = Tools {
+        shared: Arc::clone(&shared),
+        store: Arc::clone(&store),
+        options: Arc::clone(&options),
+        client: client.clone(),
+        settings: settings.verify,
+        state: settings.state.clone(),
+    };
+    let comparisons = Comparisons::new(tools, &checkpoint)?;
+    let cutover = Cutover::new(
+        Arc::clone(&shared),
+        Arc::clone(&store),
+        Arc::clone(&gatehouse),
+        Arc::clone(&comparisons) as Arc<dyn Verifier>,
+        identity,
+        [
+            settings.cutover.drain_within,
+            pipeline::Options::for_requests_of(settings.sink.request_timeout).late_after,
+        ],
+    );
     let answers = Arc::new(Answers {
         shared: Arc::clone(&shared),
         store: Arc::clone(&store),
+        gatehouse: Arc::clone(&gatehouse),
+        comparisons: Arc::clone(&comparisons),
         target,
         question: tokio::sync::Mutex::new(Question::new(Arc::clone(&options))),
     });
@@ -96,7 +141,9 @@ pub async fn start(start: Start) -> Result<Daemon> {
         &settings.state,
         Arc::clone(&answers) as Arc<dyn StatusSource>,
         start.exposition.clone(),
-        axum::Router::new(),
+        crate::admin::cutover::routes(Arc::clone(&cutover) as Arc<dyn Desk>).merge(
+            crate::admin::verify::routes(Arc::clone(&comparisons) as Arc<dyn Bench>),
+        ),
     )
     .await?;
     let running = run(Run {
@@ -113,9 +160,21 @@ pub async fn start(start: Start) -> Result<Daemon> {
         facts: start.facts,
         shared: Arc::clone(&shared),
     })?;
+    gatehouse.watch(running.control.clone());
+    let _ = cutover.stop.set(Stop {
+        reading: running.reading.clone(),
+        view: running.view_stop.clone(),
+    });
+    tokio::spawn(until(running.reading.clone(), async move {
+        comparisons.keep_comparing().await;
+    }));
+    tokio::spawn(until(running.reading.clone(), async move {
+        gatehouse.keep_current().await;
+    }));
     Ok(Daemon {
         shared,
         answers,
+        cutover,
         address: servers.address,
         embedded_url: embedded.as_ref().map(Embedded::endpoint_url),
         parts: super::Parts {
@@ -147,9 +206,12 @@ fn run(run: Run) -> Result<Running> {
     let reading = CancellationToken::new();
     let committing = CancellationToken::new();
     let memory = run.settings.pipeline.memory_bytes;
-    let writer = Arc::new(Watched {
-        writer: DynamoWriter::new(run.client.clone(), Table::all(&run.plan)),
-        trouble: Arc::clone(&run.shared.trouble),
+    let writer = Arc::new(Sealable {
+        writer: Watched {
+            writer: DynamoWriter::new(run.client.clone(), Table::all(&run.plan)),
+            trouble: Arc::clone(&run.shared.trouble),
+        },
+        seal: Arc::clone(&run.shared.seal),
     });
     let pipeline_options = pipeline::Options {
         max_bytes: memory / 2,
@@ -283,38 +345,6 @@ fn panicked(what: &str) -> Error {
     )
 }
 
-async fn open_store(path: PathBuf, start_over: bool) -> Result<Arc<Store>> {
-    blocking(move || {
-        let (store, opened) = match Store::open(&path) {
-            // What cannot be read need not be, to start over; it is set aside.
-            Err(_) if start_over => Store::start_over(&path)?,
-            opened => opened?,
-        };
-        if let Some(rebuilt) = &opened.rebuilt {
-            tracing::warn!(
-                reason = rebuilt.reason,
-                set_aside = ?rebuilt.set_aside,
-                "the checkpoint store could not be read and was rebuilt from its mirror: a full verification is owed"
-            );
-        }
-        Ok(Arc::new(store))
-    })
-    .await
-}
-
-/// For `run --resnapshot`: only after source and target were found to be usable.
-async fn forget(store: &Arc<Store>) -> Result<()> {
-    let store = Arc::clone(store);
-    blocking(move || {
-        store.reset()?;
-        store.audit(
-            "resnapshot",
-            "the checkpoint was given up by `run --resnapshot`",
-        )
-    })
-    .await
-}
-
 /// The checkpoint to go on from, or a new one at the source's present end.
 ///
 /// A new one is committed here, before anything is written: a restart that found none would begin at a later
@@ -378,41 +408,6 @@ async fn checkpoint(
             Ok(checkpoint)
         }
     }
-}
-
-/// The last checkpoint: where joins have state, the one that was committed with it.
-fn stored(store: &Store, views: Option<&views::Opened>) -> Result<Option<Checkpoint>> {
-    let found = match store.load() {
-        Loaded::Found(checkpoint) => Some(*checkpoint),
-        Loaded::None => None,
-    };
-    let Some(views) = views else {
-        return Ok(found);
-    };
-    match (&views.checkpoint, found) {
-        (Some(with_state), _) => Ok(Some(with_state.clone())),
-        (None, None) => Ok(None),
-        (None, Some(_)) => Err(Error::new(
-            Kind::Store,
-            "the state of the joins is missing, and the checkpoint cannot go on without it",
-        )
-        .with_remedy("restore the directory `views` of the state directory, or start over with `penstock run --resnapshot`")),
-    }
-}
-
-async fn open_views(
-    state: PathBuf,
-    plan: &Arc<Plan>,
-    start_over: bool,
-) -> Result<Option<views::Opened>> {
-    let plan = Arc::clone(plan);
-    blocking(move || {
-        if start_over {
-            crate::state::Store::wipe(&views::directory(&state))?;
-        }
-        views::open(&state, &plan)
-    })
-    .await
 }
 
 /// What was found before the start position was taken must hold at it: the tables are the same, and no prepared XA

@@ -7,7 +7,9 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 
 use super::monitor::Question;
+use super::readings::Gatehouse;
 use super::shared::Shared;
+use super::verifier::Comparisons;
 use crate::admin::{LagSeconds, PositionStatus, Status, StatusSource, Stopped, TableStatus};
 use crate::checkpoint::{AuditEntry, DeadLetterPage, Store};
 use crate::error::{Error, Kind, Result};
@@ -17,6 +19,8 @@ use crate::metrics;
 pub struct Answers {
     pub shared: Arc<Shared>,
     pub store: Arc<Store>,
+    pub gatehouse: Arc<Gatehouse>,
+    pub comparisons: Arc<Comparisons>,
     /// `embedded http://127.0.0.1:8000`, `aws eu-central-1`.
     pub target: String,
     /// A connection kept for asking the source's position.
@@ -65,8 +69,8 @@ impl StatusSource for Answers {
                 .map(TableStatus::from)
                 .collect(),
             dead_letters: shared.dead_letters(),
-            parity: None,
-            gates: Vec::new(),
+            parity: self.comparisons.parity(),
+            gates: self.gatehouse.latest(),
             stopped: shared.failure().map(|failure| Stopped {
                 kind: failure.error_kind.name().to_owned(),
                 reason: failure.reason,

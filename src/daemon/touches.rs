@@ -143,6 +143,13 @@ impl Touches {
         }
     }
 
+    /// Whether [`dirty`](Self::dirty) is complete, and how many items it has.
+    pub fn dirt(&self) -> (bool, usize) {
+        let notes = self.lock();
+        let complete = notes.dirty.recording && notes.dirty.lost.is_none();
+        (complete, notes.dirty.items.len())
+    }
+
     fn hash(&self, target: TargetId, key: &Key) -> u64 {
         self.hasher.hash_one((target.0, key.0.as_ref()))
     }

@@ -20,6 +20,7 @@ const UNITS: &[&str] = &[
     "pages",
     "entries",
     "info",
+    "open",
 ];
 
 #[test]
@@ -52,7 +53,8 @@ fn every_name_has_a_noun_a_unit_and_total_for_counters() {
                     "outcome",
                     "reason",
                     "projection",
-                    "layer"
+                    "layer",
+                    "gate"
                 ]
                 .contains(label),
                 "{name} has the unbounded label {label}"

@@ -115,6 +115,15 @@ impl Daemon {
         command.output().expect("penstock can be run")
     }
 
+    /// `penstock COMMAND` in the background, with the settings of this daemon.
+    pub fn spawn(&mut self, arguments: &[&str]) -> Child {
+        self.write_settings();
+        let mut command = self.binary();
+        command.args(arguments).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("penstock can be run")
+    }
+
     /// Starts `penstock run`.
     pub fn start(&mut self) -> &mut Daemon {
         assert!(self.child.is_none(), "the daemon runs already");

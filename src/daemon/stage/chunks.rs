@@ -146,7 +146,7 @@ impl Stage {
         Ok(false)
     }
 
-    fn settled<'r>(
+    pub(super) fn settled<'r>(
         &self,
         table: &SourceTable,
         row: Row<'r>,
@@ -165,7 +165,7 @@ impl Stage {
     }
 }
 
-fn chunk_row<'a>(table: &SourceTable, raw: &'a RawRow) -> Result<Row<'a>> {
+pub(super) fn chunk_row<'a>(table: &SourceTable, raw: &'a RawRow) -> Result<Row<'a>> {
     if raw.len() != table.columns.len() {
         return Err(out_of_order(
             "a snapshot row with another number of columns",

@@ -12,6 +12,7 @@ use super::*;
 use crate::checkpoint::{Checkpoint, DeadLetterChange, Lineage, Range, TableProgress, TableState};
 use crate::contract;
 use crate::daemon::deaths::Letters;
+use crate::daemon::requests::{self, Extras, Removed, Reread, Settling};
 use crate::daemon::touches::Watch;
 use crate::pipeline::{self, Action, Batch, Fate, Key, Outcome as Written, Writer};
 use crate::plan::{self, Mapping, TargetId};
@@ -143,9 +144,54 @@ impl Rig {
 
     fn watch(&mut self) -> Watch {
         let (reply, answer) = oneshot::channel();
-        self.stage
-            .request(crate::daemon::requests::Request::Watch { reply });
+        let watch = requests::Request::Watch { reply };
+        assert!(self.stage.request(watch).expect("a watch"));
         answer.blocking_recv().expect("an answer")
+    }
+
+    /// Hands over what a SELECT of the rows `asked` for gave when `high` was the newest transaction executed.
+    fn reread(
+        &mut self,
+        window: &Opened,
+        asked: &[i32],
+        rows: &[[i32; 2]],
+        high: u64,
+    ) -> oneshot::Receiver<Settling> {
+        let (reply, answer) = oneshot::channel();
+        let row = |row: &[i32; 2]| {
+            let cells = row.iter().map(|n| Some(n.to_string().into()));
+            (SOURCE, cells.collect())
+        };
+        let items: Vec<Arc<str>> = asked.iter().map(|id| id.to_string().into()).collect();
+        let request = requests::Request::Reread(Reread {
+            projection: plan::ProjectionId(0),
+            asked: items
+                .iter()
+                .map(|name| (SOURCE, Arc::clone(name)))
+                .collect(),
+            items,
+            windows: vec![window.window],
+            rows: rows.iter().map(row).collect(),
+            high: upto(high),
+            reply,
+        });
+        assert!(self.stage.request(request).expect("the rows are taken"));
+        answer
+    }
+
+    fn remove(
+        &mut self,
+        ids: &[u32],
+        watch: &Arc<Watch>,
+    ) -> oneshot::Receiver<(Removed, Sequence)> {
+        let (reply, answer) = oneshot::channel();
+        let request = requests::Request::Remove(Extras {
+            items: ids.iter().map(|id| (TARGET, item_key(*id))).collect(),
+            watch: Arc::clone(watch),
+            reply,
+        });
+        assert!(self.stage.request(request).expect("the items are taken"));
+        answer
     }
 
     /// Hands over what a SELECT gave when `high` was the newest transaction executed.
@@ -461,6 +507,88 @@ fn the_view_thread_answers_when_the_snapshot_is_complete_until_it_ends() {
     let ended = runtime.block_on(shared.stage.watch());
     assert_eq!(ended.err().map(|e| e.kind()), Some(Kind::Interrupted));
     drop(items);
+}
+
+/// A repair is a chunk: the row that was read is older than what the stream has written meanwhile.
+#[test]
+fn rows_that_are_read_again_are_dropped_where_the_stream_has_touched_them() {
+    let mut rig = Rig::new(TableState::Done);
+    let window = rig.open();
+    rig.transaction(types::UPDATE_ROWS, &[[1, 10, 0], [1, 11, 0]]);
+    rig.transaction(types::DELETE_ROWS, &[[2, 20, 0]]);
+    let mut answer = rig.reread(&window, &[1, 2, 3], &[[1, 10], [2, 20], [3, 30]], 0);
+    let settled = answer.try_recv().expect("an answer");
+    assert!(matches!(settled, Settling::Taken(_)), "{settled:?}");
+    assert_eq!(rig.items(), BTreeMap::from([(1, 11), (3, 30)]));
+}
+
+/// What touched the row may have changed nothing that is mapped: the stream's word for it has to be written then.
+#[test]
+fn while_a_row_is_read_again_nothing_of_its_table_is_suppressed() {
+    let mut rig = Rig::new(TableState::Done);
+    let window = rig.open();
+    rig.transaction(types::UPDATE_ROWS, &[[1, 10, 0], [1, 10, 7]]);
+    drop(rig.reread(&window, &[1], &[[1, 10]], 1));
+    // And afterwards it is again.
+    rig.transaction(types::UPDATE_ROWS, &[[2, 20, 0], [2, 20, 7]]);
+    assert_eq!(rig.end(), (BTreeMap::from([(1, 10)]), 1));
+}
+
+#[test]
+fn rows_that_are_read_again_wait_until_the_stream_has_passed_what_they_saw() {
+    let mut rig = Rig::new(TableState::Done);
+    let window = rig.open();
+    let mut answer = rig.reread(&window, &[1, 2], &[[1, 10], [2, 20]], 1);
+    assert!(answer.try_recv().is_err());
+    rig.begin();
+    rig.rows(types::DELETE_ROWS, &[[1, 10, 0]]);
+    assert!(answer.try_recv().is_err());
+    rig.commit();
+    assert!(answer.try_recv().is_ok());
+    assert_eq!(rig.items(), BTreeMap::from([(2, 20)]));
+}
+
+/// The row of a dead letter is gone: nothing is written, and nobody asks for it any more.
+#[test]
+fn a_row_that_is_read_again_and_gone_has_no_dead_letter() {
+    let mut rig = Rig::new(TableState::Done);
+    let origin = crate::pipeline::Origin {
+        projection: plan::ProjectionId(0),
+        source_key: "7".into(),
+    };
+    assert!(
+        rig.stage
+            .out
+            .deaths
+            .died(&origin, "too large", String::new())
+    );
+    assert!(matches!(
+        rig.letters.try_recv(),
+        Ok(DeadLetterChange::Put(_))
+    ));
+    let window = rig.open();
+    drop(rig.reread(&window, &[7], &[], 0));
+    assert!(matches!(
+        rig.letters.try_recv(),
+        Ok(DeadLetterChange::Clear { .. })
+    ));
+    assert_eq!(rig.end(), (BTreeMap::new(), 0));
+}
+
+/// Deletes of extra items obey the same rule: what was written since somebody looked stays.
+#[test]
+fn an_extra_item_is_deleted_unless_it_was_written_since_somebody_looked() {
+    let mut rig = Rig::new(TableState::Done);
+    rig.transaction(types::WRITE_ROWS, &[[1, 10, 0], [2, 20, 0], [3, 30, 0]]);
+    let watch = Arc::new(rig.watch());
+    rig.begin();
+    rig.rows(types::UPDATE_ROWS, &[[2, 20, 0], [2, 21, 0]]);
+    let mut answer = rig.remove(&[1, 2], &watch);
+    assert!(answer.try_recv().is_err(), "in the middle of a transaction");
+    rig.commit();
+    let (removed, _) = answer.try_recv().expect("an answer");
+    assert_eq!((removed.deleted, removed.touched), (1, 1));
+    assert_eq!(rig.items(), BTreeMap::from([(2, 21), (3, 30)]));
 }
 
 /// A connection breaks within a transaction whose first half was written: the whole comes again.
