@@ -9,8 +9,6 @@ use super::report::Report;
 use super::session::Session;
 use crate::error::{Directive, Result};
 
-/// An item that cannot be decided for so long is undecided.
-const LONGEST: Duration = Duration::from_secs(60);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Keys that are judged in one bracket.
@@ -127,8 +125,9 @@ impl Engine {
 
     /// What has been open for too long is reported as undecided.
     fn without_the_old(&self, open: Vec<Suspect>, report: &Mutex<Report>) -> Vec<Suspect> {
-        let (old, young): (Vec<_>, Vec<_>) =
-            open.into_iter().partition(|s| s.since.elapsed() > LONGEST);
+        let (old, young): (Vec<_>, Vec<_>) = open
+            .into_iter()
+            .partition(|s| s.since.elapsed() > self.patience);
         for suspect in old {
             if let Some(difference) = &suspect.last {
                 let (plan, name) = (&self.plan, &suspect.name);
