@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::judge::{Difference, Name, judge};
+use super::own::disagrees;
 use super::pass::{Engine, Held, lock};
 use super::report::Report;
 use super::session::Session;
@@ -107,7 +108,7 @@ impl Engine {
                 open.push(suspect);
                 continue;
             }
-            let disagrees = self.disagrees(session, &difference).await;
+            let disagrees = disagrees(&self.plan, session, &difference).await;
             self.progress.mismatch();
             let kind = difference.wrong.word();
             tracing::debug!(kind, "an item differs");
@@ -135,10 +136,5 @@ impl Engine {
             }
         }
         young
-    }
-
-    /// Attributes of which our own evaluation of the row says something else than MySQL; `None` where it was not asked.
-    async fn disagrees(&self, _: &mut Session, _: &Difference) -> Option<Vec<String>> {
-        None
     }
 }
