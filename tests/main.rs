@@ -28,5 +28,6 @@ mod state;
 mod stops;
 mod support;
 mod types;
+mod verify;
 mod views;
 mod workload;
