@@ -22,6 +22,11 @@ pub enum Request {
     },
     Reread(Reread),
     Remove(Extras),
+    /// Take nothing more of the stream after the transaction at hand; answered with the last sequence.
+    Pause {
+        reply: oneshot::Sender<Sequence>,
+    },
+    Resume,
 }
 
 /// Rows that were read again for items of a projection, after everything that the windows' opening told was visible.
@@ -138,6 +143,23 @@ impl Requests {
             reply,
         };
         self.ask(Request::Remove(extras), answer).await
+    }
+
+    /// Holds the stream at the end of the transaction at hand; gives the last sequence.
+    ///
+    /// # Errors
+    /// As [`watch`](Self::watch).
+    pub(super) async fn pause(&self) -> Result<Sequence> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Pause { reply }, answer).await
+    }
+
+    /// Lets the stream go on.
+    ///
+    /// # Errors
+    /// As [`watch`](Self::watch).
+    pub(super) fn resume(&self) -> Result<()> {
+        self.requests.send(Request::Resume).map_err(|_| ended())
     }
 
     /// Opens a window on a table, as for a chunk.

@@ -59,6 +59,12 @@ impl Rows {
             return Err(Error::new(Kind::Usage, "the snapshot is not complete yet")
                 .with_remedy("wait until it is: rows are being read anyway"));
         }
+        if let Some(paused) = self.shared.pause.paused() {
+            let message = format!("the stream is paused by {}: nothing is written", paused.by);
+            return Err(
+                Error::new(Kind::Usage, message).with_remedy("`penstock resume`, then again")
+            );
+        }
         let plan = Arc::clone(&self.shared.plan);
         let joins = match &plan.projection(projection).graph {
             Some(_) => joined_rows(&plan, plan.projection(projection))

@@ -11,12 +11,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::committer::Committer;
+use super::control::Control;
 use super::cutover::{Cutover, Identity, NoVerifier, Stop};
 use super::deaths::{Deaths, Letters};
 use super::inspect::Inspector;
 use super::monitor::{self, Question};
 use super::opening::{forget, not_cut_over, open_store, open_views, stored};
 use super::readings::Gatehouse;
+use super::rows::Rows;
 use super::seal::Sealable;
 use super::shape;
 use super::shared::Shared;
@@ -121,12 +123,18 @@ pub async fn start(start: Start) -> Result<Daemon> {
         target,
         question: tokio::sync::Mutex::new(Question::new(Arc::clone(&options))),
     });
+    let control = Arc::new(Control {
+        shared: Arc::clone(&shared),
+        store: Arc::clone(&store),
+        rows: Arc::new(Rows::new(Arc::clone(&options), Arc::clone(&shared))),
+    });
     let servers = crate::admin::serve(
         settings.listen,
         &settings.state,
         Arc::clone(&answers) as Arc<dyn StatusSource>,
         start.exposition.clone(),
-        crate::admin::cutover::routes(Arc::clone(&cutover) as Arc<dyn Desk>),
+        crate::admin::cutover::routes(Arc::clone(&cutover) as Arc<dyn Desk>)
+            .merge(crate::admin::control::routes(control)),
     )
     .await?;
     let running = run(Run {

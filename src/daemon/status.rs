@@ -66,6 +66,7 @@ impl StatusSource for Answers {
                 .iter()
                 .map(TableStatus::from)
                 .collect(),
+            paused: shared.pause.paused(),
             dead_letters: shared.dead_letters(),
             parity: None,
             gates: self.gatehouse.latest(),

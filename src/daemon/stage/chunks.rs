@@ -61,7 +61,7 @@ impl Stage {
 
     /// Emits every held chunk whose high watermark the stream has passed. Between transactions only.
     pub(super) fn emit_held(&mut self) -> Result<bool> {
-        if self.current.is_some() {
+        if self.current.is_some() || self.paused {
             return Ok(true);
         }
         while let Some(i) = self

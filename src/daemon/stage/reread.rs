@@ -33,7 +33,7 @@ impl Windows {
 impl Stage {
     /// Takes what waits and whose time has come. Between transactions only.
     pub(super) fn take_asked(&mut self) -> Result<bool> {
-        if self.current.is_some() {
+        if self.current.is_some() || self.paused {
             return Ok(true);
         }
         for extras in std::mem::take(&mut self.extras) {
