@@ -132,6 +132,7 @@ async fn pauses_under_load_lose_nothing() {
     let provisioned = daemon.command(&["provision", "--yes"]);
     assert!(provisioned.status.success(), "{provisioned:?}");
     daemon.start();
+    daemon.reach("an answer", PATIENCE, |_| true).await;
     let opts = database.opts();
     let load = tokio::spawn(async move {
         let mut conn = mysql_async::Conn::new(opts).await.expect("a connection");

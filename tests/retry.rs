@@ -103,9 +103,10 @@ async fn rows_that_dynamodb_takes_now_are_written_by_a_retry() {
         "{text}"
     );
     assert_eq!(stub.items("Things").len(), 2);
-    let (status, text) = ended(&daemon.command(&["dead-letters", "retry", "--format", "json"]));
+    let output = daemon.command(&["dead-letters", "retry", "--format", "json"]);
+    let (status, text) = ended(&output);
     assert_eq!(status, Some(0), "{text}");
-    let told: Value = serde_json::from_str(&text).expect("JSON");
+    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(
         (&told["tried"], &told["cleared"]),
         (&json!(2), &json!(2)),

@@ -40,6 +40,24 @@ pub struct Retried {
     pub next: Option<String>,
 }
 
+/// A table that is being copied again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Again {
+    pub table: String,
+    pub since_unix_ms: u64,
+    pub by: String,
+    /// `copy`: its rows are copied; `sweep`: rows that are gone are looked for.
+    pub step: String,
+    pub rows: u64,
+    pub estimated_rows: u64,
+}
+
+/// Which table is to be copied again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Which {
+    pub table: String,
+}
+
 /// Who does it: the daemon.
 pub trait Controls: Send + Sync + 'static {
     /// Holds the stream; returns once nothing is written any more. Who holds it, and since when.
@@ -47,6 +65,12 @@ pub trait Controls: Send + Sync + 'static {
 
     /// Lets it go on; false where it was not held.
     fn resume(&self, who: Peer) -> BoxFuture<'_, Result<bool>>;
+
+    /// Copies a table again, in the background; its whole name.
+    fn resnapshot(&self, which: Which, who: Peer) -> BoxFuture<'_, Result<String>>;
+
+    /// The tables that are being copied again.
+    fn resnapshots(&self) -> Result<Vec<Again>>;
 
     /// Reads rows without a valid item again, a page of them.
     fn retry(&self, which: Retry, who: Peer) -> BoxFuture<'_, Result<Retried>>;
@@ -57,6 +81,7 @@ pub fn routes(controls: Arc<dyn Controls>) -> Router {
     Router::new()
         .route("/pause", post(pause))
         .route("/resume", post(resume))
+        .route("/resnapshot", post(resnapshot).get(resnapshots))
         .route("/dead-letters/retry", post(retry))
         .with_state(controls)
 }
@@ -71,6 +96,19 @@ async fn pause(State(controls): Shared, ConnectInfo(who): ConnectInfo<Peer>) -> 
 async fn resume(State(controls): Shared, ConnectInfo(who): ConnectInfo<Peer>) -> Response {
     let resumed = controls.resume(who).await;
     answer(resumed.map(|resumed| json!({"resumed": resumed})))
+}
+
+async fn resnapshot(
+    State(controls): Shared,
+    ConnectInfo(who): ConnectInfo<Peer>,
+    Json(which): Json<Which>,
+) -> Response {
+    let begun = controls.resnapshot(which, who).await;
+    answer(begun.map(|table| json!({"table": table})))
+}
+
+async fn resnapshots(State(controls): Shared) -> Response {
+    answer(controls.resnapshots().map(|tables| json!(tables)))
 }
 
 async fn retry(

@@ -99,6 +99,17 @@ Examples:
     /// Rows that have no valid item
     #[command(subcommand)]
     DeadLetters(DeadLetters),
+    /// Copy one table again while the rest goes on
+    #[command(after_help = "\
+Its rows are read in chunks beside the stream; for items of several rows, rows that MySQL has no more are forgotten. It is
+followed to its end here; a daemon goes on with it alone after Ctrl-C, and after restarts. Items that no row explains are
+found by a full comparison afterwards: `penstock verify --repair`. Until then no cutover passes.
+Examples:
+  penstock resnapshot shop.orders")]
+    Resnapshot {
+        /// As `penstock status` names it: shop.orders
+        table: String,
+    },
     /// Hold the stream without losing its place
     #[command(after_help = "\
 What is in flight is written; then nothing is, restarts included, until `penstock resume`. MySQL must keep its binlogs for so

@@ -1,15 +1,18 @@
-//! `penstock pause` and `penstock resume`
+//! `penstock pause`, `penstock resume` and `penstock resnapshot`
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Answer, Cli, Format, Outcome, output, runtime, state_directory};
+use super::{Answer, Cli, Format, Outcome, attached, output, runtime, state_directory};
 use crate::admin::Client;
+use crate::admin::control::{Again, Which};
 use crate::error::{Error, Kind, Result};
 
 /// The transaction at hand ends first, and what is in flight is written.
 const WAIT: Duration = Duration::from_secs(300);
+/// How often a copy is looked at.
+const LOOK: Duration = Duration::from_millis(300);
 
 pub(super) fn pause(cli: &Cli) -> Outcome {
     let told = ask(cli, "/pause")?;
@@ -28,6 +31,50 @@ pub(super) fn resume(cli: &Cli) -> Outcome {
         false => "the stream was not paused",
     };
     tell(cli, &told, text)
+}
+
+/// Begins, and follows it to its end.
+pub(super) fn resnapshot(cli: &Cli, table: &str) -> Outcome {
+    let which = Which {
+        table: table.to_owned(),
+    };
+    let name = attached::with(cli, async |client| {
+        let begun: Option<Value> = client.post("/resnapshot", &which, WAIT).await?;
+        let begun = begun.ok_or_else(gone)?;
+        let name = begun["table"].as_str().unwrap_or(table).to_owned();
+        let mut told = String::new();
+        loop {
+            let tables: Option<Vec<Again>> = client.get("/resnapshot").await?;
+            let tables = tables.ok_or_else(gone)?;
+            let Some(again) = tables.iter().find(|again| again.table == name) else {
+                return Ok(name);
+            };
+            let tens = 10 * again.rows / again.estimated_rows.max(1);
+            let now = format!("{}: {tens}", again.step);
+            if now != told {
+                tracing::info!(
+                    table = name,
+                    step = again.step,
+                    rows = again.rows,
+                    estimated_rows = again.estimated_rows
+                );
+                told = now;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    })?;
+    let text = format!(
+        "{name} is copied again. Items that no row explains may be left: `penstock verify --repair` finds them"
+    );
+    tell(cli, &json!({"table": name, "done": true}), &text)
+}
+
+fn gone() -> Error {
+    Error::new(
+        Kind::Interrupted,
+        "the daemon ended before the table was copied",
+    )
+    .with_remedy("it goes on where it was when it runs again: `penstock run`")
 }
 
 /// Only a daemon that runs has a stream.

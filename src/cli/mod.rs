@@ -63,6 +63,7 @@ fn dispatch(cli: &Cli) -> Outcome {
             source_key,
         }) => dead_letters::retry(cli, projection.as_deref(), source_key.as_deref()),
         Command::DeadLetters(DeadLetters::Export) => dead_letters::export(cli),
+        Command::Resnapshot { table } => control::resnapshot(cli, table),
         Command::Pause => control::pause(cli),
         Command::Resume => control::resume(cli),
         Command::Cutover(options) => cutover::cutover(cli, options),

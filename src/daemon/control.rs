@@ -6,10 +6,11 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
+use super::resnapshot::Resnapshot;
 use super::rows::Rows;
 use super::shared::Shared;
 use crate::admin::Peer;
-use crate::admin::control::{Controls, Retried, Retry};
+use crate::admin::control::{Again, Controls, Retried, Retry, Which};
 use crate::checkpoint::{DeadLetter, DeadLetterPage, Store};
 use crate::error::{Error, Kind, Result};
 use crate::plan::ProjectionId;
@@ -23,6 +24,7 @@ pub struct Control {
     pub shared: Arc<Shared>,
     pub store: Arc<Store>,
     pub rows: Arc<Rows>,
+    pub resnapshot: Arc<Resnapshot>,
 }
 
 impl Controls for Control {
@@ -42,6 +44,19 @@ impl Controls for Control {
             }
             Ok(resumed)
         })
+    }
+
+    fn resnapshot(&self, which: Which, who: Peer) -> BoxFuture<'_, Result<String>> {
+        Box::pin(async move {
+            let begun = self.resnapshot.begin(&which.table, who.to_string()).await?;
+            self.audit("resnapshot", &format!("{begun}, by {who}"))
+                .await?;
+            Ok(begun)
+        })
+    }
+
+    fn resnapshots(&self) -> Result<Vec<Again>> {
+        self.resnapshot.progress()
     }
 
     fn retry(&self, which: Retry, who: Peer) -> BoxFuture<'_, Result<Retried>> {

@@ -25,6 +25,7 @@ mod pause;
 mod readings;
 mod rehearse;
 mod requests;
+mod resnapshot;
 mod rest;
 mod rows;
 mod seal;

@@ -9,7 +9,7 @@ use super::budget::Share;
 use super::cascades::{self, Watch};
 use super::deaths::Deaths;
 use super::outcome::{Outlet, key_values, unreadable};
-use super::requests::{Ends, Extras, Request, Reread};
+use super::requests::{Ends, Extras, Request, Reread, StatePage};
 use super::shared::Shared;
 use super::views::Views;
 use crate::change::{Change, Row};
@@ -200,6 +200,19 @@ impl Stage {
                 let watch = self.shared.touches.watch(self.arrived());
                 // Who does not wait for it any more has ended it.
                 let _ = reply.send(watch);
+                return Ok(true);
+            }
+            Request::StatePage {
+                source,
+                after,
+                limit,
+                reply,
+            } => {
+                let page = match self.views.as_mut().filter(|v| v.keeps(source)) {
+                    Some(views) => views.state_page(source, after.as_deref(), limit)?,
+                    None => StatePage::default(),
+                };
+                let _ = reply.send(page);
                 return Ok(true);
             }
             Request::Reread(reread) => self.rereads.push(reread),

@@ -164,7 +164,7 @@ impl Rig {
         };
         let items: Vec<Arc<str>> = asked.iter().map(|id| id.to_string().into()).collect();
         let request = requests::Request::Reread(Reread {
-            projection: plan::ProjectionId(0),
+            projection: Some(plan::ProjectionId(0)),
             asked: items
                 .iter()
                 .map(|name| (SOURCE, Arc::clone(name)))
