@@ -102,6 +102,12 @@ Examples:
     /// See it work: a sample shop under load, replicated for a minute
     #[command(after_help = "scripts/demo installs and starts what it needs, then calls this.")]
     Demo(DemoOptions),
+    /// Write man pages and shell completions, for packages
+    #[command(hide = true)]
+    Generate {
+        /// Where `man` and `completions` are made
+        directory: PathBuf,
+    },
 }
 
 /// What `run` may be told.

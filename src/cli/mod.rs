@@ -8,11 +8,13 @@ mod check;
 mod dead_letters;
 mod demo;
 mod explain;
+mod generate;
 mod logging;
 mod output;
 mod provision;
 mod run;
 pub mod seams;
+mod service;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -55,6 +57,7 @@ fn dispatch(cli: &Cli) -> Outcome {
             dead_letters::list(cli, *limit, from.as_deref())
         }
         Command::Demo(options) => demo::run(options),
+        Command::Generate { directory } => generate::run(directory),
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::service::Service;
 use super::{DemoOptions, Format, RunOptions};
 use crate::config::{Endpoint, Settings};
 use crate::daemon::{Daemon, Event, Shared, Start, open_target};
@@ -367,6 +368,7 @@ async fn serve(
 ) -> Result<Summary> {
     let begun = Instant::now();
     let mut signals = Signals::new()?;
+    let mut service = Service::begin();
     let mut daemon = tokio::select! {
         biased;
         () = signals.end() => return if options.until_caught_up {
@@ -376,6 +378,7 @@ async fn serve(
         },
         started = start(settings, options, exposition) => started?,
     };
+    service.serves(&daemon);
     let copied_before = copied(&daemon.shared);
     let ended = tokio::select! {
         () = signals.end() => Ended::Asked,
@@ -388,6 +391,7 @@ async fn serve(
         // The process stays up and tells the reason until somebody ends it.
         signals.end().await;
     }
+    service.ends();
     let shared = Arc::clone(&daemon.shared);
     let failure = shared.failure();
     let left = tokio::select! {

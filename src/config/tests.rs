@@ -195,6 +195,24 @@ fn where_the_password_is_must_be_there() {
 }
 
 #[test]
+fn a_password_file_is_looked_for_among_the_services_credentials_first() {
+    let (credentials, etc) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let directory = credentials.path().display().to_string();
+    let environment =
+        move |name: &str| (name == "CREDENTIALS_DIRECTORY").then(|| directory.clone());
+    let text = GOOD.replace("password_env = \"PW\"", "password_file = \"pw\"");
+    let password = || {
+        let loaded = parse(&etc.path().join("penstock.toml"), &text, &environment);
+        loaded.ok().and_then(|l| l.settings.source.password)
+    };
+    assert_eq!(password(), None);
+    fs::write(etc.path().join("pw"), "of the shell").unwrap();
+    assert_eq!(password(), Some(Secret::new("of the shell")));
+    fs::write(credentials.path().join("pw"), "of the service").unwrap();
+    assert_eq!(password(), Some(Secret::new("of the service")));
+}
+
+#[test]
 fn a_password_file_is_read_and_its_mode_looked_at() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("pw");

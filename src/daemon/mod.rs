@@ -13,8 +13,10 @@ mod cascades;
 mod committer;
 mod deaths;
 mod decode;
+mod gauges;
 mod monitor;
 mod outcome;
+mod series;
 mod shape;
 mod shared;
 mod stage;
@@ -22,6 +24,7 @@ mod start;
 mod status;
 mod trouble;
 mod views;
+mod vitals;
 mod xids;
 
 use std::sync::Arc;
@@ -36,6 +39,7 @@ pub use shared::{Failure, LagSeconds, Shared};
 pub use stage::Completion;
 pub use start::{Parts, Start, open_target};
 pub use status::Answers;
+pub use vitals::Vitals;
 
 use crate::error::{Error, Kind, Result};
 use crate::phase::Phase;
@@ -81,6 +85,12 @@ impl Daemon {
     /// Starts everything. Errors here are those of the preparation: nothing has been written yet.
     pub async fn start(start: Start) -> Result<Daemon> {
         start::start(start).await
+    }
+
+    /// To watch whether its parts live.
+    pub fn vitals(&self) -> Vitals {
+        let threads = self.parts.running.threads.iter();
+        Vitals::new(Arc::clone(&self.shared), threads.map(|(name, _)| *name))
     }
 
     /// Waits until both sides are at the same place, or until an error stops the stream.

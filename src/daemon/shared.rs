@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::series;
 use super::trouble::Trouble;
+use super::vitals::Pulse;
 use crate::admin::READY_LAG_SECONDS;
 use crate::checkpoint::{Checkpoint, now_unix_ms};
 use crate::error::{Directive, Error, Kind};
@@ -36,6 +38,8 @@ pub struct Shared {
     copied: AtomicBool,
     /// What holds the flow up at present.
     pub trouble: Arc<Trouble>,
+    /// When the committer last gave a sign of life.
+    pub pulse: Pulse,
 }
 
 /// Why the daemon stopped.
@@ -84,6 +88,7 @@ impl Shared {
         };
         metrics::set_phase(phase);
         metrics::DEAD_LETTERS.with([]).set(letters as f64);
+        series::declare(&plan);
         Self {
             plan,
             progress,
@@ -107,6 +112,7 @@ impl Shared {
             connected: AtomicBool::new(false),
             copied: AtomicBool::new(start.snapshot_done),
             trouble: Arc::default(),
+            pulse: Pulse::default(),
         }
     }
 

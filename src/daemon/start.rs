@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::committer::Committer;
 use super::deaths::{Deaths, Letters};
+use super::gauges;
 use super::monitor::{self, Question};
 use super::shape;
 use super::shared::Shared;
@@ -167,8 +168,11 @@ fn run(run: Run) -> Result<Running> {
     let control = durable.control();
     tokio::spawn(until(
         committing.clone(),
-        watch_lanes(control.clone(), lanes),
+        gauges::lanes(control.clone(), lanes),
     ));
+    if let Some(store) = &run.views {
+        tokio::spawn(until(committing.clone(), gauges::state(Arc::clone(store))));
+    }
     let (letters_in, letters_out) = mpsc::channel(LETTERS);
     let deaths = Deaths::new(run.letters.clone(), letters_in);
     let views = match &run.views {
@@ -254,18 +258,6 @@ fn spawn_workers(
             tokio::spawn(until(reading.clone(), work))
         })
         .collect()
-}
-
-/// Shows how full the pipeline is, often enough for a graph.
-async fn watch_lanes(control: pipeline::Control, queue: metrics::QueueGauges) {
-    let sequences = metrics::OPEN_SEQUENCES.with([]);
-    loop {
-        let now = control.gauges();
-        queue.items.set(now.items as f64);
-        queue.bytes.set(now.bytes as f64);
-        sequences.set(now.sequences as f64);
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
 }
 
 async fn until(cancelled: CancellationToken, work: impl Future<Output = ()>) {

@@ -16,6 +16,9 @@ const UNITS: &[&str] = &[
     "throttles",
     "commits",
     "reconnects",
+    "reads",
+    "pages",
+    "entries",
     "info",
 ];
 
@@ -48,7 +51,8 @@ fn every_name_has_a_noun_a_unit_and_total_for_counters() {
                     "operation",
                     "outcome",
                     "reason",
-                    "projection"
+                    "projection",
+                    "layer"
                 ]
                 .contains(label),
                 "{name} has the unbounded label {label}"
