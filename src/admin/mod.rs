@@ -4,6 +4,7 @@
 //! row value. `<state>/penstock.sock`, which only its owner can open, answers the same and the dead letters with their source keys.
 
 mod client;
+pub mod control;
 pub mod cutover;
 mod history;
 mod listen;

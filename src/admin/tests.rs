@@ -79,6 +79,7 @@ pub(super) fn status(phase: Phase, lag: Option<f64>) -> Status {
             apply: lag,
         },
         snapshot: Vec::new(),
+        paused: None,
         dead_letters: 1,
         parity: None,
         gates: Vec::new(),

@@ -6,6 +6,7 @@
 mod args;
 mod attached;
 mod check;
+mod control;
 mod cutover;
 mod dead_letters;
 mod demo;
@@ -66,6 +67,14 @@ fn dispatch(cli: &Cli) -> Outcome {
             dead_letters::list(cli, *limit, from.as_deref())
         }
         Command::Verify(options) => verify::run(cli, options),
+        Command::DeadLetters(DeadLetters::Retry {
+            projection,
+            source_key,
+        }) => dead_letters::retry(cli, projection.as_deref(), source_key.as_deref()),
+        Command::DeadLetters(DeadLetters::Export) => dead_letters::export(cli),
+        Command::Resnapshot { table } => control::resnapshot(cli, table),
+        Command::Pause => control::pause(cli),
+        Command::Resume => control::resume(cli),
         Command::Cutover(options) => cutover::cutover(cli, options),
         Command::Rehearse => cutover::rehearse(cli),
         Command::Demo(options) => demo::run(options),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::facts::Facts;
+use super::pause::Pause;
 use super::requests::Requests;
 use super::seal::Seal;
 use super::series;
@@ -49,6 +50,8 @@ pub struct Shared {
     pub facts: Facts,
     /// The sequences up to here are in DynamoDB, and the checkpoint says so; the highest of all: nothing is committed any more.
     through: watch::Sender<Sequence>,
+    /// Whether an operator holds the stream.
+    pub pause: Pause,
     /// What the view has written, for those who compare.
     pub touches: Arc<Touches>,
     /// Keeps the sink from writing.
@@ -96,10 +99,18 @@ pub struct LagSeconds {
 impl Shared {
     pub fn new(plan: Arc<Plan>, progress: Arc<Progress>, start: &Checkpoint, letters: u64) -> Self {
         let now = Instant::now();
-        let phase = if start.snapshot_done {
-            Phase::Streaming
-        } else {
-            Phase::Snapshot
+        let facts = Facts::of(start);
+        let pause = Pause::of(&facts);
+        let phase = match (pause.paused(), start.snapshot_done) {
+            (Some(paused), _) => {
+                tracing::warn!(
+                    by = paused.by,
+                    "paused by an operator: `penstock resume` lets the stream go on"
+                );
+                Phase::Paused
+            }
+            (None, true) => Phase::Streaming,
+            (None, false) => Phase::Snapshot,
         };
         metrics::set_phase(phase);
         metrics::DEAD_LETTERS.with([]).set(letters as f64);
@@ -128,7 +139,8 @@ impl Shared {
             copied: AtomicBool::new(start.snapshot_done),
             trouble: Arc::default(),
             pulse: Pulse::default(),
-            facts: Facts::of(start),
+            facts,
+            pause,
             through: watch::channel(0).0,
             touches: Arc::default(),
             seal: Arc::default(),

@@ -68,6 +68,7 @@ impl StatusSource for Answers {
                 .iter()
                 .map(TableStatus::from)
                 .collect(),
+            paused: shared.pause.paused(),
             dead_letters: shared.dead_letters(),
             parity: self.comparisons.parity(),
             gates: self.gatehouse.latest(),

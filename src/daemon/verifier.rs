@@ -40,6 +40,8 @@ const FACT: &str = "parity";
 const LOOK: Duration = Duration::from_millis(3);
 /// After a comparison of its own that failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
+/// An item that the stream writes again and again is undecided after so long.
+const UNDECIDED: Duration = Duration::from_secs(60);
 /// Items that are removed together.
 const TOGETHER: usize = 500;
 /// Reports that are kept.
@@ -265,6 +267,7 @@ impl Comparisons {
             progress,
             stop,
             show_values,
+            patience: UNDECIDED,
         })
     }
 

@@ -8,6 +8,7 @@ pub mod extra;
 pub mod flow;
 pub mod json;
 pub mod judge;
+mod own;
 pub mod pass;
 pub mod progress;
 pub mod rate;

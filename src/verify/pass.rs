@@ -58,6 +58,8 @@ pub struct Engine {
     pub progress: Arc<Progress>,
     pub stop: CancellationToken,
     pub show_values: bool,
+    /// An item that cannot be decided for so long is undecided.
+    pub patience: Duration,
 }
 
 /// What a running comparison shares.

@@ -63,6 +63,11 @@ impl Session {
         Ok(())
     }
 
+    /// For questions about single rows; texts come in their columns' own character sets.
+    pub fn questions(&mut self) -> &mut Conn {
+        &mut self.questions
+    }
+
     /// What MySQL has executed, on the server that was asked before.
     pub async fn executed(&mut self) -> Result<GtidSet> {
         let (executed, server) = executed_at(&mut self.questions)

@@ -4,13 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::judge::{Difference, Name, judge};
+use super::own::disagrees;
 use super::pass::{Engine, Held, lock};
 use super::report::Report;
 use super::session::Session;
 use crate::error::{Directive, Result};
 
-/// An item that cannot be decided for so long is undecided.
-const LONGEST: Duration = Duration::from_secs(60);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Keys that are judged in one bracket.
@@ -109,7 +108,7 @@ impl Engine {
                 open.push(suspect);
                 continue;
             }
-            let disagrees = self.disagrees(session, &difference).await;
+            let disagrees = disagrees(&self.plan, session, &difference).await;
             self.progress.mismatch();
             let kind = difference.wrong.word();
             tracing::debug!(kind, "an item differs");
@@ -127,8 +126,9 @@ impl Engine {
 
     /// What has been open for too long is reported as undecided.
     fn without_the_old(&self, open: Vec<Suspect>, report: &Mutex<Report>) -> Vec<Suspect> {
-        let (old, young): (Vec<_>, Vec<_>) =
-            open.into_iter().partition(|s| s.since.elapsed() > LONGEST);
+        let (old, young): (Vec<_>, Vec<_>) = open
+            .into_iter()
+            .partition(|s| s.since.elapsed() > self.patience);
         for suspect in old {
             if let Some(difference) = &suspect.last {
                 let (plan, name) = (&self.plan, &suspect.name);
@@ -136,10 +136,5 @@ impl Engine {
             }
         }
         young
-    }
-
-    /// Attributes of which our own evaluation of the row says something else than MySQL; `None` where it was not asked.
-    async fn disagrees(&self, _: &mut Session, _: &Difference) -> Option<Vec<String>> {
-        None
     }
 }

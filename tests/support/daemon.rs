@@ -174,7 +174,12 @@ impl Daemon {
                 let _ = writeln!(toml, "{key} = {value}");
             }
         }
-        std::fs::write(self.folder.path().join("penstock.toml"), toml).expect("the settings");
+        let file = self.folder.path().join("penstock.toml");
+        // Somebody may be reading it.
+        if std::fs::read_to_string(&file).is_ok_and(|now| now == toml) {
+            return;
+        }
+        std::fs::write(file, toml).expect("the settings");
     }
 
     /// `/status`, or nothing while it does not answer. Panics when the process has ended.

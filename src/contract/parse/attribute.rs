@@ -75,7 +75,8 @@ impl<'t> Input<'t> {
             return None;
         }
         // The columns of one whose name or type is wrong can still be looked up; its table is broken.
-        self.incomplete |= name.is_none() || ty.is_none();
+        let complete = name.is_some() && ty.is_some();
+        self.incomplete |= !complete;
         let attribute = Attribute {
             place: fields.place(),
             name: name.unwrap_or_else(|| blank(&fields)),
@@ -90,7 +91,10 @@ impl<'t> Input<'t> {
             transformation: spanned(transformation),
             denormalized,
         };
-        self.value_source(attribute)
+        match complete {
+            true => self.value_source(attribute),
+            false => (!attribute.source_columns.is_empty()).then_some(attribute),
+        }
     }
 
     fn attribute_type(&mut self, word: Spanned<&'static str>) -> Option<Spanned<AttributeType>> {
