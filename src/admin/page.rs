@@ -44,6 +44,15 @@ pub fn render(
             escaped(&stopped.remedy),
         );
     }
+    if let Some(paused) = &status.paused {
+        let since = now_unix_ms.saturating_sub(paused.since_unix_ms) as f64 / 1000.0;
+        let _ = write!(
+            body,
+            "<section class=\"warn\" role=\"status\"><h2>Paused</h2><p>By {}, {} ago. <code>penstock resume</code> goes on.</p></section>",
+            escaped(&paused.by),
+            span(since),
+        );
+    }
     if !status.trouble.is_empty() {
         let items = status
             .trouble
