@@ -31,9 +31,9 @@ pub async fn rehearse(
         drained = shared.is_durable(&to);
     }
     let seconds = begun.elapsed().as_secs_f64();
+    let became_durable = (shared.applied() - applied) as f64;
     // A moment without a write is no source that stands still.
     tokio::time::sleep(STILL.saturating_sub(begun.elapsed())).await;
-    let became_durable = (shared.applied() - applied) as f64;
     Ok(Rehearsal {
         open: gates.iter().all(|gate| gate.open),
         gates,
