@@ -79,13 +79,22 @@ Examples:
         sql: bool,
     },
     /// Make the DynamoDB tables and indexes that the contract names
-    #[command(
-        after_help = "Without --yes it only shows what it would make. It never changes or deletes a table."
-    )]
+    #[command(after_help = "\
+Without --yes it only shows what it would make. It never changes or deletes a table.
+Examples:
+  penstock provision --emit cloudformation > tables.json   Tables, indexes, alarms, for whoever owns the account
+  penstock provision --emit iam > policy.json              The rights that penstock's role needs
+  penstock provision --emit grants | mysql                 The MySQL account")]
     Provision {
         /// Make them
-        #[arg(long)]
+        #[arg(long, conflicts_with = "emit")]
         yes: bool,
+        /// Print what others need to make them, and make nothing
+        #[arg(long, value_enum)]
+        emit: Option<Emit>,
+        /// With --emit: from settings and contract alone, without asking MySQL for its tables
+        #[arg(long, requires = "emit")]
+        offline: bool,
     },
     /// Copy all rows, then follow every change
     #[command(after_help = "\
@@ -142,6 +151,23 @@ Exit status: 0 the application may move; 3 a gate is shut, and the stream goes o
     /// See it work: a sample shop under load, replicated for a minute
     #[command(after_help = "scripts/demo installs and starts what it needs, then calls this.")]
     Demo(DemoOptions),
+    /// Write man pages and shell completions, for packages
+    #[command(hide = true)]
+    Generate {
+        /// Where `man` and `completions` are made
+        directory: PathBuf,
+    },
+}
+
+/// What `provision` can print for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Emit {
+    /// Tables, indexes and alarms as a CloudFormation template
+    Cloudformation,
+    /// The policy of penstock's role
+    Iam,
+    /// The MySQL account
+    Grants,
 }
 
 /// What `run` may be told.

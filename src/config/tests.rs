@@ -160,11 +160,6 @@ fn what_is_for_later_versions_is_refused_by_name() {
             .contains("mapping.preserve")
     );
     assert!(
-        only("[verify]\nrate = 1\n")
-            .message
-            .contains("[verify] is not in this version")
-    );
-    assert!(
         only_source("auth = \"rds-iam\"")
             .message
             .contains("rds-iam")
@@ -202,6 +197,24 @@ fn where_the_password_is_must_be_there() {
     let none = good(&GOOD.replace("password_env = \"PW\"\n", ""));
     assert_eq!(none.settings.source.password, None);
     assert!(none.warnings[0].message.contains("without one"));
+}
+
+#[test]
+fn a_password_file_is_looked_for_among_the_services_credentials_first() {
+    let (credentials, etc) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let directory = credentials.path().display().to_string();
+    let environment =
+        move |name: &str| (name == "CREDENTIALS_DIRECTORY").then(|| directory.clone());
+    let text = GOOD.replace("password_env = \"PW\"", "password_file = \"pw\"");
+    let password = || {
+        let loaded = parse(&etc.path().join("penstock.toml"), &text, &environment);
+        loaded.ok().and_then(|l| l.settings.source.password)
+    };
+    assert_eq!(password(), None);
+    fs::write(etc.path().join("pw"), "of the shell").unwrap();
+    assert_eq!(password(), Some(Secret::new("of the shell")));
+    fs::write(credentials.path().join("pw"), "of the service").unwrap();
+    assert_eq!(password(), Some(Secret::new("of the service")));
 }
 
 #[test]

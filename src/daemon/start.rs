@@ -3,7 +3,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use futures_util::FutureExt as _;
@@ -14,6 +13,7 @@ use super::committer::Committer;
 use super::control::Control;
 use super::cutover::{Cutover, Identity, Stop, Verifier};
 use super::deaths::{Deaths, Letters};
+use super::gauges;
 use super::inspect::Inspector;
 use super::monitor::{self, Question};
 use super::opening::{forget, not_cut_over, open_store, open_views, stored};
@@ -243,8 +243,11 @@ fn run(run: Run) -> Result<Running> {
     let control = durable.control();
     tokio::spawn(until(
         committing.clone(),
-        watch_lanes(control.clone(), lanes),
+        gauges::lanes(control.clone(), lanes),
     ));
+    if let Some(store) = &run.views {
+        tokio::spawn(until(committing.clone(), gauges::state(Arc::clone(store))));
+    }
     let (letters_in, letters_out) = mpsc::channel(LETTERS);
     let deaths = Deaths::new(run.letters.clone(), letters_in);
     let views = match &run.views {
@@ -325,18 +328,6 @@ fn copy(run: &Run, reading: &CancellationToken, failed: &mpsc::UnboundedSender<E
     tokio::spawn(until(reading.clone(), async move {
         report(failed, resnapshot.keep()).await;
     }));
-}
-
-/// Shows how full the pipeline is, often enough for a graph.
-async fn watch_lanes(control: pipeline::Control, queue: metrics::QueueGauges) {
-    let sequences = metrics::OPEN_SEQUENCES.with([]);
-    loop {
-        let now = control.gauges();
-        queue.items.set(now.items as f64);
-        queue.bytes.set(now.bytes as f64);
-        sequences.set(now.sequences as f64);
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
 }
 
 pub async fn until(cancelled: CancellationToken, work: impl Future<Output = ()>) {

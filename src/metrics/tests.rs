@@ -16,8 +16,15 @@ const UNITS: &[&str] = &[
     "throttles",
     "commits",
     "reconnects",
+    "reads",
+    "pages",
+    "entries",
     "info",
     "open",
+    // Asked for by these names.
+    "checked",
+    "mismatches",
+    "ratio",
 ];
 
 #[test]
@@ -50,6 +57,7 @@ fn every_name_has_a_noun_a_unit_and_total_for_counters() {
                     "outcome",
                     "reason",
                     "projection",
+                    "layer",
                     "gate"
                 ]
                 .contains(label),

@@ -118,12 +118,12 @@ async fn scene() -> Scene {
             "INSERT INTO t VALUES (1, 'a'), (2, 'b')",
         ])
         .await;
-    let contract = json!({"tables": [{"table": "T", "type": "single-entity", "source_table": "t", "pk": "id", "attributes": [
+    let contract = json!({"tables": [{"table": "Things", "type": "single-entity", "source_table": "t", "pk": "id", "attributes": [
         {"name": "id", "type": "N", "source_column": "id"}, {"name": "v", "type": "S", "source_column": "v"}]}]});
     let plan = plan::compile(&database, &contract.to_string()).await;
     let target = Arc::new(Target::dynoxide());
     target
-        .create_table("T", &[("id", "N")])
+        .create_table("Things", &[("id", "N")])
         .await
         .expect("a table");
     put(&target, 1, "a").await;
@@ -149,7 +149,7 @@ async fn scene() -> Scene {
 
 async fn put(target: &Target, id: u32, v: &str) {
     let item = json!({"id": {"N": id.to_string()}, "v": {"S": v}});
-    target.put("T", item).await.expect("an item");
+    target.put("Things", item).await.expect("an item");
 }
 
 impl Scene {
@@ -177,7 +177,7 @@ async fn differences_have_their_kinds_and_values() {
         .target
         .call(
             "DeleteItem",
-            &json!({"TableName": "T", "Key": {"id": {"N": "2"}}}),
+            &json!({"TableName": "Things", "Key": {"id": {"N": "2"}}}),
         )
         .await
         .expect("deleted");
