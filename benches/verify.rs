@@ -96,7 +96,10 @@ async fn measure(rows: u64) {
     assert!(report.is_clean(), "{}", report.markdown());
     assert_eq!(report.items, rows);
     println!("{rows} items of five attributes compared, and their keys scanned");
-    println!("{:>14}{:>16}{:>20}", "items/s", "items/CPU-s", "CPU-us/item");
+    println!(
+        "{:>14}{:>16}{:>20}",
+        "items/s", "items/CPU-s", "CPU-us/item"
+    );
     println!(
         "{:>14.0}{:>16.0}{:>20.1}",
         rows as f64 / seconds,
@@ -176,10 +179,7 @@ async fn serve(rows: u64) {
     }
 }
 
-async fn answer(
-    request: Request<Incoming>,
-    rows: u64,
-) -> std::io::Result<Response<Full<Bytes>>> {
+async fn answer(request: Request<Incoming>, rows: u64) -> std::io::Result<Response<Full<Bytes>>> {
     let scan = request
         .headers()
         .get("x-amz-target")

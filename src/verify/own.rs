@@ -32,7 +32,10 @@ pub async fn disagrees(
     let ours = ours(plan, session, projection, source_key).await.ok()??;
     let none: &[u8] = &[];
     let theirs = difference.expected.as_deref().unwrap_or(none);
-    Some(different_attributes(theirs, ours.as_deref().unwrap_or(none)))
+    Some(different_attributes(
+        theirs,
+        ours.as_deref().unwrap_or(none),
+    ))
 }
 
 /// The item of the row by our evaluation; the inner `None` is a row without a valid item.
