@@ -1,6 +1,7 @@
 //! Cutover: every gate refuses with its reason and its remedy; what is cut over stays untouched; nothing is ever half.
 
 mod after;
+mod joins;
 mod kills;
 mod refused;
 
@@ -66,6 +67,7 @@ async fn things(server: &Server) -> Database<'_> {
 fn write(
     database: &Database<'_>,
     seed: u64,
+    pause: Duration,
     until: CancellationToken,
 ) -> tokio::task::JoinHandle<u64> {
     let opts = database.opts();
@@ -82,6 +84,7 @@ fn write(
             };
             // A deadlock changes nothing.
             written += u64::from(conn.query_drop(statement).await.is_ok());
+            tokio::time::sleep(pause).await;
         }
         written
     })
@@ -107,7 +110,7 @@ async fn a_cutover_under_load_leaves_both_sides_equal() {
     daemon.start();
     let until = CancellationToken::new();
     let writers: Vec<_> = (0..3)
-        .map(|seed| write(&database, seed, until.clone()))
+        .map(|seed| write(&database, seed, Duration::ZERO, until.clone()))
         .collect();
     daemon.caught_up(PATIENCE).await;
     tokio::time::sleep(Duration::from_secs(seconds(5))).await;
@@ -181,7 +184,7 @@ async fn a_dry_run_and_a_rehearsal_change_nothing() {
     assert_eq!(gates, dry["gates"].as_array().expect("gates").len() as f64);
 
     let until = CancellationToken::new();
-    let writer = write(&database, 1, until.clone());
+    let writer = write(&database, 1, Duration::from_millis(5), until.clone());
     tokio::time::sleep(Duration::from_secs(2)).await;
     let (status, rehearsal) = ask(&mut daemon, &["rehearse"]);
     assert_eq!(status, 0, "{rehearsal:#}");

@@ -1,6 +1,7 @@
 //! Invented cases: what is invented is valid, and MySQL computes every projection of it.
 
 mod engine;
+mod inside;
 
 use std::collections::BTreeSet;
 use std::time::Instant;

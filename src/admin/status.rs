@@ -22,6 +22,9 @@ pub struct Status {
     pub lag_seconds: LagSeconds,
     /// One entry for each table of the contract.
     pub snapshot: Vec<TableStatus>,
+    /// Who holds the stream, and since when; null while nobody does.
+    #[serde(default)]
+    pub paused: Option<crate::daemon::Paused>,
     /// Rows without a valid item, once for each projection.
     pub dead_letters: u64,
     /// The last comparison of both sides; null where there was none.

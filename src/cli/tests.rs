@@ -201,6 +201,7 @@ fn status_of_a_daemon() -> Status {
                 open_chunks: 0,
             },
         ],
+        paused: None,
         dead_letters: 3,
         parity: None,
         gates: Vec::new(),

@@ -181,14 +181,22 @@ fn read_password(walk: &mut Walk, s: &mut Section, environment: Environment) -> 
             }
             value.map(Secret::new)
         }
-        (None, Some(file)) => read_password_file(walk, &file),
+        (None, Some(file)) => read_password_file(walk, &file, environment),
         (None, None) => None,
     }
 }
 
-fn read_password_file(walk: &mut Walk, file: &Found<String>) -> Option<Secret> {
+fn read_password_file(
+    walk: &mut Walk,
+    file: &Found<String>,
+    environment: &super::Environment,
+) -> Option<Secret> {
     use std::os::unix::fs::PermissionsExt as _;
-    let path = beside(walk.path(), &file.value);
+    // A service is handed its credentials in a directory of their own: the same settings hold there and in a shell.
+    let path = environment("CREDENTIALS_DIRECTORY")
+        .map(|directory| Path::new(&directory).join(&file.value))
+        .filter(|handed| handed.exists())
+        .unwrap_or_else(|| beside(walk.path(), &file.value));
     let cure = "name a file that penstock's user can read and that holds the password only";
     let meta = match std::fs::metadata(&path) {
         Ok(meta) if meta.len() <= SECRET_BYTES => meta,

@@ -54,6 +54,7 @@ pub fn spawn(flow: Flow) -> Result<Vec<(&'static str, JoinHandle<()>)>> {
         budget,
         flow.reading.clone(),
     );
+    let stream = stream.held_while(flow.shared.pause.holds());
     tokio::spawn(watch_connection(state, Arc::clone(&flow.shared)));
     let failed = flow.failed.clone();
     tokio::spawn(report(failed, stream.run()));
@@ -148,7 +149,7 @@ async fn watch_connection(mut state: watch::Receiver<StreamState>, shared: Arc<S
     let mut connected_before = false;
     loop {
         let (connected, reason) = match &*state.borrow_and_update() {
-            StreamState::Connecting => (false, None),
+            StreamState::Connecting | StreamState::Held => (false, None),
             StreamState::Streaming { .. } => (true, None),
             StreamState::Waiting { reason, .. } => (false, Some(reason.clone())),
         };

@@ -11,21 +11,26 @@
 mod budget;
 mod cascades;
 mod committer;
+mod control;
 mod cutover;
 mod deaths;
 mod decode;
 mod facts;
 mod filing;
+mod gauges;
 mod inspect;
 mod monitor;
 mod opening;
 mod outcome;
+mod pause;
 mod readings;
 mod rehearse;
 mod requests;
+mod resnapshot;
 mod rest;
 mod rows;
 mod seal;
+mod series;
 mod shape;
 mod shared;
 mod stage;
@@ -36,6 +41,7 @@ mod touches;
 mod trouble;
 mod verifier;
 mod views;
+mod vitals;
 mod xids;
 
 use std::sync::Arc;
@@ -48,6 +54,7 @@ use tokio_util::sync::CancellationToken;
 pub use cutover::{Cutover, Verifier};
 pub use facts::{Facts, fact_of, set_fact};
 pub use monitor::Question;
+pub use pause::{Pause, Paused};
 pub use requests::{Removed, Requests};
 pub use rest::{Rest, cut_over};
 pub use rows::Rows;
@@ -57,6 +64,7 @@ pub use start::{Parts, Start};
 pub use status::Answers;
 pub use target::open_target;
 pub use touches::{DirtySet, PassMark, Touches, Watch};
+pub use vitals::Vitals;
 
 use crate::error::{Error, Kind, Result};
 use crate::phase::Phase;
@@ -108,6 +116,12 @@ impl Daemon {
     /// Starts everything. Errors here are those of the preparation: nothing has been written yet.
     pub async fn start(start: Start) -> Result<Daemon> {
         start::start(start).await
+    }
+
+    /// To watch whether its parts live.
+    pub fn vitals(&self) -> Vitals {
+        let threads = self.parts.running.threads.iter();
+        Vitals::new(Arc::clone(&self.shared), threads.map(|(name, _)| *name))
     }
 
     /// Waits until both sides are at the same place, or until an error stops the stream.

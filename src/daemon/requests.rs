@@ -22,11 +22,32 @@ pub enum Request {
     },
     Reread(Reread),
     Remove(Extras),
+    /// Take nothing more of the stream after the transaction at hand; answered with the last sequence.
+    Pause {
+        reply: oneshot::Sender<Sequence>,
+    },
+    Resume,
+    /// Rows of the state, in its order.
+    StatePage {
+        source: SourceId,
+        after: Option<Vec<u8>>,
+        limit: usize,
+        reply: oneshot::Sender<StatePage>,
+    },
+}
+
+/// Some of the rows of a table that the state has.
+#[derive(Debug, Default)]
+pub struct StatePage {
+    pub names: Vec<Arc<str>>,
+    /// Where the next page begins, if there is one.
+    pub more: Option<Vec<u8>>,
 }
 
 /// Rows that were read again for items of a projection, after everything that the windows' opening told was visible.
 pub struct Reread {
-    pub projection: ProjectionId,
+    /// `None`: only the state takes them.
+    pub projection: Option<ProjectionId>,
     /// The driving rows of the items.
     pub items: Vec<Arc<str>>,
     /// Open windows, one for each table that was read.
@@ -138,6 +159,43 @@ impl Requests {
             reply,
         };
         self.ask(Request::Remove(extras), answer).await
+    }
+
+    /// Some rows that the state has of a table; none where it keeps none.
+    ///
+    /// # Errors
+    /// As [`watch`](Self::watch).
+    pub(super) async fn state_page(
+        &self,
+        source: SourceId,
+        after: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<StatePage> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request::StatePage {
+            source,
+            after,
+            limit,
+            reply,
+        };
+        self.ask(request, answer).await
+    }
+
+    /// Holds the stream at the end of the transaction at hand; gives the last sequence.
+    ///
+    /// # Errors
+    /// As [`watch`](Self::watch).
+    pub(super) async fn pause(&self) -> Result<Sequence> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Pause { reply }, answer).await
+    }
+
+    /// Lets the stream go on.
+    ///
+    /// # Errors
+    /// As [`watch`](Self::watch).
+    pub(super) fn resume(&self) -> Result<()> {
+        self.requests.send(Request::Resume).map_err(|_| ended())
     }
 
     /// Opens a window on a table, as for a chunk.

@@ -151,6 +151,7 @@ impl StatusSource for Resting {
             // MySQL is not asked.
             lag_seconds: LagSeconds::default(),
             snapshot: tables.map(TableStatus::from).collect(),
+            paused: None,
             dead_letters: self.store.dead_letter_count(),
             parity: Some(self.standing.report.parity.clone()),
             gates: self.standing.report.gates.clone(),

@@ -59,6 +59,12 @@ impl Rows {
             return Err(Error::new(Kind::Usage, "the snapshot is not complete yet")
                 .with_remedy("wait until it is: rows are being read anyway"));
         }
+        if let Some(paused) = self.shared.pause.paused() {
+            let message = format!("the stream is paused by {}: nothing is written", paused.by);
+            return Err(
+                Error::new(Kind::Usage, message).with_remedy("`penstock resume`, then again")
+            );
+        }
         let plan = Arc::clone(&self.shared.plan);
         let joins = match &plan.projection(projection).graph {
             Some(_) => joined_rows(&plan, plan.projection(projection))
@@ -123,11 +129,41 @@ impl Rows {
                 Settling::Void => tokio::time::sleep(VOID_PAUSE).await,
             }
         }
-        Err(Error::new(
-            Kind::SourceUnavailable,
-            "rows change faster than they can be read again",
-        )
-        .with_remedy("try again when less is written to them"))
+        Err(too_fast())
+    }
+
+    /// Looks for rows of a table that the state has: those that MySQL has not are forgotten, the others are taken as they
+    /// are. Gives the sequence that does it.
+    ///
+    /// # Errors
+    /// As [`reread`](Self::reread), but for the snapshot.
+    pub(super) async fn sweep(
+        &self,
+        source: SourceId,
+        names: &BTreeSet<Named>,
+    ) -> Result<Sequence> {
+        let mut conn = self.conn.lock().await;
+        let mut session = match conn.take() {
+            Some(session) => session,
+            None => connect_snapshot(&self.options).await?,
+        };
+        let wanted = Wanted {
+            rows: names,
+            items: &[],
+            driving: source,
+            joins: &[],
+        };
+        for _ in 0..ROUNDS {
+            let settled = self.read(&mut session, None, &[source], &wanted).await?;
+            match settled {
+                Settling::Taken(sequence) => {
+                    *conn = Some(session);
+                    return Ok(sequence);
+                }
+                _ => tokio::time::sleep(VOID_PAUSE).await,
+            }
+        }
+        Err(too_fast())
     }
 
     async fn round(
@@ -138,29 +174,49 @@ impl Rows {
         joins: &[JoinedRows],
         asked: &BTreeSet<Named>,
     ) -> Result<Settling> {
-        let shared = &self.shared;
-        let tables = sources(shared.plan.projection(projection));
-        let windows = Windows::open(shared, &tables).await?;
+        let of = self.shared.plan.projection(projection);
         let wanted = Wanted {
             rows: asked,
             items,
-            driving: shared.plan.projection(projection).driving,
+            driving: of.driving,
             joins,
         };
+        self.read(conn, Some(projection), &sources(of), &wanted)
+            .await
+    }
+
+    /// Reads between its watermarks, and hands over.
+    async fn read(
+        &self,
+        conn: &mut Conn,
+        projection: Option<ProjectionId>,
+        tables: &[SourceId],
+        wanted: &Wanted<'_>,
+    ) -> Result<Settling> {
+        let shared = &self.shared;
+        let windows = Windows::open(shared, tables).await?;
         let (options, received) = (&self.options, &windows.received);
-        let Reading { rows, high } = reread(options, &shared.plan, conn, received, &wanted).await?;
+        let Reading { rows, high } = reread(options, &shared.plan, conn, received, wanted).await?;
         let ids = windows.hand_over();
         let make = |reply| Reread {
             projection,
-            items: items.to_vec(),
+            items: wanted.items.to_vec(),
             windows: ids,
             rows,
-            asked: asked.clone(),
+            asked: wanted.rows.clone(),
             high,
             reply,
         };
         shared.stage.reread(make).await
     }
+}
+
+fn too_fast() -> Error {
+    Error::new(
+        Kind::SourceUnavailable,
+        "rows change faster than they can be read again",
+    )
+    .with_remedy("try again when less is written to them")
 }
 
 /// Open windows, abandoned where nothing comes of them.

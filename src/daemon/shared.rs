@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::facts::Facts;
+use super::pause::Pause;
 use super::requests::Requests;
 use super::seal::Seal;
+use super::series;
 use super::touches::Touches;
 use super::trouble::Trouble;
+use super::vitals::Pulse;
 use crate::admin::READY_LAG_SECONDS;
 use crate::checkpoint::{Checkpoint, now_unix_ms};
 use crate::error::{Directive, Error, Kind, Result};
@@ -41,10 +44,14 @@ pub struct Shared {
     copied: AtomicBool,
     /// What holds the flow up at present.
     pub trouble: Arc<Trouble>,
+    /// When the committer last gave a sign of life.
+    pub pulse: Pulse,
     /// What is kept with the checkpoint beside the position.
     pub facts: Facts,
     /// The sequences up to here are in DynamoDB, and the checkpoint says so; the highest of all: nothing is committed any more.
     through: watch::Sender<Sequence>,
+    /// Whether an operator holds the stream.
+    pub pause: Pause,
     /// What the view has written, for those who compare.
     pub touches: Arc<Touches>,
     /// Keeps the sink from writing.
@@ -92,13 +99,22 @@ pub struct LagSeconds {
 impl Shared {
     pub fn new(plan: Arc<Plan>, progress: Arc<Progress>, start: &Checkpoint, letters: u64) -> Self {
         let now = Instant::now();
-        let phase = if start.snapshot_done {
-            Phase::Streaming
-        } else {
-            Phase::Snapshot
+        let facts = Facts::of(start);
+        let pause = Pause::of(&facts);
+        let phase = match (pause.paused(), start.snapshot_done) {
+            (Some(paused), _) => {
+                tracing::warn!(
+                    by = paused.by,
+                    "paused by an operator: `penstock resume` lets the stream go on"
+                );
+                Phase::Paused
+            }
+            (None, true) => Phase::Streaming,
+            (None, false) => Phase::Snapshot,
         };
         metrics::set_phase(phase);
         metrics::DEAD_LETTERS.with([]).set(letters as f64);
+        series::declare(&plan);
         Self {
             plan,
             progress,
@@ -122,7 +138,9 @@ impl Shared {
             connected: AtomicBool::new(false),
             copied: AtomicBool::new(start.snapshot_done),
             trouble: Arc::default(),
-            facts: Facts::of(start),
+            pulse: Pulse::default(),
+            facts,
+            pause,
             through: watch::channel(0).0,
             touches: Arc::default(),
             seal: Arc::default(),

@@ -9,7 +9,7 @@ use super::budget::Share;
 use super::cascades::{self, Watch};
 use super::deaths::Deaths;
 use super::outcome::{Outlet, key_values, unreadable};
-use super::requests::{Ends, Extras, Request, Reread};
+use super::requests::{Ends, Extras, Request, Reread, StatePage};
 use super::shared::Shared;
 use super::views::Views;
 use crate::change::{Change, Row};
@@ -71,6 +71,9 @@ pub struct Stage {
     /// Rows that were read again and wait for the stream, and items to be removed that wait for the transaction at hand.
     rereads: Vec<Reread>,
     extras: Vec<Extras>,
+    /// An operator holds the stream, and these wait until it stands.
+    paused: bool,
+    pausing: Vec<tokio::sync::oneshot::Sender<Sequence>>,
     progress: Arc<Progress>,
     shared: Arc<Shared>,
     counters: Vec<Counters>,
@@ -136,6 +139,8 @@ impl Stage {
             held: Vec::new(),
             rereads: Vec::new(),
             extras: Vec::new(),
+            paused: shared.pause.paused().is_some(),
+            pausing: Vec::new(),
             progress: Arc::clone(&shared.progress),
             shared,
             counters,
@@ -156,8 +161,10 @@ impl Stage {
         if !self.keep_promises()? {
             return Ok(());
         }
+        let nothing = crossbeam_channel::never();
         loop {
             let patience = self.patience();
+            let stream = if self.holds() { &nothing } else { stream };
             select! {
                 recv(stop) -> _ => return Ok(()),
                 recv(stream) -> item => match item {
@@ -195,10 +202,53 @@ impl Stage {
                 let _ = reply.send(watch);
                 return Ok(true);
             }
+            Request::StatePage {
+                source,
+                after,
+                limit,
+                reply,
+            } => {
+                let page = match self.views.as_mut().filter(|v| v.keeps(source)) {
+                    Some(views) => views.state_page(source, after.as_deref(), limit)?,
+                    None => StatePage::default(),
+                };
+                let _ = reply.send(page);
+                return Ok(true);
+            }
             Request::Reread(reread) => self.rereads.push(reread),
             Request::Remove(extras) => self.extras.push(extras),
+            Request::Pause { reply } => {
+                self.paused = true;
+                self.pausing.push(reply);
+            }
+            Request::Resume => {
+                self.paused = false;
+                self.shared.pause.hold(false);
+            }
         }
-        self.take_asked()
+        self.rest()
+    }
+
+    /// What can be done between transactions: a pause begins, or what waits is taken.
+    fn rest(&mut self) -> Result<bool> {
+        if !self.holds() {
+            return Ok(self.emit_held()? && self.take_asked()?);
+        }
+        if !self.pausing.is_empty() {
+            let sequence = self.out.feed.open();
+            self.out.feed.close(sequence, Completion::Asked);
+            for reply in self.pausing.drain(..) {
+                // Who does not wait any more has still asked for it.
+                let _ = reply.send(sequence);
+            }
+        }
+        self.shared.pause.hold(true);
+        Ok(true)
+    }
+
+    /// Whether nothing of the stream is taken.
+    fn holds(&self) -> bool {
+        self.paused && self.current.is_none()
     }
 
     /// What the stream has brought, with the transaction at hand: rows of that may have passed already.
@@ -213,17 +263,20 @@ impl Stage {
     /// How long to wait for something to do: not at all while items can be made.
     fn patience(&self) -> Duration {
         match &self.views {
+            _ if self.holds() => Duration::from_secs(3600),
             Some(views) if self.current.is_none() && views.due(&self.progress).is_some() => {
                 Duration::ZERO
             }
             Some(views) if !views.all_made() => Duration::from_millis(20),
-            _ => Duration::from_secs(3600),
+            // Often enough to be seen to live: `vitals`.
+            _ => Duration::from_secs(5),
         }
     }
 
     /// Makes a page of items whose tables are all copied. Between transactions only.
     fn make(&mut self) -> Result<bool> {
-        let Some(views) = self.views.as_mut().filter(|_| self.current.is_none()) else {
+        let rests = self.current.is_some() || self.paused;
+        let Some(views) = self.views.as_mut().filter(|_| !rests) else {
             return Ok(true);
         };
         let Some(projection) = views.due(&self.progress) else {
@@ -291,7 +344,7 @@ impl Stage {
                 self.received.add(&gtid);
                 self.shared
                     .transaction_received(&self.received, committed_at_micros);
-                Ok(self.emit_held()? && self.take_asked()?)
+                self.rest()
             }
             StreamItem::Alive { file, offset, .. } => {
                 // In the middle of a transaction the position is not one to resume at.

@@ -3,7 +3,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use futures_util::FutureExt as _;
@@ -11,12 +10,16 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::committer::Committer;
+use super::control::Control;
 use super::cutover::{Cutover, Identity, Stop, Verifier};
 use super::deaths::{Deaths, Letters};
+use super::gauges;
 use super::inspect::Inspector;
 use super::monitor::{self, Question};
 use super::opening::{forget, not_cut_over, open_store, open_views, stored};
 use super::readings::Gatehouse;
+use super::resnapshot::{Resnapshot, Workers};
+use super::rows::Rows;
 use super::seal::Sealable;
 use super::shape;
 use super::shared::Shared;
@@ -123,7 +126,10 @@ pub async fn start(start: Start) -> Result<Daemon> {
         Arc::clone(&gatehouse),
         Arc::clone(&comparisons) as Arc<dyn Verifier>,
         identity,
-        settings.cutover.drain_within,
+        [
+            settings.cutover.drain_within,
+            pipeline::Options::for_requests_of(settings.sink.request_timeout).late_after,
+        ],
     );
     let answers = Arc::new(Answers {
         shared: Arc::clone(&shared),
@@ -133,14 +139,24 @@ pub async fn start(start: Start) -> Result<Daemon> {
         target,
         question: tokio::sync::Mutex::new(Question::new(Arc::clone(&options))),
     });
+    let rows = Arc::new(Rows::new(Arc::clone(&options), Arc::clone(&shared)));
+    let resnapshot = Arc::new(Resnapshot::new(Arc::clone(&shared), Arc::clone(&rows))?);
+    let control = Arc::new(Control {
+        shared: Arc::clone(&shared),
+        store: Arc::clone(&store),
+        rows,
+        resnapshot: Arc::clone(&resnapshot),
+    });
     let servers = crate::admin::serve(
         settings.listen,
         &settings.state,
         Arc::clone(&answers) as Arc<dyn StatusSource>,
         start.exposition.clone(),
-        crate::admin::cutover::routes(Arc::clone(&cutover) as Arc<dyn Desk>).merge(
-            crate::admin::verify::routes(Arc::clone(&comparisons) as Arc<dyn Bench>),
-        ),
+        crate::admin::cutover::routes(Arc::clone(&cutover) as Arc<dyn Desk>)
+            .merge(crate::admin::verify::routes(
+                Arc::clone(&comparisons) as Arc<dyn Bench>
+            ))
+            .merge(crate::admin::control::routes(control)),
     )
     .await?;
     let running = run(Run {
@@ -156,6 +172,7 @@ pub async fn start(start: Start) -> Result<Daemon> {
         progress,
         facts: start.facts,
         shared: Arc::clone(&shared),
+        resnapshot,
     })?;
     gatehouse.watch(running.control.clone());
     let _ = cutover.stop.set(Stop {
@@ -195,6 +212,7 @@ struct Run {
     facts: ServerFacts,
     needs_cascades: bool,
     shared: Arc<Shared>,
+    resnapshot: Arc<Resnapshot>,
 }
 
 /// Starts the threads and tasks of the flow.
@@ -225,8 +243,11 @@ fn run(run: Run) -> Result<Running> {
     let control = durable.control();
     tokio::spawn(until(
         committing.clone(),
-        watch_lanes(control.clone(), lanes),
+        gauges::lanes(control.clone(), lanes),
     ));
+    if let Some(store) = &run.views {
+        tokio::spawn(until(committing.clone(), gauges::state(Arc::clone(store))));
+    }
     let (letters_in, letters_out) = mpsc::channel(LETTERS);
     let deaths = Deaths::new(run.letters.clone(), letters_in);
     let views = match &run.views {
@@ -247,7 +268,7 @@ fn run(run: Run) -> Result<Running> {
         committer.run(durable, letters_out, committing.clone()),
     ));
     let requests = run.shared.stage.take_ends()?;
-    let snapshot = spawn_workers(&run, &reading, &failed);
+    copy(&run, &reading, &failed);
     let (view_stop, view_stopped) = crossbeam_channel::bounded(1);
     let stage = Stage::new(
         feed,
@@ -278,7 +299,6 @@ fn run(run: Run) -> Result<Running> {
             monitor::watch(Arc::clone(&run.options), Arc::clone(&run.shared)),
         ),
     ));
-    drop(snapshot);
     Ok(Running {
         reading,
         committing,
@@ -290,42 +310,27 @@ fn run(run: Run) -> Result<Running> {
     })
 }
 
-fn spawn_workers(
-    run: &Run,
-    reading: &CancellationToken,
-    failed: &mpsc::UnboundedSender<Error>,
-) -> Vec<tokio::task::JoinHandle<()>> {
-    if run.progress.all_complete() {
-        return Vec::new();
-    }
-    (0..run.settings.snapshot.workers.max(1))
-        .map(|_| {
-            let worker = Worker {
-                options: Arc::clone(&run.options),
-                plan: Arc::clone(&run.plan),
-                progress: Arc::clone(&run.progress),
-                view: run.shared.stage.chunks(),
-                chunk_rows: run.settings.snapshot.chunk_rows as u64,
-            };
-            let work = report(failed.clone(), worker.run());
-            tokio::spawn(until(reading.clone(), work))
-        })
-        .collect()
+/// Starts what copies tables, for the first time and again.
+fn copy(run: &Run, reading: &CancellationToken, failed: &mpsc::UnboundedSender<Error>) {
+    run.resnapshot.copies_with(Workers {
+        worker: Worker {
+            options: Arc::clone(&run.options),
+            plan: Arc::clone(&run.plan),
+            progress: Arc::clone(&run.progress),
+            view: run.shared.stage.chunks(),
+            chunk_rows: run.settings.snapshot.chunk_rows as u64,
+        },
+        count: run.settings.snapshot.workers,
+        reading: reading.clone(),
+        failed: failed.clone(),
+    });
+    let (resnapshot, failed) = (Arc::clone(&run.resnapshot), failed.clone());
+    tokio::spawn(until(reading.clone(), async move {
+        report(failed, resnapshot.keep()).await;
+    }));
 }
 
-/// Shows how full the pipeline is, often enough for a graph.
-async fn watch_lanes(control: pipeline::Control, queue: metrics::QueueGauges) {
-    let sequences = metrics::OPEN_SEQUENCES.with([]);
-    loop {
-        let now = control.gauges();
-        queue.items.set(now.items as f64);
-        queue.bytes.set(now.bytes as f64);
-        sequences.set(now.sequences as f64);
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-}
-
-async fn until(cancelled: CancellationToken, work: impl Future<Output = ()>) {
+pub async fn until(cancelled: CancellationToken, work: impl Future<Output = ()>) {
     tokio::select! {
         // What fails because the daemon is ending is no failure.
         biased;

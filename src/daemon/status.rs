@@ -11,7 +11,7 @@ use super::readings::Gatehouse;
 use super::shared::Shared;
 use super::verifier::Comparisons;
 use crate::admin::{LagSeconds, PositionStatus, Status, StatusSource, Stopped, TableStatus};
-use crate::checkpoint::{DeadLetterPage, Store};
+use crate::checkpoint::{AuditEntry, DeadLetterPage, Store};
 use crate::error::{Error, Kind, Result};
 use crate::metrics;
 
@@ -68,6 +68,7 @@ impl StatusSource for Answers {
                 .iter()
                 .map(TableStatus::from)
                 .collect(),
+            paused: shared.pause.paused(),
             dead_letters: shared.dead_letters(),
             parity: self.comparisons.parity(),
             gates: self.gatehouse.latest(),
@@ -101,6 +102,19 @@ impl StatusSource for Answers {
         })
     }
 
+    fn applied(&self) -> u64 {
+        self.shared.applied()
+    }
+
+    fn audit(&self, most: usize) -> BoxFuture<'_, Vec<AuditEntry>> {
+        let store = Arc::clone(&self.store);
+        Box::pin(async move {
+            let read = tokio::task::spawn_blocking(move || store.audit_log()).await;
+            let entries = read.ok().and_then(Result::ok).unwrap_or_default();
+            entries.into_iter().rev().take(most).collect()
+        })
+    }
+
     fn refresh_metrics(&self) {
         let lag = self.shared.lag();
         metrics::set_lag(metrics::Stage::Read, lag.read);
@@ -111,6 +125,9 @@ impl StatusSource for Answers {
         }
         for table in self.shared.progress.tables() {
             let name = format!("{}.{}", table.database, table.table);
+            metrics::SNAPSHOT_COPIED
+                .with([&name])
+                .set(table.rows as f64);
             metrics::SNAPSHOT_ESTIMATE
                 .with([&name])
                 .set(table.estimated_rows as f64);

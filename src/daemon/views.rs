@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::requests::StatePage;
 use crate::change::{Change, Row};
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Kind, Result};
@@ -171,6 +172,24 @@ impl Views {
         self.joins.owners(&mut self.writer, target, keys)
     }
 
+    /// Some of the rows of a table, in the state's order.
+    pub fn state_page(
+        &mut self,
+        source: SourceId,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<StatePage> {
+        let (names, more) = self
+            .joins
+            .state_page(&mut self.writer, source, after, limit)?;
+        Ok(StatePage { names, more })
+    }
+
+    /// Marks the items that the row drives.
+    pub fn force_all(&mut self, source: SourceId, row: &Row<'_>) -> Result<()> {
+        self.joins.force_all(source, row)
+    }
+
     /// Makes durable what [`finish`](Self::finish) is about to write, where it does not follow from the binlog.
     pub fn promise(&mut self, sequence: Sequence) -> Result<()> {
         let (mut after, mut made) = (None, 0_u32);
@@ -208,3 +227,7 @@ impl Views {
         Ok(page)
     }
 }
+
+#[cfg(test)]
+#[path = "tests/views.rs"]
+mod tests;

@@ -7,11 +7,14 @@ mod answer;
 mod body;
 pub mod classify;
 pub mod client;
+mod connection;
 pub mod embedded;
 mod keys;
 mod meters;
 pub mod provision;
 mod rate;
+mod reply;
+mod signature;
 mod wire;
 mod writer;
 

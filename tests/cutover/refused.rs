@@ -121,7 +121,7 @@ async fn each_gate_refuses_for_its_own_reason() {
 
     // Writes that have not stopped.
     let until = CancellationToken::new();
-    let writer = write(&database, 1, until.clone());
+    let writer = write(&database, 1, Duration::from_millis(5), until.clone());
     let (status, answer) = ask(&mut daemon, &["cutover", "--wait", "20"]);
     assert_eq!(status, 3, "{answer:#}");
     assert_eq!(shut(&answer), ["still"], "{answer:#}");

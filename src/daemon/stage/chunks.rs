@@ -61,7 +61,7 @@ impl Stage {
 
     /// Emits every held chunk whose high watermark the stream has passed. Between transactions only.
     pub(super) fn emit_held(&mut self) -> Result<bool> {
-        if self.current.is_some() {
+        if self.current.is_some() || self.paused {
             return Ok(true);
         }
         while let Some(i) = self
@@ -99,6 +99,10 @@ impl Stage {
         for raw in &held.rows {
             let row = chunk_row(table, raw)?;
             encode_key(key_values(table, &row), &mut self.key);
+            // Where the items are made already, a copy is there to put them right.
+            if let Some(views) = self.views.as_mut().filter(|v| v.keeps(table.id)) {
+                views.force_all(table.id, &row)?;
+            }
             if window.is_touched(&self.key) {
                 continue;
             }
@@ -115,11 +119,8 @@ impl Stage {
                 return Ok(false);
             }
         }
-        if let Some(views) = &mut self.views {
-            let out = &mut self.out;
-            if !views.finish(&mut |outcome| Ok(out.deliver(None, sequence, outcome)))? {
-                return Ok(false);
-            }
+        if !self.finish_promised(sequence)? {
+            return Ok(false);
         }
         let done = Completion::Chunk {
             source: table.id,

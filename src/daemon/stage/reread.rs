@@ -33,7 +33,7 @@ impl Windows {
 impl Stage {
     /// Takes what waits and whose time has come. Between transactions only.
     pub(super) fn take_asked(&mut self) -> Result<bool> {
-        if self.current.is_some() {
+        if self.current.is_some() || self.paused {
             return Ok(true);
         }
         for extras in std::mem::take(&mut self.extras) {
@@ -102,8 +102,10 @@ impl Stage {
     /// Takes the rows that the stream has not touched; tells which rows are known to be right now.
     fn take_rows(&mut self, reread: &Reread, windows: &Windows) -> Result<Seen> {
         let plan = Arc::clone(&self.plan);
-        let makes = self.makes(reread.projection);
-        let driving = plan.projection(reread.projection).driving;
+        let driven = reread
+            .projection
+            .filter(|projection| !self.makes(*projection))
+            .map(|projection| plan.projection(projection).driving);
         let mut seen = Seen::default();
         for (source, raw) in &reread.rows {
             let table = plan.source(*source);
@@ -121,7 +123,7 @@ impl Stage {
                 continue;
             };
             let change = Change::Insert { after: row };
-            if *source == driving && !makes {
+            if Some(*source) == driven {
                 self.projector
                     .project(*source, &change, false, &mut self.outcomes)?;
             }
@@ -135,7 +137,6 @@ impl Stage {
     /// Rows that were asked for by name, and that MySQL does not have.
     fn take_gone(&mut self, reread: &Reread, windows: &Windows, seen: &Seen) -> Result<()> {
         let plan = Arc::clone(&self.plan);
-        let driving = plan.projection(reread.projection).driving;
         for (source, name) in &reread.asked {
             if seen.names.contains(&(*source, Arc::clone(name))) {
                 continue;
@@ -147,9 +148,11 @@ impl Stage {
             if windows.of(*source)?.is_touched(&self.key) {
                 continue;
             }
-            if *source == driving {
+            if let Some(projection) = reread.projection
+                && *source == plan.projection(projection).driving
+            {
                 self.outcomes.push(Outcome::Gone(Origin {
-                    projection: reread.projection,
+                    projection,
                     source_key: Arc::clone(name),
                 }));
             }
@@ -169,19 +172,19 @@ impl Stage {
     /// are not too many.
     fn force(&mut self, reread: &Reread, seen: &Seen) -> Result<Option<BTreeSet<Named>>> {
         let mut more = BTreeSet::new();
-        if !self.makes(reread.projection) {
+        let Some(projection) = reread.projection.filter(|p| self.makes(*p)) else {
             return Ok(Some(more));
-        }
+        };
         let plan = Arc::clone(&self.plan);
-        let table = plan.source(plan.projection(reread.projection).driving);
+        let table = plan.source(plan.projection(projection).driving);
         let Some(views) = &mut self.views else {
             return Ok(Some(more));
         };
         for name in &reread.items {
             let key = RowKey::parse(table, name)?;
             let row = key.row()?;
-            views.force(reread.projection, &row)?;
-            let Some(parts) = views.parts(reread.projection, &row, MOST_ROWS)? else {
+            views.force(projection, &row)?;
+            let Some(parts) = views.parts(projection, &row, MOST_ROWS)? else {
                 return Ok(None);
             };
             let unseen = parts

@@ -164,7 +164,7 @@ impl Rig {
         };
         let items: Vec<Arc<str>> = asked.iter().map(|id| id.to_string().into()).collect();
         let request = requests::Request::Reread(Reread {
-            projection: plan::ProjectionId(0),
+            projection: Some(plan::ProjectionId(0)),
             asked: items
                 .iter()
                 .map(|name| (SOURCE, Arc::clone(name)))
@@ -589,6 +589,37 @@ fn an_extra_item_is_deleted_unless_it_was_written_since_somebody_looked() {
     let (removed, _) = answer.try_recv().expect("an answer");
     assert_eq!((removed.deleted, removed.touched), (1, 1));
     assert_eq!(rig.items(), BTreeMap::from([(2, 21), (3, 30)]));
+}
+
+/// A pause begins between transactions, and then nothing is written.
+#[test]
+fn a_pause_lets_the_transaction_at_hand_end_and_holds_what_comes_after_it() {
+    let mut rig = Rig::new(TableState::Pending);
+    let window = rig.open();
+    let held = rig.stage.shared.pause.holds();
+    rig.begin();
+    rig.rows(types::WRITE_ROWS, &[[1, 10, 0]]);
+    let (reply, mut answer) = oneshot::channel();
+    assert!(
+        rig.stage
+            .request(requests::Request::Pause { reply })
+            .expect("a pause")
+    );
+    assert!(!rig.stage.holds() && answer.try_recv().is_err() && !*held.borrow());
+    rig.rows(types::WRITE_ROWS, &[[2, 20, 0]]);
+    rig.commit();
+    assert!(rig.stage.holds() && answer.try_recv().is_ok() && *held.borrow());
+    let mut chunk = rig.chunk(&window, &[[3, 30]], 1);
+    assert!(chunk.try_recv().is_err());
+    assert!(
+        rig.stage
+            .request(requests::Request::Resume)
+            .expect("the end")
+    );
+    assert!(!*held.borrow());
+    assert_eq!(chunk.try_recv().expect("an answer"), Emitted::Accepted);
+    rig.transaction(types::DELETE_ROWS, &[[1, 10, 0]]);
+    assert_eq!(rig.items(), BTreeMap::from([(2, 20), (3, 30)]));
 }
 
 /// A connection breaks within a transaction whose first half was written: the whole comes again.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::emit::{Entry, Item};
 use super::keys::{item_id, parts_key, split_id};
 use super::pass::promise;
-use super::{Joins, PAGE, misfit};
+use super::{FirstPass, Joins, PAGE, misfit};
 use crate::change::Row;
 use crate::error::Result;
 use crate::pipeline::Origin;
@@ -55,6 +55,47 @@ impl Joins {
         Ok(())
     }
 
+    /// The same for every projection that the row drives.
+    ///
+    /// # Errors
+    /// As [`force`](Self::force).
+    pub fn force_all(&mut self, source: SourceId, row: &Row<'_>) -> Result<()> {
+        let driven = self.stored(source).into_iter().flat_map(|s| &s.used);
+        let driven: Vec<usize> = driven
+            .filter(|(projection, node)| {
+                let pass = self.passes.get(*projection);
+                *node == 0 && pass.is_some_and(FirstPass::begun)
+            })
+            .map(|(projection, _)| *projection)
+            .collect();
+        for projection in driven {
+            self.force(Self::projection_id(projection), row)?;
+        }
+        Ok(())
+    }
+
+    /// The names of rows that the state has, in its order, and where the next page begins.
+    ///
+    /// # Errors
+    /// `Store` where the state cannot be read.
+    pub fn state_page(
+        &mut self,
+        state: &mut dyn State,
+        source: SourceId,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<(Vec<Arc<str>>, Option<Vec<u8>>)> {
+        let mut rows: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        let space = self.spaces.rows(source);
+        let more = state.page(space, &[], after, limit, &mut |key, row| {
+            rows.push((key.to_vec(), row.to_vec()));
+        })?;
+        let names = rows.iter().map(|(_, row)| Ok(self.named(source, row)?.1));
+        let names = names.collect::<Result<Vec<_>>>()?;
+        let last = rows.pop().map(|(key, _)| key);
+        Ok((names, last.filter(|_| more)))
+    }
+
     /// The names of the rows in the state that the driving row's item is made of, or could be: every row that the joins'
     /// equalities lead to. At most `limit`; `None` beyond.
     ///
@@ -89,7 +130,10 @@ impl Joins {
                 let row = self.decode(parent, bytes)?;
                 let mut prefix = Vec::new();
                 if parts_key(&join.from, &row, &mut prefix)? {
-                    found.extend(self.candidates(state, node.source, join, &prefix)?);
+                    self.candidates(state, node.source, join, &prefix, &mut |bytes| {
+                        found.insert(bytes);
+                        Ok(found.len() <= limit)
+                    })?;
                 }
                 if found.len() > limit {
                     return Ok(None);
