@@ -19,6 +19,7 @@ mod outage;
 mod pause;
 mod powerloss;
 mod refusals;
+mod resnapshot;
 mod retry;
 mod row_keys;
 mod rules;
