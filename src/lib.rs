@@ -11,6 +11,7 @@
 //! `change`, `schema`, `contract`, `plan` and `view` are pure: they do no I/O and import nothing that does.
 
 pub mod admin;
+pub mod blueprint;
 pub mod change;
 pub mod checkpoint;
 pub mod cli;

@@ -67,7 +67,7 @@ impl StatusSource for Daemon {
     }
 }
 
-fn status(phase: Phase, lag: Option<f64>) -> Status {
+pub(super) fn status(phase: Phase, lag: Option<f64>) -> Status {
     Status {
         version: "0.1.0".into(),
         uptime_seconds: 12,
@@ -177,8 +177,15 @@ async fn the_routes_answer() {
     assert!(metrics.contains("text/plain; version=0.0.4"), "{metrics}");
     assert_eq!(daemon.refreshed.load(Ordering::Relaxed), 1);
     let page = get(&servers, "/").await;
-    assert!(page.contains("<b>streaming</b>"), "{page}");
+    assert!(
+        page.contains("<span class=\"word\">streaming</span>"),
+        "{page}"
+    );
     assert!(!page.contains("http:") && !page.contains("src="), "{page}");
+    assert!(
+        page.contains("content-security-policy: default-src 'none'"),
+        "{page}"
+    );
     let answer = get(&servers, "/status").await;
     let body = answer.split("\r\n\r\n").nth(1).unwrap();
     let told: Status = serde_json::from_str(body).unwrap();

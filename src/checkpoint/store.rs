@@ -28,7 +28,7 @@ pub struct Store {
     db_file: File,
     mirror: Mirror,
     committed: Mutex<Committed>,
-    _lock: File,
+    _lock: files::Lock,
 }
 
 /// What [`Store::open`] had to do.
@@ -241,7 +241,7 @@ impl Store {
         db: sled::Db,
         committed: Committed,
         mirror: Mirror,
-        lock: File,
+        lock: files::Lock,
     ) -> Result<Store> {
         let path = dir.join("sled").join("db");
         let db_file = File::open(&path).map_err(|e| files::failed("open", &path, e))?;

@@ -79,13 +79,22 @@ Examples:
         sql: bool,
     },
     /// Make the DynamoDB tables and indexes that the contract names
-    #[command(
-        after_help = "Without --yes it only shows what it would make. It never changes or deletes a table."
-    )]
+    #[command(after_help = "\
+Without --yes it only shows what it would make. It never changes or deletes a table.
+Examples:
+  penstock provision --emit cloudformation > tables.json   Tables, indexes, alarms, for whoever owns the account
+  penstock provision --emit iam > policy.json              The rights that penstock's role needs
+  penstock provision --emit grants | mysql                 The MySQL account")]
     Provision {
         /// Make them
-        #[arg(long)]
+        #[arg(long, conflicts_with = "emit")]
         yes: bool,
+        /// Print what others need to make them, and make nothing
+        #[arg(long, value_enum)]
+        emit: Option<Emit>,
+        /// With --emit: from settings and contract alone, without asking MySQL for its tables
+        #[arg(long, requires = "emit")]
+        offline: bool,
     },
     /// Copy all rows, then follow every change
     #[command(after_help = "\
@@ -99,6 +108,16 @@ Examples:
     /// Rows that have no valid item
     #[command(subcommand)]
     DeadLetters(DeadLetters),
+    /// Compare both sides: what DynamoDB holds with what MySQL says it must
+    #[command(after_help = "\
+MySQL itself computes what each item must be; what differs is looked at again until the stream has settled.
+An interrupted comparison goes on where it was. The report lies in the state directory, under reports.
+Examples:
+  penstock verify                     Everything, and a scan for items that no row explains
+  penstock verify --sample 5          Five percent of the rows, by chance
+  penstock verify --repair; penstock verify
+Exit status: 0 both sides are equal; 3 items differ, or could not be decided.")]
+    Verify(VerifyOptions),
     /// Copy one table again while the rest goes on
     #[command(after_help = "\
 Its rows are read in chunks beside the stream; for items of several rows, rows that MySQL has no more are forgotten. It is
@@ -132,6 +151,23 @@ Exit status: 0 the application may move; 3 a gate is shut, and the stream goes o
     /// See it work: a sample shop under load, replicated for a minute
     #[command(after_help = "scripts/demo installs and starts what it needs, then calls this.")]
     Demo(DemoOptions),
+    /// Write man pages and shell completions, for packages
+    #[command(hide = true)]
+    Generate {
+        /// Where `man` and `completions` are made
+        directory: PathBuf,
+    },
+}
+
+/// What `provision` can print for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Emit {
+    /// Tables, indexes and alarms as a CloudFormation template
+    Cloudformation,
+    /// The policy of penstock's role
+    Iam,
+    /// The MySQL account
+    Grants,
 }
 
 /// What `run` may be told.
@@ -143,6 +179,29 @@ pub struct RunOptions {
     /// Forget the checkpoint and copy everything again (items of rows that are gone may remain)
     #[arg(long)]
     pub resnapshot: bool,
+}
+
+/// What `verify` may be told.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct VerifyOptions {
+    /// Only so many percent of the rows, by chance, without the scan for extra items
+    #[arg(long, value_name = "PERCENT", conflicts_with_all = ["entity", "keys_from"])]
+    pub sample: Option<f64>,
+    /// Only one entity of the contract, without the scan for extra items
+    #[arg(long, value_name = "NAME", conflicts_with = "keys_from")]
+    pub entity: Option<String>,
+    /// Only the items that an earlier report (JSON) names
+    #[arg(long, value_name = "REPORT")]
+    pub keys_from: Option<PathBuf>,
+    /// Put right what differs; it counts as unproved until the next comparison
+    #[arg(long)]
+    pub repair: bool,
+    /// Values of rows and items into the report
+    #[arg(long)]
+    pub show_values: bool,
+    /// Stop the comparison that is under way
+    #[arg(long, conflicts_with_all = ["sample", "entity", "keys_from", "repair", "show_values"])]
+    pub stop: bool,
 }
 
 /// What `cutover` may be told.

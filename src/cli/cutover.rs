@@ -145,7 +145,11 @@ fn render(outcome: &cutover::Outcome, gates: &[Gate]) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = match outcome {
-        cutover::Outcome::CutOver { report, files } => render_made(&mut out, report, files),
+        cutover::Outcome::CutOver {
+            report,
+            files,
+            warning,
+        } => render_made(&mut out, report, files, warning.as_deref()),
         cutover::Outcome::DryRun { open } => render_gates(&mut out, gates).and_then(|()| {
             let answer = if *open {
                 "all gates are open"
@@ -162,7 +166,12 @@ fn render(outcome: &cutover::Outcome, gates: &[Gate]) -> String {
     out
 }
 
-fn render_made(out: &mut String, sealed: &Sealed, files: &[String]) -> std::fmt::Result {
+fn render_made(
+    out: &mut String,
+    sealed: &Sealed,
+    files: &[String],
+    warning: Option<&str>,
+) -> std::fmt::Result {
     let report = &sealed.report;
     writeln!(
         out,
@@ -179,7 +188,8 @@ fn render_made(out: &mut String, sealed: &Sealed, files: &[String]) -> std::fmt:
         out,
         "sha256     {}  ({})",
         sealed.sha256, sealed.verify_with
-    )
+    )?;
+    warning.map_or(Ok(()), |warning| writeln!(out, "WARNING    {warning}"))
 }
 
 fn render_gates(out: &mut String, gates: &[Gate]) -> std::fmt::Result {

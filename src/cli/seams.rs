@@ -4,8 +4,10 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::service::Service;
 use super::serving::{self, Signals, Up, at_once};
-use super::{DemoOptions, Format, RunOptions};
+use super::{DemoOptions, Emit, Format, RunOptions};
+use crate::blueprint;
 use crate::config::{Endpoint, Settings};
 use crate::daemon::{Daemon, Event, Rest, Shared, cut_over, open_target};
 use crate::error::{Error, Kind, Result};
@@ -225,6 +227,29 @@ async fn target_states(settings: &Settings, plan: &Plan) -> Result<Vec<tables::T
     states
 }
 
+/// The plan, compared with MySQL's tables unless `offline`.
+async fn plan(settings: &Settings, offline: bool) -> Result<Plan> {
+    let mut read = prepare::read(settings, false)?;
+    let looked = match &read.contract {
+        Some(contract) if !offline => Some(read.look(settings, contract).await?),
+        _ => None,
+    };
+    looked.as_ref().map_or(Ok(()), prepare::Looked::readable)?;
+    let plan = read.compile(settings, looked.as_ref());
+    read.verdict()?;
+    plan.ok_or_else(|| Error::new(Kind::Internal, "a plan without a reason"))
+}
+
+/// What others need to make tables, role and account.
+pub async fn emit(settings: &Settings, what: Emit, offline: bool) -> Result<String> {
+    let plan = plan(settings, offline).await?;
+    Ok(match what {
+        Emit::Cloudformation => blueprint::cloudformation(&plan),
+        Emit::Iam => blueprint::iam(&plan, settings.target.region.as_deref()),
+        Emit::Grants => blueprint::grants(&plan, &settings.source.user),
+    })
+}
+
 /// The plan in this format.
 pub async fn explain(
     settings: &Settings,
@@ -232,17 +257,7 @@ pub async fn explain(
     sql: bool,
     format: Format,
 ) -> Result<String> {
-    let mut read = prepare::read(settings, false)?;
-    let looked = match &read.contract {
-        Some(contract) if !offline => Some(prepare::look(settings, contract).await?),
-        _ => None,
-    };
-    looked.as_ref().map_or(Ok(()), prepare::Looked::readable)?;
-    let plan = read.compile(settings, looked.as_ref());
-    read.verdict()?;
-    let Some(plan) = plan else {
-        return Err(Error::new(Kind::Internal, "a plan without a reason"));
-    };
+    let plan = plan(settings, offline).await?;
     if sql {
         return match format {
             Format::Text => explained::sql(&plan),
@@ -288,17 +303,7 @@ const PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// Makes what is missing, if `create`.
 pub async fn provision(settings: &Settings, create: bool) -> Result<Vec<TableStep>> {
     // What cannot be run yet can be provisioned: tables and indexes are in the contract.
-    let mut read = prepare::read(settings, false)?;
-    let looked = match &read.contract {
-        Some(contract) => Some(prepare::look(settings, contract).await?),
-        None => None,
-    };
-    looked.as_ref().map_or(Ok(()), prepare::Looked::readable)?;
-    let plan = read.compile(settings, looked.as_ref());
-    read.verdict()?;
-    let Some(plan) = plan else {
-        return Err(Error::new(Kind::Internal, "a plan without a reason"));
-    };
+    let plan = plan(settings, false).await?;
     let (embedded, client, _) = open_target(settings).await?;
     let before = tables::inspect(&client, &plan).await?;
     let wrong = before
@@ -368,6 +373,7 @@ async fn serve(
 ) -> Result<Summary> {
     let begun = Instant::now();
     let mut signals = Signals::new()?;
+    let mut service = Service::begin();
     let mut again = false;
     loop {
         let up = async {
@@ -386,8 +392,8 @@ async fn serve(
             up = up => up?,
         };
         let ended = match up {
-            Up::Rest(rest) => at_rest(rest, options, &mut signals).await?,
-            Up::Flow(daemon) => flow(*daemon, options, begun, &mut signals).await?,
+            Up::Rest(rest) => at_rest(rest, options, &mut signals, &mut service).await?,
+            Up::Flow(daemon) => flow(*daemon, options, begun, &mut signals, &mut service).await?,
         };
         match ended {
             Some(summary) => return Ok(summary),
@@ -402,15 +408,21 @@ async fn at_rest(
     rest: Box<Rest>,
     options: &RunOptions,
     signals: &mut Signals,
+    service: &mut Service,
 ) -> Result<Option<Summary>> {
     if options.until_caught_up || options.resnapshot {
         return Err(cut_over());
     }
     tracing::info!(address = %rest.address, "serving /status and /metrics");
+    service.rests();
     let ended = tokio::select! {
         () = signals.end() => Some(Summary::default()),
         () = rest.reopened() => None,
     };
+    match ended {
+        Some(_) => service.ends(),
+        None => service.starts_again(),
+    }
     rest.end().await;
     Ok(ended)
 }
@@ -421,7 +433,9 @@ async fn flow(
     options: &RunOptions,
     begun: Instant,
     signals: &mut Signals,
+    service: &mut Service,
 ) -> Result<Option<Summary>> {
+    service.serves(&daemon);
     let copied_before = copied(&daemon.shared);
     let ended = tokio::select! {
         () = signals.end() => Ended::Asked,
@@ -439,6 +453,10 @@ async fn flow(
             () = signals.end() => {}
             () = reopened.cancelled() => ended = Ended::Reopened,
         }
+    }
+    match ended {
+        Ended::Reopened => service.starts_again(),
+        Ended::Asked | Ended::CaughtUp | Ended::Stopped => service.ends(),
     }
     let shared = Arc::clone(&daemon.shared);
     let failure = shared.failure();

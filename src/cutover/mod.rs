@@ -78,6 +78,8 @@ pub enum Outcome {
     CutOver {
         report: Box<Sealed>,
         files: Vec<String>,
+        /// MySQL has taken writes since: they are not in DynamoDB.
+        warning: Option<String>,
     },
     /// Nothing was changed.
     DryRun { open: bool },

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Gate, Options};
 
 /// What a cutover did. Holds no row values.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Counts cutovers and reopenings of this state directory.
     pub serial: u64,
@@ -32,14 +32,14 @@ pub struct Report {
     pub audit: Vec<Entry>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versions {
     pub penstock: String,
     pub mysql: String,
     pub mysql_server_uuid: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
     /// `gtid_executed`, read after writes had stopped.
     pub gtids: String,

@@ -219,6 +219,7 @@ impl Committer {
     async fn commit(&mut self) -> Result<()> {
         self.last = Instant::now();
         self.due = self.last + INTERVAL;
+        self.shared.pulse.beat();
         if !self.dirty && self.letters.is_empty() && !self.shared.facts.is_dirty() {
             return Ok(());
         }
@@ -237,6 +238,7 @@ impl Committer {
         let committed = self.committed.clone();
         let (state, through) = (self.state.clone(), self.through);
         let started = Instant::now();
+        let writing = self.shared.pulse.writing();
         blocking(move || match state {
             None => store.commit(&checkpoint, &letters),
             Some(state) => {
@@ -249,6 +251,7 @@ impl Committer {
             }
         })
         .await?;
+        drop(writing);
         metrics::CHECKPOINT_COMMITS.with([]).increment(1);
         metrics::CHECKPOINT_DURATION
             .with([])

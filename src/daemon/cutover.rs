@@ -36,15 +36,6 @@ pub trait Verifier: Send + Sync + 'static {
     fn check_dirty(&self) -> BoxFuture<'_, Result<Checked>>;
 }
 
-/// Stands where nobody compares: no cutover passes it.
-pub struct NoVerifier;
-
-impl Verifier for NoVerifier {
-    fn check_dirty(&self) -> BoxFuture<'_, Result<Checked>> {
-        Box::pin(async { Err(Error::new(Kind::Internal, "nobody compares both sides")) })
-    }
-}
-
 /// What the report says of this daemon.
 #[derive(Debug, Clone)]
 pub struct Identity {
@@ -62,6 +53,8 @@ pub struct Cutover {
     pub verifier: Arc<dyn Verifier>,
     pub identity: Identity,
     pub drain_within: Duration,
+    /// So long a request without an answer may still be applied.
+    pub late_after: Duration,
     /// Ends the flow for good.
     pub stop: OnceLock<Stop>,
     /// An operator has taken the cutover back: the flow is to be started anew.
@@ -97,7 +90,7 @@ impl Cutover {
         gatehouse: Arc<Gatehouse>,
         verifier: Arc<dyn Verifier>,
         identity: Identity,
-        drain_within: Duration,
+        [drain_within, late_after]: [Duration; 2],
     ) -> Arc<Self> {
         Arc::new(Self {
             shared,
@@ -106,6 +99,7 @@ impl Cutover {
             verifier,
             identity,
             drain_within,
+            late_after,
             stop: OnceLock::new(),
             reopened: CancellationToken::new(),
             progress: watch::channel(Progress::default()).0,
@@ -200,6 +194,8 @@ impl Cutover {
                 if !self.shared.seal.close(SEAL).await {
                     return Ok(Event::TimedOut);
                 }
+                // The application writes these keys next.
+                tokio::time::sleep(self.shared.seal.late_for(self.late_after)).await;
                 attempt.times.sealed = now_unix_ms();
                 self.audit(&attempt.who, "cutover: sealed", "the sink writes nothing")
                     .await?;
@@ -324,17 +320,44 @@ impl Cutover {
             // Where one is on its way already, that will do.
             let _ = stop.view.try_send(());
         }
+        let late = self.moved_since(&attempt).await;
         let Some(report) = attempt.report else {
             return failed(&Error::new(Kind::Internal, "a cutover without a report"));
         };
         let filed = filing::file(&self.store, &self.identity.state, &attempt.who, report).await;
         match filed {
+            Ok(Outcome::CutOver { report, files, .. }) => Outcome::CutOver {
+                report,
+                files,
+                warning: late,
+            },
             Ok(outcome) => outcome,
             // The next start writes it.
             Err(error) => failed(&error.with_remedy(
                 "the cutover is made; the report is written when penstock is started again",
             )),
         }
+    }
+
+    /// Whoever still writes to MySQL has to be told, not only that the cutover is made.
+    async fn moved_since(&self, attempt: &Attempt) -> Option<String> {
+        let at: GtidSet = attempt.report.as_ref()?.position.gtids.parse().ok()?;
+        let now = self.gatehouse.position().await.ok()?;
+        let late = now.difference(&at).count();
+        if late == 0 {
+            return None;
+        }
+        let warning = format!(
+            "MySQL has taken {late} transactions since: DynamoDB does not have them. Stop what writes to it, or take the cutover back (`penstock cutover --reopen`)"
+        );
+        tracing::error!("{warning}");
+        if let Err(error) = self
+            .audit("", "cutover: the source has moved since", &warning)
+            .await
+        {
+            tracing::error!(%error, "this is not in the audit log");
+        }
+        Some(warning)
     }
 
     fn show_phase(&self, machine: &Machine) {

@@ -44,6 +44,7 @@ pub async fn file(store: &Arc<Store>, state: &Path, who: &str, report: Report) -
     Ok(Outcome::CutOver {
         report: Box::new(sealed),
         files,
+        warning: None,
     })
 }
 
@@ -58,6 +59,7 @@ pub async fn file_again(store: &Arc<Store>, state: &Path, report: Report) -> Res
     Ok(Outcome::CutOver {
         report: Box::new(sealed),
         files: files.to_vec(),
+        warning: None,
     })
 }
 
@@ -130,4 +132,94 @@ pub fn newer_standing(checkpoint: &mut Checkpoint, stored: Option<&Checkpoint>) 
 pub fn is_cut_over(checkpoint: &Checkpoint) -> Result<bool> {
     let standing: Option<Standing> = fact_of(checkpoint, FACT)?;
     Ok(standing.is_some_and(|standing| standing.state == State::CutOver))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::Lineage;
+    use crate::position::Position;
+
+    fn checkpoint(serial: u64, state: State) -> Checkpoint {
+        let lineage = Lineage {
+            server_uuid: String::new(),
+        };
+        let mut checkpoint = Checkpoint::new(Position::default(), lineage, "plan");
+        let standing = Standing {
+            serial,
+            state,
+            at_unix_ms: 1,
+            report: Report::default(),
+        };
+        set_fact(&mut checkpoint, FACT, Some(&standing)).expect("set");
+        checkpoint
+    }
+
+    #[test]
+    fn the_newer_standing_counts_whichever_store_has_it() {
+        let cases = [
+            // Made in the joins' state, and the crash came before the store followed.
+            ((1, State::CutOver), None, true),
+            ((3, State::CutOver), Some((2, State::Reopened)), true),
+            // Taken back at rest: the joins' state still says that it is made.
+            ((1, State::CutOver), Some((2, State::Reopened)), false),
+            ((2, State::Reopened), Some((1, State::CutOver)), false),
+        ];
+        for ((serial, state), stored, cut_over) in cases {
+            let mut authoritative = checkpoint(serial, state);
+            let stored = stored.map(|(serial, state)| checkpoint(serial, state));
+            newer_standing(&mut authoritative, stored.as_ref()).expect("read");
+            assert_eq!(is_cut_over(&authoritative).expect("read"), cut_over);
+        }
+    }
+
+    #[test]
+    fn a_standing_that_cannot_be_read_is_no_licence_to_write() {
+        let mut broken = checkpoint(1, State::CutOver);
+        set_fact(&mut broken, FACT, Some(&"another shape")).expect("set");
+        assert_eq!(is_cut_over(&broken).expect_err("no").kind(), Kind::Store);
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_back_is_counted_and_only_what_was_made_is() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (store, _) = Store::open(dir.path()).expect("the store");
+        let store = Arc::new(store);
+        let none = reopen_stored(&store).await.expect_err("nothing is made");
+        assert_eq!(none.kind(), Kind::Usage);
+        store
+            .commit(&checkpoint(4, State::CutOver), &[])
+            .expect("committed");
+        reopen_stored(&store).await.expect("taken back");
+        let Loaded::Found(found) = store.load() else {
+            panic!("the checkpoint is gone");
+        };
+        let standing: Option<Standing> = fact_of(&found, FACT).expect("read");
+        let standing = standing.expect("a standing");
+        assert_eq!((standing.serial, standing.state), (5, State::Reopened));
+        let again = reopen_stored(&store).await.expect_err("it is taken back");
+        assert_eq!(again.kind(), Kind::Usage);
+    }
+
+    #[tokio::test]
+    async fn a_report_that_a_crash_kept_from_disk_is_written_at_the_next_start() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (store, _) = Store::open(dir.path()).expect("the store");
+        let store = Arc::new(store);
+        let report = Report::default();
+        for _ in 0..2 {
+            let outcome = file_again(&store, dir.path(), report.clone())
+                .await
+                .expect("written");
+            let Outcome::CutOver { files, .. } = outcome else {
+                panic!("{outcome:?}");
+            };
+            assert!(
+                files.iter().all(|file| Path::new(file).exists()),
+                "{files:?}"
+            );
+        }
+        let log = store.audit_log().expect("the log");
+        assert_eq!(log.len(), 1, "it is noted once: {log:?}");
+    }
 }

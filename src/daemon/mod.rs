@@ -17,6 +17,7 @@ mod deaths;
 mod decode;
 mod facts;
 mod filing;
+mod gauges;
 mod inspect;
 mod monitor;
 mod opening;
@@ -29,6 +30,7 @@ mod resnapshot;
 mod rest;
 mod rows;
 mod seal;
+mod series;
 mod shape;
 mod shared;
 mod stage;
@@ -37,7 +39,9 @@ mod status;
 mod target;
 mod touches;
 mod trouble;
+mod verifier;
 mod views;
+mod vitals;
 mod xids;
 
 use std::sync::Arc;
@@ -60,6 +64,7 @@ pub use start::{Parts, Start};
 pub use status::Answers;
 pub use target::open_target;
 pub use touches::{DirtySet, PassMark, Touches, Watch};
+pub use vitals::Vitals;
 
 use crate::error::{Error, Kind, Result};
 use crate::phase::Phase;
@@ -111,6 +116,12 @@ impl Daemon {
     /// Starts everything. Errors here are those of the preparation: nothing has been written yet.
     pub async fn start(start: Start) -> Result<Daemon> {
         start::start(start).await
+    }
+
+    /// To watch whether its parts live.
+    pub fn vitals(&self) -> Vitals {
+        let threads = self.parts.running.threads.iter();
+        Vitals::new(Arc::clone(&self.shared), threads.map(|(name, _)| *name))
     }
 
     /// Waits until both sides are at the same place, or until an error stops the stream.

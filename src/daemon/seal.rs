@@ -1,12 +1,12 @@
 //! The seal on the sink: while it is closed nothing is written, whatever the lanes hold.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 
 use crate::error::Error;
-use crate::pipeline::{Batch, Outcome, Writer};
+use crate::pipeline::{Batch, Fate, Outcome, Writer};
 use crate::plan::TargetId;
 
 /// Closed for the moments of a cutover, and after it for good.
@@ -15,6 +15,8 @@ pub struct Seal {
     /// Who writes holds it shared.
     writing: Arc<RwLock<()>>,
     closed: Mutex<Option<OwnedRwLockWriteGuard<()>>>,
+    /// When a request last ended without an answer: it may yet be applied.
+    unanswered: Mutex<Option<Instant>>,
 }
 
 impl Seal {
@@ -30,6 +32,25 @@ impl Seal {
                 true
             }
             Err(_) => false,
+        }
+    }
+
+    /// How long a request without an answer may still be on its way to the target, where one is `late` after so long.
+    /// What it carries has been written again since; over a later write of somebody else's it would be wrong.
+    pub fn late_for(&self, late: Duration) -> Duration {
+        let unanswered = *self
+            .unanswered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        unanswered.map_or(Duration::ZERO, |at| late.saturating_sub(at.elapsed()))
+    }
+
+    fn note(&self, outcome: &Outcome) {
+        if outcome.fates.contains(&Fate::Unknown) {
+            *self
+                .unanswered
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
     }
 
@@ -54,7 +75,9 @@ impl<W: Writer> Writer for Sealable<W> {
     async fn write(&self, batch: &Batch) -> Result<Outcome, Error> {
         // Waits for as long as it is closed.
         let _writing = self.seal.writing.read().await;
-        self.writer.write(batch).await
+        let outcome = self.writer.write(batch).await?;
+        self.seal.note(&outcome);
+        Ok(outcome)
     }
 
     fn superseded(&self, target: TargetId) {
@@ -67,7 +90,6 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::pipeline::Fate;
 
     /// Takes 100 ms for a batch.
     #[derive(Default)]
@@ -110,5 +132,26 @@ mod tests {
         seal.open();
         second.await.expect("no panic").expect("written");
         assert_eq!(slow.done.load(Ordering::SeqCst), 2);
+    }
+    #[test]
+    fn a_request_without_an_answer_is_waited_for() {
+        let seal = Seal::default();
+        let late = Duration::from_secs(30);
+        let outcome = |fate| Outcome {
+            fates: vec![Fate::Written, fate],
+            trouble: None,
+        };
+        for fate in [
+            Fate::Written,
+            Fate::NotWritten,
+            Fate::Rejected(String::new()),
+        ] {
+            seal.note(&outcome(fate));
+            assert_eq!(seal.late_for(late), Duration::ZERO);
+        }
+        seal.note(&outcome(Fate::Unknown));
+        let left = seal.late_for(late);
+        assert!(left > Duration::from_secs(25) && left <= late, "{left:?}");
+        assert_eq!(seal.late_for(Duration::ZERO), Duration::ZERO);
     }
 }

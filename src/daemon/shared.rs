@@ -10,8 +10,10 @@ use super::facts::Facts;
 use super::pause::Pause;
 use super::requests::Requests;
 use super::seal::Seal;
+use super::series;
 use super::touches::Touches;
 use super::trouble::Trouble;
+use super::vitals::Pulse;
 use crate::admin::READY_LAG_SECONDS;
 use crate::checkpoint::{Checkpoint, now_unix_ms};
 use crate::error::{Directive, Error, Kind, Result};
@@ -42,6 +44,8 @@ pub struct Shared {
     copied: AtomicBool,
     /// What holds the flow up at present.
     pub trouble: Arc<Trouble>,
+    /// When the committer last gave a sign of life.
+    pub pulse: Pulse,
     /// What is kept with the checkpoint beside the position.
     pub facts: Facts,
     /// The sequences up to here are in DynamoDB, and the checkpoint says so; the highest of all: nothing is committed any more.
@@ -110,6 +114,7 @@ impl Shared {
         };
         metrics::set_phase(phase);
         metrics::DEAD_LETTERS.with([]).set(letters as f64);
+        series::declare(&plan);
         Self {
             plan,
             progress,
@@ -133,6 +138,7 @@ impl Shared {
             connected: AtomicBool::new(false),
             copied: AtomicBool::new(start.snapshot_done),
             trouble: Arc::default(),
+            pulse: Pulse::default(),
             facts,
             pause,
             through: watch::channel(0).0,

@@ -268,7 +268,8 @@ impl Stage {
                 Duration::ZERO
             }
             Some(views) if !views.all_made() => Duration::from_millis(20),
-            _ => Duration::from_secs(3600),
+            // Often enough to be seen to live: `vitals`.
+            _ => Duration::from_secs(5),
         }
     }
 

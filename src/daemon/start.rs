@@ -3,7 +3,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use futures_util::FutureExt as _;
@@ -12,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::committer::Committer;
 use super::control::Control;
-use super::cutover::{Cutover, Identity, NoVerifier, Stop};
+use super::cutover::{Cutover, Identity, Stop, Verifier};
 use super::deaths::{Deaths, Letters};
+use super::gauges;
 use super::inspect::Inspector;
 use super::monitor::{self, Question};
 use super::opening::{forget, not_cut_over, open_store, open_views, stored};
@@ -27,9 +27,11 @@ use super::stage::Stage;
 use super::status::Answers;
 use super::target::{open_target, ready_target};
 use super::trouble::Watched;
+use super::verifier::{Comparisons, Tools};
 use super::views::{self, Views};
 use super::{Daemon, Running, decode, xids};
 use crate::admin::cutover::Desk;
+use crate::admin::verify::Bench;
 use crate::admin::{Servers, StatusSource};
 use crate::checkpoint::{Checkpoint, Lineage, Store, TableProgress, compatible};
 use crate::config::Settings;
@@ -109,18 +111,31 @@ pub async fn start(start: Start) -> Result<Daemon> {
         target: target.clone(),
         state: settings.state.clone(),
     };
+    let tools = Tools {
+        shared: Arc::clone(&shared),
+        store: Arc::clone(&store),
+        options: Arc::clone(&options),
+        client: client.clone(),
+        settings: settings.verify,
+        state: settings.state.clone(),
+    };
+    let comparisons = Comparisons::new(tools, &checkpoint)?;
     let cutover = Cutover::new(
         Arc::clone(&shared),
         Arc::clone(&store),
         Arc::clone(&gatehouse),
-        Arc::new(NoVerifier),
+        Arc::clone(&comparisons) as Arc<dyn Verifier>,
         identity,
-        settings.cutover.drain_within,
+        [
+            settings.cutover.drain_within,
+            pipeline::Options::for_requests_of(settings.sink.request_timeout).late_after,
+        ],
     );
     let answers = Arc::new(Answers {
         shared: Arc::clone(&shared),
         store: Arc::clone(&store),
         gatehouse: Arc::clone(&gatehouse),
+        comparisons: Arc::clone(&comparisons),
         target,
         question: tokio::sync::Mutex::new(Question::new(Arc::clone(&options))),
     });
@@ -138,6 +153,9 @@ pub async fn start(start: Start) -> Result<Daemon> {
         Arc::clone(&answers) as Arc<dyn StatusSource>,
         start.exposition.clone(),
         crate::admin::cutover::routes(Arc::clone(&cutover) as Arc<dyn Desk>)
+            .merge(crate::admin::verify::routes(
+                Arc::clone(&comparisons) as Arc<dyn Bench>
+            ))
             .merge(crate::admin::control::routes(control)),
     )
     .await?;
@@ -161,6 +179,9 @@ pub async fn start(start: Start) -> Result<Daemon> {
         reading: running.reading.clone(),
         view: running.view_stop.clone(),
     });
+    tokio::spawn(until(running.reading.clone(), async move {
+        comparisons.keep_comparing().await;
+    }));
     tokio::spawn(until(running.reading.clone(), async move {
         gatehouse.keep_current().await;
     }));
@@ -222,8 +243,11 @@ fn run(run: Run) -> Result<Running> {
     let control = durable.control();
     tokio::spawn(until(
         committing.clone(),
-        watch_lanes(control.clone(), lanes),
+        gauges::lanes(control.clone(), lanes),
     ));
+    if let Some(store) = &run.views {
+        tokio::spawn(until(committing.clone(), gauges::state(Arc::clone(store))));
+    }
     let (letters_in, letters_out) = mpsc::channel(LETTERS);
     let deaths = Deaths::new(run.letters.clone(), letters_in);
     let views = match &run.views {
@@ -304,18 +328,6 @@ fn copy(run: &Run, reading: &CancellationToken, failed: &mpsc::UnboundedSender<E
     tokio::spawn(until(reading.clone(), async move {
         report(failed, resnapshot.keep()).await;
     }));
-}
-
-/// Shows how full the pipeline is, often enough for a graph.
-async fn watch_lanes(control: pipeline::Control, queue: metrics::QueueGauges) {
-    let sequences = metrics::OPEN_SEQUENCES.with([]);
-    loop {
-        let now = control.gauges();
-        queue.items.set(now.items as f64);
-        queue.bytes.set(now.bytes as f64);
-        sequences.set(now.sequences as f64);
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
 }
 
 pub async fn until(cancelled: CancellationToken, work: impl Future<Output = ()>) {

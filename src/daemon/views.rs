@@ -227,3 +227,7 @@ impl Views {
         Ok(page)
     }
 }
+
+#[cfg(test)]
+#[path = "tests/views.rs"]
+mod tests;

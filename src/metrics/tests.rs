@@ -16,6 +16,9 @@ const UNITS: &[&str] = &[
     "throttles",
     "commits",
     "reconnects",
+    "reads",
+    "pages",
+    "entries",
     "info",
     "open",
 ];
@@ -50,6 +53,7 @@ fn every_name_has_a_noun_a_unit_and_total_for_counters() {
                     "outcome",
                     "reason",
                     "projection",
+                    "layer",
                     "gate"
                 ]
                 .contains(label),

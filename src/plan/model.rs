@@ -185,8 +185,9 @@ pub enum ValueSource {
         source: SourceId,
         condition: Sql,
         select: Option<Sql>,
-        /// The rows in the projection's graph; set where the plan has one.
+        /// The rows in the projection's graph, and the place among its folds; set where the plan has one.
         node: NodeId,
+        fold: usize,
     },
     Case {
         cases: Vec<(Sql, Sql)>,

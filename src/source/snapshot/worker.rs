@@ -258,9 +258,7 @@ pub async fn executed(conn: &mut mysql_async::Conn) -> mysql_async::Result<GtidS
 }
 
 /// `@@gtid_executed` as it is now, and the server's UUID.
-pub(super) async fn executed_at(
-    conn: &mut mysql_async::Conn,
-) -> mysql_async::Result<(GtidSet, String)> {
+pub async fn executed_at(conn: &mut mysql_async::Conn) -> mysql_async::Result<(GtidSet, String)> {
     let row: Option<(String, String)> = conn
         .query_first("SELECT @@GLOBAL.gtid_executed, @@GLOBAL.server_uuid")
         .await?;
@@ -272,7 +270,7 @@ pub(super) async fn executed_at(
 }
 
 /// The key by which a table is cut.
-fn chunk_key(table: &SourceTable) -> ChunkKey {
+pub fn chunk_key(table: &SourceTable) -> ChunkKey {
     ChunkKey {
         table: table.name.clone(),
         columns: table

@@ -130,7 +130,10 @@ impl Joins {
                 let row = self.decode(parent, bytes)?;
                 let mut prefix = Vec::new();
                 if parts_key(&join.from, &row, &mut prefix)? {
-                    found.extend(self.candidates(state, node.source, join, &prefix)?);
+                    self.candidates(state, node.source, join, &prefix, &mut |bytes| {
+                        found.insert(bytes);
+                        Ok(found.len() <= limit)
+                    })?;
                 }
                 if found.len() > limit {
                     return Ok(None);
