@@ -24,6 +24,7 @@ mod packaging;
 mod pause;
 mod powerloss;
 mod refusals;
+mod resnapshot;
 mod retry;
 mod row_keys;
 mod rules;
