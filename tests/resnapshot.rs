@@ -191,10 +191,24 @@ async fn rows_that_only_the_state_has_are_forgotten() {
         ],
     )
     .await;
+    target
+        .put("Orders", json!({"id": {"N": "777777"}}))
+        .await
+        .expect("a put");
     for table in ["parts", "users", "orders"] {
         again(&mut daemon, table);
     }
     daemon.caught_up(PATIENCE).await;
+    // It ends with a comparison, whose scan finds what no row explains; until that is repaired parity is not proved.
+    let status = daemon
+        .reach("a comparison", PATIENCE, |status| {
+            let pass = &status["parity"]["last_pass"];
+            pass["mismatches"]["extra"] == 1 && status["parity"]["progress"].is_null()
+        })
+        .await;
+    assert_eq!(status["parity"]["owed"], "mismatches", "{status}");
+    let output = daemon.command(&["verify", "--repair"]);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
     items::compare(&expected(&database).await, &target.scan_all().await);
     // The state is right: what follows from the binlog finds it so.
     database
@@ -284,7 +298,7 @@ async fn a_table_copied_again_survives_kills() {
                     .any(|g| g["name"] == name && g["open"] == false)
             })
         };
-        assert!(shut("resnapshot") && shut("parity"), "{told}");
+        assert!(shut("resnapshot"), "{told}");
         daemon
             .reach("the end of it", PATIENCE, |status| {
                 status["phase"] != "snapshot"
@@ -300,8 +314,6 @@ async fn a_table_copied_again_survives_kills() {
     task.await.expect("the load");
     daemon.caught_up(PATIENCE).await;
     items::compare(&expected(&database).await, &target.scan_all().await);
-    let owed = daemon.command(&["cutover", "--dry-run"]);
-    assert_eq!(owed.status.code(), Some(3));
 }
 
 #[tokio::test]

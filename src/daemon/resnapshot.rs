@@ -2,8 +2,8 @@
 //!
 //! The table counts as not copied from the moment that it is asked for: its chunks are read beside the stream, nothing of it
 //! is suppressed meanwhile, and a restart goes on at its cursors, as in the first copy. Then the rows that only the state
-//! has are looked for, page by page. What it cannot find are items that no row explains and no state knows: a full
-//! comparison is owed afterwards.
+//! has are looked for, page by page. What that cannot find are items that no row explains and no state knows: a full
+//! comparison is owed afterwards, and begins.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
@@ -16,12 +16,15 @@ use tokio_util::sync::CancellationToken;
 use super::rows::Rows;
 use super::shared::Shared;
 use super::start::{report, until};
+use crate::admin::Peer;
 use crate::admin::control::Again;
+use crate::admin::verify::{Bench, Order};
 use crate::checkpoint::now_unix_ms;
 use crate::error::{Directive, Error, Kind, Result};
 use crate::phase::Phase;
 use crate::plan::SourceTable;
 use crate::source::snapshot::Worker;
+use crate::verify::report::Mode;
 use crate::verify::{Owed, Standing};
 
 /// The facts of the checkpoint: the tables under way, by name; and what is proved.
@@ -88,6 +91,7 @@ impl Workers {
 pub struct Resnapshot {
     shared: Arc<Shared>,
     rows: Arc<Rows>,
+    bench: Arc<dyn Bench>,
     workers: OnceLock<Workers>,
     begun: Notify,
 }
@@ -97,10 +101,11 @@ impl Resnapshot {
     ///
     /// # Errors
     /// `Store` where that cannot be read.
-    pub fn new(shared: Arc<Shared>, rows: Arc<Rows>) -> Result<Self> {
+    pub fn new(shared: Arc<Shared>, rows: Arc<Rows>, bench: Arc<dyn Bench>) -> Result<Self> {
         let again = Self {
             shared,
             rows,
+            bench,
             workers: OnceLock::new(),
             begun: Notify::new(),
         };
@@ -225,7 +230,21 @@ impl Resnapshot {
         self.change(&name, None)?;
         self.shared.facts.make_durable().await?;
         tracing::info!(table = %table.name, "the table has been copied again: a full comparison is owed");
+        self.scan();
         Ok(())
+    }
+
+    /// Begins the comparison that is owed: it finds items that no row explains.
+    fn scan(&self) {
+        let order = Order {
+            mode: Mode::Full,
+            repair: false,
+            show_values: false,
+            keys: Vec::new(),
+        };
+        if let Err(error) = self.bench.begin(order, &Peer::default()) {
+            tracing::info!(%error, "the comparison is left to who asks for it");
+        }
     }
 
     fn may_begin(&self, table: &SourceTable) -> Result<()> {
