@@ -160,11 +160,6 @@ fn what_is_for_later_versions_is_refused_by_name() {
             .contains("mapping.preserve")
     );
     assert!(
-        only("[verify]\nrate = 1\n")
-            .message
-            .contains("[verify] is not in this version")
-    );
-    assert!(
         only_source("auth = \"rds-iam\"")
             .message
             .contains("rds-iam")

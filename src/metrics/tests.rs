@@ -21,6 +21,10 @@ const UNITS: &[&str] = &[
     "entries",
     "info",
     "open",
+    // Asked for by these names.
+    "checked",
+    "mismatches",
+    "ratio",
 ];
 
 #[test]
