@@ -35,8 +35,8 @@ const PARITY: &str = "parity";
 const LOOK: Duration = Duration::from_millis(100);
 /// When MySQL cannot be read, so long until the next attempt.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Rows of the state that are looked for together.
-const PAGE: usize = 500;
+/// Rows of the state that are looked for together: each page waits for the stream, so that small ones make a slow sweep.
+const PAGE: usize = 4_000;
 
 /// A table under way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -212,13 +212,21 @@ impl Resnapshot {
         under_way.step = Step::Sweep;
         self.set(&name, under_way.clone()).await?;
         let swept = under_way.swept.as_deref().and_then(|t| hex::decode(t).ok());
-        let mut after = swept;
+        let (mut after, mut rows) = (swept, PAGE);
         loop {
-            let page = self.shared.stage.state_page(table.id, after, PAGE).await?;
+            let stage = &self.shared.stage;
+            let page = stage.state_page(table.id, after.clone(), rows).await?;
             let names: BTreeSet<_> = page.names.into_iter().map(|row| (table.id, row)).collect();
             if !names.is_empty() {
-                let sequence = self.rows.sweep(table.id, &names).await?;
-                self.shared.until_committed(sequence).await?;
+                match self.rows.sweep(table.id, &names).await {
+                    Ok(sequence) => self.shared.until_committed(sequence).await?,
+                    // Rows so large that fewer of them fill the memory that they may take.
+                    Err(error) if error.kind() == Kind::Unsupported && rows > 1 => {
+                        rows = (rows / 4).max(1);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             let Some(last) = page.more else { break };
             under_way.swept = Some(hex::encode(&last));
