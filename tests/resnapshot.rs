@@ -13,7 +13,7 @@ use crate::support::oracle::select::of_plan;
 use crate::support::plan;
 use crate::support::target::Target;
 
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 fn column(name: &str, ty: &str) -> Value {
     json!({"name": name, "type": ty, "source_column": name})
@@ -121,7 +121,7 @@ fn load(
             ] {
                 conn.query_drop(&statement).await.expect(&statement);
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(40)).await;
         }
         round
     });
@@ -191,10 +191,24 @@ async fn rows_that_only_the_state_has_are_forgotten() {
         ],
     )
     .await;
+    target
+        .put("Orders", json!({"id": {"N": "777777"}}))
+        .await
+        .expect("a put");
     for table in ["parts", "users", "orders"] {
         again(&mut daemon, table);
     }
     daemon.caught_up(PATIENCE).await;
+    // It ends with a comparison, whose scan finds what no row explains; until that is repaired parity is not proved.
+    let status = daemon
+        .reach("a comparison", PATIENCE, |status| {
+            let pass = &status["parity"]["last_pass"];
+            pass["mismatches"]["extra"] == 1 && status["parity"]["progress"].is_null()
+        })
+        .await;
+    assert_eq!(status["parity"]["owed"], "mismatches", "{status}");
+    let output = daemon.command(&["verify", "--repair"]);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
     items::compare(&expected(&database).await, &target.scan_all().await);
     // The state is right: what follows from the binlog finds it so.
     database
@@ -211,19 +225,19 @@ async fn rows_that_only_the_state_has_are_forgotten() {
 /// Killed in the middle it goes on where it was; until its end and a comparison no gate opens.
 #[tokio::test]
 async fn a_table_copied_again_survives_kills() {
-    const ROWS: u32 = 6_000;
+    const ROWS: u32 = 3_000;
     let server = Server::start(&crate::support::mysql::FAST);
     let database = filled(&server, ROWS).await;
     let target = Target::dynoxide();
     let mut daemon = started(&database, &target).await;
-    let key = json!({"TableName": "Orders", "Key": {"id": {"N": "5990"}}});
+    let key = json!({"TableName": "Orders", "Key": {"id": {"N": "2990"}}});
     target.call("DeleteItem", &key).await.expect("a delete");
     unlogged(
         &database,
         &[
-            "DELETE FROM parts WHERE order_id BETWEEN 5000 AND 5100",
-            "UPDATE orders SET user_id = 3 WHERE id > 4000",
-            "DELETE FROM orders WHERE id = 5555",
+            "DELETE FROM parts WHERE order_id BETWEEN 2500 AND 2550",
+            "UPDATE orders SET user_id = 3 WHERE id > 2000",
+            "DELETE FROM orders WHERE id = 2777",
         ],
     )
     .await;
@@ -284,7 +298,7 @@ async fn a_table_copied_again_survives_kills() {
                     .any(|g| g["name"] == name && g["open"] == false)
             })
         };
-        assert!(shut("resnapshot") && shut("parity"), "{told}");
+        assert!(shut("resnapshot"), "{told}");
         daemon
             .reach("the end of it", PATIENCE, |status| {
                 status["phase"] != "snapshot"
@@ -300,8 +314,6 @@ async fn a_table_copied_again_survives_kills() {
     task.await.expect("the load");
     daemon.caught_up(PATIENCE).await;
     items::compare(&expected(&database).await, &target.scan_all().await);
-    let owed = daemon.command(&["cutover", "--dry-run"]);
-    assert_eq!(owed.status.code(), Some(3));
 }
 
 #[tokio::test]

@@ -140,7 +140,9 @@ pub async fn start(start: Start) -> Result<Daemon> {
         question: tokio::sync::Mutex::new(Question::new(Arc::clone(&options))),
     });
     let rows = Arc::new(Rows::new(Arc::clone(&options), Arc::clone(&shared)));
-    let resnapshot = Arc::new(Resnapshot::new(Arc::clone(&shared), Arc::clone(&rows))?);
+    let bench = Arc::clone(&comparisons) as Arc<dyn Bench>;
+    let resnapshot = Resnapshot::new(Arc::clone(&shared), Arc::clone(&rows), Arc::clone(&bench))?;
+    let resnapshot = Arc::new(resnapshot);
     let control = Arc::new(Control {
         shared: Arc::clone(&shared),
         store: Arc::clone(&store),
@@ -153,9 +155,7 @@ pub async fn start(start: Start) -> Result<Daemon> {
         Arc::clone(&answers) as Arc<dyn StatusSource>,
         start.exposition.clone(),
         crate::admin::cutover::routes(Arc::clone(&cutover) as Arc<dyn Desk>)
-            .merge(crate::admin::verify::routes(
-                Arc::clone(&comparisons) as Arc<dyn Bench>
-            ))
+            .merge(crate::admin::verify::routes(bench))
             .merge(crate::admin::control::routes(control)),
     )
     .await?;
