@@ -205,6 +205,7 @@ impl Comparisons {
         stop: CancellationToken,
     ) -> Result<(Report, Vec<String>)> {
         let full = order.mode == Mode::Full;
+        let began = now_unix_ms();
         let engine = self.engine(progress, stop, order.show_values);
         let mark = full.then(|| self.tools.shared.touches.begin_pass());
         let mut report = match order.mode {
@@ -230,7 +231,7 @@ impl Comparisons {
             }
         };
         if full {
-            self.proved(&report, mark).await?;
+            self.proved(&report, mark, began).await?;
         }
         if order.repair && report.mismatched() > 0 {
             engine.progress.enter(Step::Repair);
@@ -280,7 +281,7 @@ impl Comparisons {
     }
 
     /// What a full pass proves.
-    async fn proved(&self, report: &Report, mark: Option<PassMark>) -> Result<()> {
+    async fn proved(&self, report: &Report, mark: Option<PassMark>, began: u64) -> Result<()> {
         let facts = &self.tools.shared.facts;
         let mut standing: Standing = facts.get(FACT)?.unwrap_or_default();
         let pass = report.pass();
@@ -291,6 +292,8 @@ impl Comparisons {
             _ => mark,
         };
         standing.owed = match (pass.clean, mark) {
+            // A table was copied again, or something repaired, in the meantime: only a later one proves that.
+            (true, _) if standing.owed.is_some() && standing.owed_unix_ms >= began => standing.owed,
             (true, Some(mark)) => {
                 self.tools.shared.touches.pass_was_clean(mark);
                 None
@@ -311,7 +314,7 @@ impl Comparisons {
     async fn owe(&self, owed: Owed) -> Result<()> {
         let facts = &self.tools.shared.facts;
         let mut standing: Standing = facts.get(FACT)?.unwrap_or_default();
-        standing.owed = Some(owed);
+        standing.owe(owed);
         facts.set_durably(FACT, &standing).await
     }
 
