@@ -149,6 +149,10 @@ fn a_key_finds_its_rows() {
                 {"name": "id", "type": "N", "source_column": "id"}, {"name": "note", "type": "S", "source_column": "note"}]},
             {"entity_type": "CUSTOMER", "source_table": "customers", "pk_template": "{email}", "sk_template": "C#{id}", "attributes": [
                 {"name": "id", "type": "N", "source_column": "id"}, {"name": "email", "type": "S", "source_column": "email"}]},
+            {"entity_type": "NOTE", "source_table": "orders", "pk_template": "{note}#{id}", "sk_template": "b", "attributes": [
+                {"name": "id", "type": "N", "source_column": "id"}, {"name": "note", "type": "S", "source_column": "note"}]},
+            {"entity_type": "TEXTS", "source_table": "orders", "pk_template": "{note}#{status}", "sk_template": "x", "attributes": [
+                {"name": "status", "type": "S", "source_column": "status"}, {"name": "note", "type": "S", "source_column": "note"}]},
         ]}]})
     .to_string();
     let (plan, _) = compiled(&contract, Some(&tables()));
@@ -178,13 +182,15 @@ fn a_key_finds_its_rows() {
             &[("ORDER#7#a", "O"), ("ORDER#-8#", "O")],
             Some("(d.`id` = 7 AND d.`note` = 'a'\n    OR d.`id` = -8 AND d.`note` = '')"),
         ),
-        // The note may hold a `#`: nothing is known of either, and MySQL compares the whole.
+        // The note may hold a `#`, the number before it not.
+        (0, &[("ORDER#7#a#b", "O")], Some("(d.`id` = 7)")),
+        (2, &[("a#7", "b")], Some("(d.`note` = 'a' AND d.`id` = 7)")),
+        (2, &[("a#b#7", "b")], Some("(d.`id` = 7)")),
+        // Two texts: nothing is known of either, and MySQL compares the whole.
         (
-            0,
-            &[("ORDER#7#a#b", "O")],
-            Some(
-                "(CONCAT(CONCAT('ORDER#', d.`id`, '#', d.`note`)) = 'ORDER#7#a#b' AND CONCAT('O') = 'O')",
-            ),
+            3,
+            &[("a#b#c", "x")],
+            Some("(CONCAT(CONCAT(d.`note`, '#', d.`status`)) = 'a#b#c' AND CONCAT('x') = 'x')"),
         ),
         // No row can have made it.
         (0, &[("ORDER#7", "O")], None),
@@ -202,7 +208,7 @@ fn a_key_finds_its_rows() {
     }
     let other = ItemKey {
         pk: KeyText::S("OTHER"),
-        sk: Some(KeyText::S("x")),
+        sk: Some(KeyText::S("y")),
     };
     assert!(plan.projections.iter().all(|p| !can_make(p, &other)));
 }
