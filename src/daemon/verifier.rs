@@ -42,6 +42,8 @@ const LOOK: Duration = Duration::from_millis(3);
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
 /// An item that the stream writes again and again is undecided after so long.
 const UNDECIDED: Duration = Duration::from_secs(60);
+/// One that is stopped saves its place within this.
+const STOPPING: Duration = Duration::from_secs(5);
 /// Items that are removed together.
 const TOGETHER: usize = 500;
 /// Reports that are kept.
@@ -178,7 +180,16 @@ impl Comparisons {
 
     /// Compares, and tells how it ended; whether it did so with a report.
     async fn run(&self, order: Order, progress: Arc<Progress>, stop: CancellationToken) -> bool {
-        let ended = match self.compare(order, progress, stop).await {
+        let late = async {
+            stop.cancelled().await;
+            tokio::time::sleep(STOPPING).await;
+        };
+        let compared = tokio::select! {
+            compared = self.compare(order, progress, stop.clone()) => compared,
+            // It waits for something that does not come: a stream that is paused, a server that is away.
+            () = late => Err(Error::new(Kind::Interrupted, "the comparison was stopped")),
+        };
+        let ended = match compared {
             Ok((report, files)) => Ended::Done {
                 report: Box::new(report),
                 files,
