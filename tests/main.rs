@@ -21,6 +21,7 @@ mod metrics;
 mod midway;
 mod outage;
 mod packaging;
+mod page;
 mod pause;
 mod powerloss;
 mod refusals;
