@@ -16,6 +16,7 @@ mod decode;
 mod gauges;
 mod monitor;
 mod outcome;
+mod resume;
 mod shape;
 mod shared;
 mod stage;

@@ -15,6 +15,7 @@ use super::committer::Committer;
 use super::deaths::{Deaths, Letters};
 use super::gauges;
 use super::monitor::{self, Question};
+use super::resume::{open_views, stored};
 use super::shape;
 use super::shared::Shared;
 use super::stage::Stage;
@@ -23,7 +24,7 @@ use super::trouble::Watched;
 use super::views::{self, Views};
 use super::{Daemon, Running, decode, xids};
 use crate::admin::{Servers, StatusSource};
-use crate::checkpoint::{Checkpoint, Lineage, Loaded, Store, TableProgress, compatible};
+use crate::checkpoint::{Checkpoint, Lineage, Store, TableProgress, compatible};
 use crate::config::{Endpoint, Settings};
 use crate::error::{Directive, Error, Kind, Result};
 use crate::metrics::{self, Exposition};
@@ -451,41 +452,6 @@ async fn checkpoint(
     }
 }
 
-/// The last checkpoint: where joins have state, the one that was committed with it.
-fn stored(store: &Store, views: Option<&views::Opened>) -> Result<Option<Checkpoint>> {
-    let found = match store.load() {
-        Loaded::Found(checkpoint) => Some(*checkpoint),
-        Loaded::None => None,
-    };
-    let Some(views) = views else {
-        return Ok(found);
-    };
-    match (&views.checkpoint, found) {
-        (Some(with_state), _) => Ok(Some(with_state.clone())),
-        (None, None) => Ok(None),
-        (None, Some(_)) => Err(Error::new(
-            Kind::Store,
-            "the state of the joins is missing, and the checkpoint cannot go on without it",
-        )
-        .with_remedy("restore the directory `views` of the state directory, or start over with `penstock run --resnapshot`")),
-    }
-}
-
-async fn open_views(
-    state: PathBuf,
-    plan: &Arc<Plan>,
-    start_over: bool,
-) -> Result<Option<views::Opened>> {
-    let plan = Arc::clone(plan);
-    blocking(move || {
-        if start_over {
-            crate::state::Store::wipe(&views::directory(&state))?;
-        }
-        views::open(&state, &plan)
-    })
-    .await
-}
-
 /// What was found before the start position was taken must hold at it: the tables are the same, and no prepared XA
 /// transaction hides rows whose GTID already counts as executed.
 async fn still_good(
@@ -565,7 +531,7 @@ async fn stored_letters(store: &Arc<Store>, letters: Letters) -> Result<Letters>
     .await
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     tokio::task::spawn_blocking(work)
