@@ -295,7 +295,7 @@ async fn a_large_contract_is_checked_in_less_than_a_second() {
     let tables: Vec<Value> = (0..200)
         .map(|table| {
             let attributes: Vec<Value> = (0..15).map(|n| attribute(table, n)).collect();
-            json!({"table": format!("T{table}"), "type": "single-entity", "source_table": format!("t{table}"),
+            json!({"table": format!("Table{table}"), "type": "single-entity", "source_table": format!("t{table}"),
                 "pk": "id", "sk": null, "attributes": attributes})
         })
         .collect();
