@@ -1,6 +1,7 @@
 //! Invented cases: what is invented is valid, and MySQL computes every projection of it.
 
 mod engine;
+mod inside;
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -12,6 +13,7 @@ use crate::support::invent::{Case, SESSION};
 use crate::support::mysql::{Database, Server};
 use crate::support::oracle::select::of_plan;
 use crate::support::{plan, seed};
+use crate::verify::engine::agrees;
 
 /// How many cases: PENSTOCK_CASES (millions run for hours), or `usual`.
 fn cases(usual: u64) -> u64 {
@@ -153,6 +155,7 @@ async fn one(seed: u64, total: &mut Totals) {
     total.items += computed.tables.values().map(|t| t.len()).sum::<usize>();
     total.unmappable += computed.unmappable;
     total.contested += computed.contested;
+    agrees(&database, plan, &computed.tables).await;
     let drop = format!("DROP DATABASE `{}`", database.name);
     conn.query_drop(drop).await.expect("dropped");
     println!("  {:?}", begin.elapsed());

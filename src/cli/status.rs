@@ -70,6 +70,10 @@ fn render_running(out: &mut String, status: &Status) -> std::fmt::Result {
         line(out, "stopped", &stopped.reason)?;
         line(out, "remedy", &stopped.remedy)?;
     }
+    if let Some(paused) = &status.paused {
+        let since = ago(paused.since_unix_ms);
+        line(out, "paused", &format!("for {since}, by {}", paused.by))?;
+    }
     for trouble in &status.trouble {
         line(out, "trouble", trouble)?;
     }

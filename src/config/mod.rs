@@ -35,6 +35,8 @@ pub struct Settings {
     pub pipeline: Pipeline,
     pub mapping: Mapping,
     pub sink: Sink,
+    pub verify: Verify,
+    pub cutover: Cutover,
 }
 
 /// `[source]`: the MySQL server.
@@ -118,6 +120,30 @@ pub struct Sink {
     pub request_timeout: Duration,
     /// An item that DynamoDB does not take for so long stops the stream.
     pub retry_for: Duration,
+}
+
+/// `[verify]`: comparisons of both sides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Verify {
+    /// Rows that are read from MySQL, a second; `None` is no limit.
+    pub rows_per_second: Option<u64>,
+    /// Read units of DynamoDB, a second; `None` is no limit.
+    pub read_units_per_second: Option<u64>,
+    /// Time between two full comparisons that the daemon makes by itself; `None`: only when asked.
+    pub every: Option<Duration>,
+}
+
+/// `[cutover]`: what its gates tolerate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cutover {
+    /// Behind the source when the drain begins.
+    pub max_lag_seconds: u64,
+    /// Since the source's last word.
+    pub max_heartbeat_seconds: u64,
+    /// Since the last checkpoint.
+    pub max_checkpoint_seconds: u64,
+    /// How long the drain may take.
+    pub drain_within: Duration,
 }
 
 /// What answers for `password_env`.

@@ -1,36 +1,9 @@
-//! What an earlier run has left: its checkpoint, and the joins' state with the checkpoint that was committed with it.
+//! Which of two checkpoints a start goes on from: that of the joins' state, or the one beside it.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use super::start::blocking;
-use super::views;
-use crate::checkpoint::{Checkpoint, Loaded, Store, TableState};
-use crate::error::{Error, Kind, Result};
-use crate::plan::Plan;
-
-/// The last checkpoint: where joins have state, the one that was committed with it.
-pub(super) fn stored(store: &Store, views: Option<&views::Opened>) -> Result<Option<Checkpoint>> {
-    let found = match store.load() {
-        Loaded::Found(checkpoint) => Some(*checkpoint),
-        Loaded::None => None,
-    };
-    let Some(views) = views else {
-        return Ok(found);
-    };
-    match (&views.checkpoint, found) {
-        (Some(with_state), found) => Ok(Some(newest(with_state, found.as_ref()))),
-        (None, None) => Ok(None),
-        (None, Some(_)) => Err(Error::new(
-            Kind::Store,
-            "the state of the joins is missing, and the checkpoint cannot go on without it",
-        )
-        .with_remedy("restore the directory `views` of the state directory, or start over with `penstock run --resnapshot`")),
-    }
-}
+use crate::checkpoint::{Checkpoint, TableState};
 
 /// The state's checkpoint is the one to go on from. Where the other store knows more, the state has lost its end.
-fn newest(with_state: &Checkpoint, other: Option<&Checkpoint>) -> Checkpoint {
+pub fn newest(with_state: &Checkpoint, other: Option<&Checkpoint>) -> Checkpoint {
     let mut checkpoint = with_state.clone();
     let Some(other) = other else {
         return checkpoint;
@@ -56,23 +29,9 @@ fn is_behind(with_state: &Checkpoint, other: &Checkpoint) -> bool {
     };
     with_state.plan_fingerprint == other.plan_fingerprint
         && (!other.position.gtids.is_subset(&with_state.position.gtids)
-            || copied(other) > copied(with_state))
-}
-
-/// The joins' state; emptied first where everything starts over.
-pub(super) async fn open_views(
-    state: PathBuf,
-    plan: &Arc<Plan>,
-    start_over: bool,
-) -> Result<Option<views::Opened>> {
-    let plan = Arc::clone(plan);
-    blocking(move || {
-        if start_over {
-            crate::state::Store::wipe(&views::directory(&state))?;
-        }
-        views::open(&state, &plan)
-    })
-    .await
+            // A table whose copy began anew is behind on purpose, and its checkpoint the later one.
+            || (copied(other) > copied(with_state)
+                && other.saved_at_unix_ms > with_state.saved_at_unix_ms))
 }
 
 #[cfg(test)]
@@ -81,7 +40,7 @@ mod tests {
     use crate::checkpoint::{Lineage, TableProgress};
     use crate::position::Position;
 
-    fn at(gtids: &str, copied: bool) -> Checkpoint {
+    fn at(gtids: &str, copied: bool, saved: u64) -> Checkpoint {
         let position = Position {
             gtids: gtids.parse().expect("a GTID set"),
             ..Position::default()
@@ -90,6 +49,7 @@ mod tests {
             server_uuid: "server".into(),
         };
         let mut checkpoint = Checkpoint::new(position, lineage, "plan");
+        checkpoint.saved_at_unix_ms = saved;
         checkpoint.snapshot = vec![TableProgress::pending("shop", "users")];
         if copied {
             checkpoint.snapshot[0].state = TableState::Done;
@@ -103,11 +63,13 @@ mod tests {
     #[test]
     fn a_state_that_lost_its_end_owes_a_verification() {
         for (with_state, other, owed) in [
-            (at(NINE, true), at(NINE, true), false),
+            (at(NINE, true, 2), at(NINE, true, 2), false),
             // A crash between the two commits: the state is ahead.
-            (at(NINE, true), at(FIVE, false), false),
-            (at(FIVE, true), at(NINE, true), true),
-            (at(NINE, false), at(NINE, true), true),
+            (at(NINE, true, 2), at(FIVE, false, 1), false),
+            // The same where the copy of a table began anew.
+            (at(NINE, false, 2), at(NINE, true, 1), false),
+            (at(FIVE, true, 1), at(NINE, true, 2), true),
+            (at(NINE, false, 1), at(NINE, true, 2), true),
         ] {
             let found = newest(&with_state, Some(&other));
             assert_eq!(found.verify_owed, owed, "{with_state:?} beside {other:?}");
@@ -118,8 +80,8 @@ mod tests {
 
     #[test]
     fn what_the_other_store_owes_stays_owed() {
-        let mut other = at(NINE, true);
+        let mut other = at(NINE, true, 1);
         other.verify_owed = true;
-        assert!(newest(&at(NINE, true), Some(&other)).verify_owed);
+        assert!(newest(&at(NINE, true, 1), Some(&other)).verify_owed);
     }
 }

@@ -22,6 +22,8 @@ pub struct Trouble {
     /// Since when no write succeeds, and why.
     target: Mutex<Option<(Instant, String)>>,
     target_refuses: AtomicBool,
+    /// When the target last answered a write, whatever it said.
+    answered: Mutex<Option<Instant>>,
 }
 
 impl Trouble {
@@ -55,7 +57,13 @@ impl Trouble {
         *lock(&self.copy) = reason;
     }
 
+    /// How long ago the target answered a write, or failed to; `None` before the first.
+    pub fn target_silent_for(&self) -> Option<Duration> {
+        lock(&self.answered).map(|at| at.elapsed())
+    }
+
     fn target_answered(&self, outcome: &Outcome) {
+        *lock(&self.answered) = Some(Instant::now());
         if outcome.fates.contains(&Fate::Written) {
             if self.target_refuses.swap(false, Ordering::Relaxed) {
                 *lock(&self.target) = None;

@@ -8,7 +8,8 @@ use super::decimal::MAX_SCALE;
 use super::node::{Class, Node, Op, Sign, Special, Target};
 use super::select::{self};
 use super::types::{Collated, Derivation, Type, TypeKind};
-use super::{Refusal, literal};
+use super::{Refusal, Rows, literal};
+use crate::change::Row;
 use crate::plan::{RowRef, SourceId, Sql};
 use crate::schema::{Column, ColumnType};
 
@@ -93,7 +94,19 @@ pub(super) fn textual(op: Op, collated: Collated, nullable: bool) -> Node {
 pub(super) const BOOL: TypeKind = TypeKind::Int { unsigned: false };
 
 impl Compiler<'_, '_> {
+    /// The server computes constants before it looks at any row, and a SELECT with one that cannot be computed fails
+    /// altogether, or does not, as it is used.
     pub(super) fn node(&self, expr: &Expr) -> Result<Node> {
+        let node = self.part(expr)?;
+        if is_constant(&node)
+            && let Err(error) = node.evaluate(&NoRows)
+        {
+            return Err(Refusal::new(format!("`{expr}` has no value: {error}")));
+        }
+        Ok(node)
+    }
+
+    fn part(&self, expr: &Expr) -> Result<Node> {
         match expr {
             Expr::Nested(inner) => self.node(inner),
             Expr::Identifier(name) => self.column(std::slice::from_ref(name)),
@@ -473,6 +486,15 @@ fn precision(sign: Sign, a: &Node, b: &Node, scale: u8) -> u8 {
         _ => wa.max(wb),
     };
     (whole + scale).min(65)
+}
+
+/// What constants are computed over.
+struct NoRows;
+
+impl Rows for NoRows {
+    fn row(&self, _: RowRef) -> Option<&Row<'_>> {
+        None
+    }
 }
 
 /// A column, a literal, a call, something in parentheses.

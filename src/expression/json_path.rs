@@ -1,6 +1,6 @@
 //! JSON_EXTRACT, JSON_UNQUOTE, `->` and `->>`.
 
-use sqlparser::ast::{BinaryOperator, Expr};
+use sqlparser::ast::Expr;
 
 use super::Refusal;
 use super::compile::{Compiler, Result, computed, json_collated, textual};
@@ -11,9 +11,6 @@ use super::types::{Collated, Derivation, TypeKind};
 
 impl Compiler<'_, '_> {
     pub(super) fn arrow(&self, left: &Expr, right: &Expr, unquote: bool) -> Result<Node> {
-        if let Some(rearranged) = rearranged(left, right, unquote) {
-            return self.node(&rearranged);
-        }
         let column = matches!(left, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
         if !column || !matches!(right, Expr::Value(_)) {
             return Err(Refusal::new(
@@ -85,64 +82,4 @@ impl Compiler<'_, '_> {
         };
         Ok(textual(op, collated, true))
     }
-}
-
-/// The parser binds `->` less tightly than sums and products, MySQL more tightly: `a->'$.b' + 1` comes as
-/// `a->('$.b' + 1)`. The tree as MySQL means it, where only one side is affected.
-pub(super) fn rearranged(left: &Expr, right: &Expr, unquote: bool) -> Option<Expr> {
-    let op = if unquote {
-        BinaryOperator::LongArrow
-    } else {
-        BinaryOperator::Arrow
-    };
-    let arrow = |left: Expr, right: Expr| Expr::BinaryOp {
-        left: Box::new(left),
-        op: op.clone(),
-        right: Box::new(right),
-    };
-    match (left, right) {
-        (
-            Expr::BinaryOp {
-                left: first,
-                op: inner @ (BinaryOperator::Arrow | BinaryOperator::LongArrow),
-                right: path,
-            },
-            _,
-        ) => {
-            let long = *inner == BinaryOperator::LongArrow;
-            let left = rearranged(first, path, long)?;
-            rearranged(&left, right, unquote)
-        }
-        (Expr::Identifier(_) | Expr::CompoundIdentifier(_), Expr::BinaryOp { .. }) => {
-            at_edge(right, true, &|path| {
-                matches!(path, Expr::Value(_)).then(|| arrow(left.clone(), path.clone()))
-            })
-        }
-        (Expr::BinaryOp { .. }, Expr::Value(_)) => at_edge(left, false, &|column| {
-            let is_column = matches!(column, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
-            is_column.then(|| arrow(column.clone(), right.clone()))
-        }),
-        _ => None,
-    }
-}
-
-/// The tree with its leftmost (or rightmost) leaf replaced.
-pub(super) fn at_edge(
-    tree: &Expr,
-    leftmost: bool,
-    leaf: &dyn Fn(&Expr) -> Option<Expr>,
-) -> Option<Expr> {
-    let Expr::BinaryOp { left, op, right } = tree else {
-        return leaf(tree);
-    };
-    let (left, right) = if leftmost {
-        (at_edge(left, true, leaf)?, (**right).clone())
-    } else {
-        ((**left).clone(), at_edge(right, false, leaf)?)
-    };
-    Some(Expr::BinaryOp {
-        left: Box::new(left),
-        op: op.clone(),
-        right: Box::new(right),
-    })
 }

@@ -20,6 +20,11 @@ const UNITS: &[&str] = &[
     "pages",
     "entries",
     "info",
+    "open",
+    // Asked for by these names.
+    "checked",
+    "mismatches",
+    "ratio",
 ];
 
 #[test]
@@ -52,7 +57,8 @@ fn every_name_has_a_noun_a_unit_and_total_for_counters() {
                     "outcome",
                     "reason",
                     "projection",
-                    "layer"
+                    "layer",
+                    "gate"
                 ]
                 .contains(label),
                 "{name} has the unbounded label {label}"

@@ -31,7 +31,17 @@ pub fn compile(
     diagnostics: &mut Diagnostics,
 ) -> Option<Plan> {
     let mut found = Diagnostics::default();
-    let plan = Compiler::new(catalog, default_database, mapping, &mut found).run(contract);
+    let plan = match contract.tables.is_empty() {
+        true => None,
+        false => Compiler::new(catalog, default_database, mapping, &mut found).run(contract),
+    };
+    for table in &contract.broken {
+        let mut more = Diagnostics::default();
+        Compiler::new(catalog, default_database, mapping, &mut more).table(table);
+        more.all.retain(|d| SCHEMA.contains(&d.code));
+        found.all.extend(more.all);
+    }
+    let plan = plan.filter(|_| contract.broken.is_empty());
     // What the parser has refused already is not said twice.
     let refused = diagnostics
         .all
@@ -60,6 +70,17 @@ pub fn compile(
     }
     plan
 }
+
+/// What is said of tables whose shape is wrong: that something they name is not there. The rest may only follow from
+/// their shape.
+const SCHEMA: &[&str] = &[
+    "ambiguous-reference",
+    "ambiguous-table",
+    "unknown-column",
+    "unknown-placeholder",
+    "unknown-reference",
+    "unknown-table",
+];
 
 /// Every entity is compared with every other one of its table.
 const MOST_ENTITIES: usize = 1000;

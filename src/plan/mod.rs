@@ -21,6 +21,7 @@
 //! | `select` | each projection as the SELECT that defines its items |
 
 mod alphabet;
+mod arrow;
 mod cascade;
 mod charsets;
 mod compile;

@@ -126,7 +126,7 @@ fn parser(text: &Text, d: &mut Diagnostics) -> Option<Parser<'static>> {
         );
         return None;
     }
-    Some(Parser::new(&DIALECT).with_tokens_with_locations(tokens))
+    Some(Parser::new(&DIALECT).with_tokens_with_locations(super::arrow::grouped(tokens)))
 }
 
 /// Runs one of the parser's rules over the whole text.
@@ -515,6 +515,14 @@ impl Walk<'_, '_> {
                 &place,
                 format!("the function {upper} is not supported"),
                 Some(function_help(&upper)),
+            );
+        }
+        if upper == "MD5" {
+            self.d.warn_help(
+                "sql-server-lacks",
+                &place,
+                "MySQL 9.6 and later have no MD5() of their own: penstock computes it, and there the SELECT of `explain --sql` does not run",
+                "use SHA2(…, 256), or install MySQL's component for the old hash functions",
             );
         }
         if function.over.is_some() || function.filter.is_some() || !function.within_group.is_empty()

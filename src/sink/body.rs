@@ -1,13 +1,11 @@
 //! The body of a BatchWriteItem request, put together from items that are JSON already.
 
-use bytes::Bytes;
-
 use super::writer::Table;
 use crate::pipeline::{Action, Mutation};
 
 /// `{"RequestItems":{"table":[{"PutRequest":{"Item":…}},{"DeleteRequest":{"Key":…}}]}}`, tables in the order of their
 /// first write. `tables` is indexed by the target's id.
-pub fn batch_write(tables: &[Table], writes: &[&Mutation]) -> Bytes {
+pub fn batch_write(tables: &[Table], writes: &[&Mutation]) -> Vec<u8> {
     let size: usize = writes.iter().map(|write| 64 + payload(write).len()).sum();
     let mut body = Vec::with_capacity(size + 128);
     body.extend_from_slice(br#"{"RequestItems":{"#);
@@ -39,7 +37,7 @@ pub fn batch_write(tables: &[Table], writes: &[&Mutation]) -> Bytes {
         body.push(b']');
     }
     body.extend_from_slice(b"}}");
-    body.into()
+    body
 }
 
 fn payload(write: &Mutation) -> &[u8] {

@@ -90,7 +90,7 @@ impl DynamoWriter {
         let body = body::batch_write(&self.tables, writes);
         let length = body.len();
         let started = Instant::now();
-        let answer = self.wire.send(body).await;
+        let answer = self.wire.send(&body).await;
         let left = answer
             .and_then(|answer| self.left(&answer, writes))
             .map_err(|failure| self.naming_tables(failure, writes));

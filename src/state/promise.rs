@@ -14,16 +14,16 @@ use crate::error::Result;
 const PROMISE: &[u8] = b"promise/";
 
 impl Store {
-    /// Makes the promises of a sequence durable.
+    /// Makes promises of a sequence durable; `first` is how many it has already made.
     ///
     /// # Errors
     /// `Store` where the disk fails.
-    pub fn promise(&self, sequence: u64, promises: &[Vec<u8>]) -> Result<()> {
+    pub fn promise(&self, sequence: u64, first: u32, promises: &[Vec<u8>]) -> Result<()> {
         if promises.is_empty() {
             return Ok(());
         }
         let mut batch = self.base().batch();
-        for (number, promise) in (0_u32..).zip(promises) {
+        for (number, promise) in (first..).zip(promises) {
             batch.put(&key(sequence, number), Some(promise));
         }
         batch.commit(Some(PersistMode::SyncAll))

@@ -39,6 +39,8 @@ fn refusals_name_what_they_refuse() {
         ("JSON_EXTRACT(js, 'a')", "path"),
         ("LEFT(s)", "arguments"),
         ("CAST(t0 AS YEAR)", "CAST"),
+        ("LEFT(js, (2 - 18446744073709551615))", "out of range"),
+        ("IF(i4 > 0, 1, 18446744073709551615 + 1)", "out of range"),
     ] {
         let refusal = match check::compile(text, &table::catalog()) {
             Ok(_) => panic!("{text} is not refused"),

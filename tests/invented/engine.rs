@@ -1,8 +1,10 @@
 //! Invented cases from MySQL to the target: what the daemon makes of rows and transactions is what MySQL computes.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use fastrand::Rng;
+use futures_util::FutureExt;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
@@ -25,6 +27,9 @@ struct Totals {
     letters: usize,
 }
 
+/// Long runs go on after a difference, up to so many.
+const MOST_DIFFERENCES: usize = 10;
+
 #[tokio::test]
 async fn invented_contracts_are_followed_exactly() {
     // The usual run takes the same cases each time; PENSTOCK_SEED and PENSTOCK_CASES take others.
@@ -33,18 +38,46 @@ async fn invented_contracts_are_followed_exactly() {
         Err(_) => 1,
     };
     let mut total = Totals::default();
+    let mut differences = Vec::new();
     for number in 0..cases(200) {
-        one(first.wrapping_add(number), &mut total).await;
+        let seed = first.wrapping_add(number);
+        if let Some(difference) = case(seed, &mut total).await {
+            println!("{difference}");
+            differences.push(difference);
+        }
+        if differences.len() >= MOST_DIFFERENCES {
+            break;
+        }
     }
     println!("{total:?}");
+    assert!(
+        differences.is_empty(),
+        "{} differences, the first one: {}",
+        differences.len(),
+        differences[0]
+    );
     assert!(
         cases(200) < 10 || total.refused * 3 < total.cases && total.items > 100,
         "{total:?}"
     );
 }
 
-async fn one(seed: u64, total: &mut Totals) {
+/// What differs in this case; a panic is a difference too.
+async fn case(seed: u64, total: &mut Totals) -> Option<String> {
     println!("case PENSTOCK_SEED={seed} PENSTOCK_CASES=1");
+    let case = AssertUnwindSafe(one(seed, total)).catch_unwind().await;
+    let what = match case {
+        Ok(Ok(())) => return None,
+        Ok(Err(difference)) => difference,
+        Err(panic) => match panic.downcast_ref::<String>() {
+            Some(text) => text.clone(),
+            None => "a panic: its message is above".to_owned(),
+        },
+    };
+    Some(format!("seed {seed}: {what}"))
+}
+
+async fn one(seed: u64, total: &mut Totals) -> Result<(), String> {
     total.cases += 1;
     let mut rng = Rng::with_seed(seed);
     let mut case = Case::invent(seed);
@@ -65,7 +98,8 @@ async fn one(seed: u64, total: &mut Totals) {
         let line = why.lines().find(|line| line.contains("sql-unsupported"));
         println!("  refused: {}", line.unwrap_or_default());
         total.refused += 1;
-        return drop_database(&mut conn, &database).await;
+        drop_database(&mut conn, &database).await;
+        return Ok(());
     }
     daemon.start();
     let kill = rng.u8(..3) == 0;
@@ -85,10 +119,7 @@ async fn one(seed: u64, total: &mut Totals) {
     let computed = of_plan(&mut conn, &plan).await;
     let actual = target.scan_all().await;
     if let Some(difference) = items::difference(&computed.tables, &actual, 5) {
-        panic!(
-            "seed {seed}: {difference}\n{}\n{contract}",
-            case.ddl.join("\n")
-        );
+        return Err(format!("{difference}\n{}\n{contract}", case.ddl.join("\n")));
     }
     let letters = computed.unmappable + computed.contested;
     // Letters are stored with the next checkpoint.
@@ -101,16 +132,18 @@ async fn one(seed: u64, total: &mut Totals) {
     let stored = daemon.metric("penstock_dead_letter_rows").await as usize;
     if stored != letters {
         let listed = daemon.command(&["dead-letters", "list"]);
-        panic!(
-            "seed {seed}: {stored} dead letters, not {} rows without an item and {} contested ones\n{}\n{contract}",
+        return Err(format!(
+            "{stored} dead letters, not {} rows without an item and {} contested ones\n{}\n{}\n{contract}",
             computed.unmappable,
             computed.contested,
-            String::from_utf8_lossy(&listed.stdout)
-        );
+            String::from_utf8_lossy(&listed.stdout),
+            case.ddl.join("\n"),
+        ));
     }
     total.letters += letters;
     total.items += computed.tables.values().map(|t| t.len()).sum::<usize>();
     drop_database(&mut conn, &database).await;
+    Ok(())
 }
 
 async fn run(conn: &mut Conn, statements: &[String]) {

@@ -20,6 +20,7 @@ pub struct Daemon {
     /// `(section, key, value as TOML)`; later ones replace earlier ones.
     settings: Vec<(String, String, String)>,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     runs: u32,
     child: Option<Child>,
 }
@@ -47,6 +48,7 @@ impl Daemon {
             port: 0,
             settings: Vec::new(),
             arguments: Vec::new(),
+            environment: Vec::new(),
             runs: 0,
             child: None,
         };
@@ -84,10 +86,21 @@ impl Daemon {
         self
     }
 
+    /// A variable of its environment. Holds from the next start on.
+    pub fn variable(&mut self, name: &str, value: &str) -> &mut Daemon {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Replaces the contract. Holds from the next start on.
     pub fn contract(&mut self, contract: &str) -> &mut Daemon {
         std::fs::write(self.folder.path().join("contract.json"), contract).expect("the contract");
         self
+    }
+
+    /// Where the current run serves HTTP.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub fn state(&self) -> PathBuf {
@@ -127,6 +140,15 @@ impl Daemon {
         (output, used)
     }
 
+    /// `penstock COMMAND` in the background, with the settings of this daemon.
+    pub fn spawn(&mut self, arguments: &[&str]) -> Child {
+        self.write_settings();
+        let mut command = self.binary();
+        command.args(arguments).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("penstock can be run")
+    }
+
     /// Starts `penstock run`.
     pub fn start(&mut self) -> &mut Daemon {
         assert!(self.child.is_none(), "the daemon runs already");
@@ -161,7 +183,8 @@ impl Daemon {
             .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
             .env_remove("AWS_PROFILE")
             .env("RUST_BACKTRACE", "1")
-            .env("NO_COLOR", "1");
+            .env("NO_COLOR", "1")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -176,7 +199,12 @@ impl Daemon {
                 let _ = writeln!(toml, "{key} = {value}");
             }
         }
-        std::fs::write(self.folder.path().join("penstock.toml"), toml).expect("the settings");
+        let file = self.folder.path().join("penstock.toml");
+        // Somebody may be reading it.
+        if std::fs::read_to_string(&file).is_ok_and(|now| now == toml) {
+            return;
+        }
+        std::fs::write(file, toml).expect("the settings");
     }
 
     /// `/status`, or nothing while it does not answer. Panics when the process has ended.

@@ -10,6 +10,7 @@ pub mod mysql;
 pub mod oracle;
 pub mod plan;
 pub mod powerloss;
+pub mod prometheus;
 pub mod proxy;
 pub mod shop;
 pub mod storm;

@@ -12,16 +12,18 @@ use super::*;
 use crate::checkpoint::{Checkpoint, DeadLetterChange, Lineage, Range, TableProgress, TableState};
 use crate::contract;
 use crate::daemon::deaths::Letters;
-use crate::pipeline::Action;
-use crate::pipeline::{self, Batch, Fate, Outcome as Written, Writer};
-use crate::plan::{self, Mapping};
+use crate::daemon::requests::{self, Extras, Removed, Reread, Settling};
+use crate::daemon::touches::Watch;
+use crate::pipeline::{self, Action, Batch, Fate, Key, Outcome as Written, Writer};
+use crate::plan::{self, Mapping, TargetId};
 use crate::position::Position;
 use crate::schema::{Catalog, Column, ColumnType, Generated, Table, TableName};
 use crate::source::decode::Checksum;
 use crate::source::decode::event::types;
-use crate::source::snapshot::{Assignment, Emitted, Opened};
+use crate::source::snapshot::{Assignment, Emitted, Opened, Request};
 
 const SOURCE: SourceId = SourceId(0);
+const TARGET: TargetId = TargetId(0);
 
 /// What DynamoDB holds: the key's JSON and the item's.
 type Items = BTreeMap<String, String>;
@@ -136,8 +138,60 @@ impl Rig {
             source: SOURCE,
             reply,
         };
-        assert!(self.stage.request(request).expect("a window"));
+        assert!(self.stage.chunk(request).expect("a window"));
         answer.blocking_recv().expect("an answer")
+    }
+
+    fn watch(&mut self) -> Watch {
+        let (reply, answer) = oneshot::channel();
+        let watch = requests::Request::Watch { reply };
+        assert!(self.stage.request(watch).expect("a watch"));
+        answer.blocking_recv().expect("an answer")
+    }
+
+    /// Hands over what a SELECT of the rows `asked` for gave when `high` was the newest transaction executed.
+    fn reread(
+        &mut self,
+        window: &Opened,
+        asked: &[i32],
+        rows: &[[i32; 2]],
+        high: u64,
+    ) -> oneshot::Receiver<Settling> {
+        let (reply, answer) = oneshot::channel();
+        let row = |row: &[i32; 2]| {
+            let cells = row.iter().map(|n| Some(n.to_string().into()));
+            (SOURCE, cells.collect())
+        };
+        let items: Vec<Arc<str>> = asked.iter().map(|id| id.to_string().into()).collect();
+        let request = requests::Request::Reread(Reread {
+            projection: Some(plan::ProjectionId(0)),
+            asked: items
+                .iter()
+                .map(|name| (SOURCE, Arc::clone(name)))
+                .collect(),
+            items,
+            windows: vec![window.window],
+            rows: rows.iter().map(row).collect(),
+            high: upto(high),
+            reply,
+        });
+        assert!(self.stage.request(request).expect("the rows are taken"));
+        answer
+    }
+
+    fn remove(
+        &mut self,
+        ids: &[u32],
+        watch: &Arc<Watch>,
+    ) -> oneshot::Receiver<(Removed, Sequence)> {
+        let (reply, answer) = oneshot::channel();
+        let request = requests::Request::Remove(Extras {
+            items: ids.iter().map(|id| (TARGET, item_key(*id))).collect(),
+            watch: Arc::clone(watch),
+            reply,
+        });
+        assert!(self.stage.request(request).expect("the items are taken"));
+        answer
     }
 
     /// Hands over what a SELECT gave when `high` was the newest transaction executed.
@@ -164,7 +218,7 @@ impl Rig {
             high: upto(high),
             reply,
         };
-        assert!(self.stage.request(request).expect("the chunk is taken"));
+        assert!(self.stage.chunk(request).expect("the chunk is taken"));
         answer
     }
 
@@ -200,7 +254,7 @@ impl Rig {
     }
 }
 
-fn plan_of_things() -> Plan {
+pub(in crate::daemon) fn plan_of_things() -> Plan {
     let column = |name: &str| Column {
         name: name.to_owned(),
         ty: ColumnType::Int {
@@ -240,6 +294,10 @@ fn plan_of_things() -> Plan {
         &mut diagnostics,
     )
     .expect("a plan")
+}
+
+fn item_key(id: u32) -> Key {
+    Key(format!("{{\"id\":{{\"N\":\"{id}\"}}}}").into())
 }
 
 fn gtid(number: u64) -> Gtid {
@@ -403,6 +461,165 @@ fn each_window_records_what_came_after_it_opened() {
     drop(rig.chunk(&first, &[[1, 10], [3, 30]], 0));
     drop(rig.chunk(&second, &[[2, 20], [4, 40]], 1));
     assert_eq!(rig.items(), BTreeMap::from([(3, 30), (4, 40)]));
+}
+
+/// Whoever compares both sides reads MySQL after this, and so sees what was written before the watch was opened.
+#[test]
+fn a_watch_names_what_the_stream_has_brought_and_sees_what_it_writes_from_then_on() {
+    let mut rig = Rig::new(TableState::Done);
+    rig.transaction(types::WRITE_ROWS, &[[1, 10, 0]]);
+    rig.begin();
+    rig.rows(types::WRITE_ROWS, &[[2, 20, 0]]);
+    let watch = rig.watch();
+    assert_eq!(watch.received, upto(2), "the transaction at hand included");
+    rig.rows(types::DELETE_ROWS, &[[3, 30, 0]]);
+    rig.commit();
+    // Another key: both items are written.
+    rig.transaction(types::UPDATE_ROWS, &[[4, 40, 0], [5, 40, 0]]);
+    // Nothing that is mapped changes: nothing is written.
+    rig.transaction(types::UPDATE_ROWS, &[[6, 60, 0], [6, 60, 1]]);
+    let touched = [1, 2, 3, 4, 5, 6].map(|id| watch.is_touched(TARGET, &item_key(id)));
+    assert_eq!(touched, [false, false, true, true, true, false]);
+}
+
+/// A chunk's rows are written like any others.
+#[test]
+fn a_watch_sees_the_rows_of_chunks() {
+    let mut rig = Rig::new(TableState::Pending);
+    let window = rig.open();
+    let watch = rig.watch();
+    drop(rig.chunk(&window, &[[1, 10]], 0));
+    assert!(watch.is_touched(TARGET, &item_key(1)) && !watch.is_touched(TARGET, &item_key(2)));
+}
+
+#[test]
+fn the_view_thread_answers_when_the_snapshot_is_complete_until_it_ends() {
+    let Rig { stage, runtime, .. } = Rig::new(TableState::Done);
+    let shared = Arc::clone(&stage.shared);
+    let ends = shared.stage.take_ends().expect("the ends");
+    let (items, stream) = crossbeam_channel::bounded(1);
+    let (stop, stopped) = crossbeam_channel::bounded(1);
+    let view = std::thread::spawn(move || stage.run(&stream, &ends, &stopped));
+    let watch = runtime.block_on(shared.stage.watch()).expect("a watch");
+    assert_eq!(watch.received, upto(0));
+    stop.send(()).expect("the thread runs");
+    view.join().expect("its end").expect("no error");
+    let ended = runtime.block_on(shared.stage.watch());
+    assert_eq!(ended.err().map(|e| e.kind()), Some(Kind::Interrupted));
+    drop(items);
+}
+
+/// A repair is a chunk: the row that was read is older than what the stream has written meanwhile.
+#[test]
+fn rows_that_are_read_again_are_dropped_where_the_stream_has_touched_them() {
+    let mut rig = Rig::new(TableState::Done);
+    let window = rig.open();
+    rig.transaction(types::UPDATE_ROWS, &[[1, 10, 0], [1, 11, 0]]);
+    rig.transaction(types::DELETE_ROWS, &[[2, 20, 0]]);
+    let mut answer = rig.reread(&window, &[1, 2, 3], &[[1, 10], [2, 20], [3, 30]], 0);
+    let settled = answer.try_recv().expect("an answer");
+    assert!(matches!(settled, Settling::Taken(_)), "{settled:?}");
+    assert_eq!(rig.items(), BTreeMap::from([(1, 11), (3, 30)]));
+}
+
+/// What touched the row may have changed nothing that is mapped: the stream's word for it has to be written then.
+#[test]
+fn while_a_row_is_read_again_nothing_of_its_table_is_suppressed() {
+    let mut rig = Rig::new(TableState::Done);
+    let window = rig.open();
+    rig.transaction(types::UPDATE_ROWS, &[[1, 10, 0], [1, 10, 7]]);
+    drop(rig.reread(&window, &[1], &[[1, 10]], 1));
+    // And afterwards it is again.
+    rig.transaction(types::UPDATE_ROWS, &[[2, 20, 0], [2, 20, 7]]);
+    assert_eq!(rig.end(), (BTreeMap::from([(1, 10)]), 1));
+}
+
+#[test]
+fn rows_that_are_read_again_wait_until_the_stream_has_passed_what_they_saw() {
+    let mut rig = Rig::new(TableState::Done);
+    let window = rig.open();
+    let mut answer = rig.reread(&window, &[1, 2], &[[1, 10], [2, 20]], 1);
+    assert!(answer.try_recv().is_err());
+    rig.begin();
+    rig.rows(types::DELETE_ROWS, &[[1, 10, 0]]);
+    assert!(answer.try_recv().is_err());
+    rig.commit();
+    assert!(answer.try_recv().is_ok());
+    assert_eq!(rig.items(), BTreeMap::from([(2, 20)]));
+}
+
+/// The row of a dead letter is gone: nothing is written, and nobody asks for it any more.
+#[test]
+fn a_row_that_is_read_again_and_gone_has_no_dead_letter() {
+    let mut rig = Rig::new(TableState::Done);
+    let origin = crate::pipeline::Origin {
+        projection: plan::ProjectionId(0),
+        source_key: "7".into(),
+    };
+    assert!(
+        rig.stage
+            .out
+            .deaths
+            .died(&origin, "too large", String::new())
+    );
+    assert!(matches!(
+        rig.letters.try_recv(),
+        Ok(DeadLetterChange::Put(_))
+    ));
+    let window = rig.open();
+    drop(rig.reread(&window, &[7], &[], 0));
+    assert!(matches!(
+        rig.letters.try_recv(),
+        Ok(DeadLetterChange::Clear { .. })
+    ));
+    assert_eq!(rig.end(), (BTreeMap::new(), 0));
+}
+
+/// Deletes of extra items obey the same rule: what was written since somebody looked stays.
+#[test]
+fn an_extra_item_is_deleted_unless_it_was_written_since_somebody_looked() {
+    let mut rig = Rig::new(TableState::Done);
+    rig.transaction(types::WRITE_ROWS, &[[1, 10, 0], [2, 20, 0], [3, 30, 0]]);
+    let watch = Arc::new(rig.watch());
+    rig.begin();
+    rig.rows(types::UPDATE_ROWS, &[[2, 20, 0], [2, 21, 0]]);
+    let mut answer = rig.remove(&[1, 2], &watch);
+    assert!(answer.try_recv().is_err(), "in the middle of a transaction");
+    rig.commit();
+    let (removed, _) = answer.try_recv().expect("an answer");
+    assert_eq!((removed.deleted, removed.touched), (1, 1));
+    assert_eq!(rig.items(), BTreeMap::from([(2, 21), (3, 30)]));
+}
+
+/// A pause begins between transactions, and then nothing is written.
+#[test]
+fn a_pause_lets_the_transaction_at_hand_end_and_holds_what_comes_after_it() {
+    let mut rig = Rig::new(TableState::Pending);
+    let window = rig.open();
+    let held = rig.stage.shared.pause.holds();
+    rig.begin();
+    rig.rows(types::WRITE_ROWS, &[[1, 10, 0]]);
+    let (reply, mut answer) = oneshot::channel();
+    assert!(
+        rig.stage
+            .request(requests::Request::Pause { reply })
+            .expect("a pause")
+    );
+    assert!(!rig.stage.holds() && answer.try_recv().is_err() && !*held.borrow());
+    rig.rows(types::WRITE_ROWS, &[[2, 20, 0]]);
+    rig.commit();
+    assert!(rig.stage.holds() && answer.try_recv().is_ok() && *held.borrow());
+    let mut chunk = rig.chunk(&window, &[[3, 30]], 1);
+    assert!(chunk.try_recv().is_err());
+    assert!(
+        rig.stage
+            .request(requests::Request::Resume)
+            .expect("the end")
+    );
+    assert!(!*held.borrow());
+    assert_eq!(chunk.try_recv().expect("an answer"), Emitted::Accepted);
+    rig.transaction(types::DELETE_ROWS, &[[1, 10, 0]]);
+    assert_eq!(rig.items(), BTreeMap::from([(2, 20), (3, 30)]));
 }
 
 /// A connection breaks within a transaction whose first half was written: the whole comes again.

@@ -247,7 +247,8 @@ impl Builder<'_, '_> {
             .map(|p| (p.from.shown.clone(), p.to.shown.clone()))
             .collect();
         let parent_source = graph.nodes.get(parent)?.source;
-        let (reverse, from, to) = self.both(parent_source, forward, pairs);
+        let (reverse, from, to) = self.both(parent_source, pairs);
+        // The indexes say which columns take part, not which of them meet.
         let same = |node: &Node| {
             identity(node)
                 && node.join.as_ref().is_some_and(|j| {
@@ -418,15 +419,9 @@ impl Builder<'_, '_> {
         (id, pairs)
     }
 
-    /// The index over the parents' side, and both sides' parts: `from` in the order of `forward`, `to` in that of the
+    /// The index over the parents' side, and both sides' parts: `from` in the order of `pairs`, `to` in that of the
     /// index that is found.
-    fn both(
-        &mut self,
-        parent: SourceId,
-        forward: IndexId,
-        pairs: Vec<Pair>,
-    ) -> (IndexId, Vec<Part>, Vec<Part>) {
-        let _ = forward;
+    fn both(&mut self, parent: SourceId, pairs: Vec<Pair>) -> (IndexId, Vec<Part>, Vec<Part>) {
         let part = |side: &Side, pair: &Pair| Part {
             value: Arc::clone(&side.value),
             comparison: pair.comparison.clone(),

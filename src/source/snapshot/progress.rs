@@ -90,8 +90,11 @@ impl Progress {
         self
     }
 
-    /// Whether the table waits until others are complete.
+    /// Whether the table waits until others are complete. One that is complete waits for nothing any more.
     pub fn waits(&self, source: SourceId) -> bool {
+        if self.is_complete(source) {
+            return false;
+        }
         let before = self.order.before(source);
         !before.iter().all(|before| self.is_complete(*before))
     }
@@ -124,6 +127,23 @@ impl Progress {
             times = times.max(table.restarts);
         }
         times
+    }
+
+    /// Begins the copy of a complete table again. From now on it counts as not copied.
+    pub fn copy_again(&self, source: SourceId) {
+        let mut tables = self.lock();
+        if let Some(flag) = self.complete.get(usize::from(source.0)) {
+            flag.store(false, Ordering::Release);
+        }
+        for table in tables.iter_mut().filter(|t| t.source == source) {
+            let fresh = TableProgress::pending(&table.progress.database, &table.progress.table);
+            table.progress = TableProgress {
+                // What it had is a good estimate.
+                estimated_rows: table.progress.rows.max(table.progress.estimated_rows),
+                ..fresh
+            };
+            table.open.clear();
+        }
     }
 
     /// Whether the table's snapshot is complete and durable.

@@ -203,7 +203,7 @@ impl Joins {
     }
 
     /// The rows that the index gives.
-    fn candidates(
+    pub(super) fn candidates(
         &self,
         state: &mut dyn State,
         source: SourceId,

@@ -80,7 +80,11 @@ pub fn number(row: Row<'_>, rng: &mut Rng, depth: usize) -> String {
         11 => format!("FLOOR({a})"),
         12 => format!("CHAR_LENGTH({})", text(row, rng, depth - 1)),
         _ => match row.one_of(rng, Kind::is_moment) {
-            Some((_, moment)) => format!("{}({moment})", pick(rng, &["YEAR", "MONTH", "DAY"])),
+            // YEAR's own type is unsigned: less than 0 of it is an error.
+            Some((_, moment)) => format!(
+                "CAST({}({moment}) AS SIGNED)",
+                pick(rng, &["YEAR", "MONTH", "DAY"])
+            ),
             None => format!("NULLIF({a}, 0)"),
         },
     }

@@ -1,0 +1,186 @@
+//! Whatever speaks against a cutover shuts a gate: reason, remedy, exit status 3, and the stream goes on.
+
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable as _;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::{PATIENCE, answer, ask, cut_over, prove, things, write};
+use crate::rules::{contract, ready};
+use crate::support::daemon::Daemon;
+use crate::support::eventually;
+use crate::support::mysql::{self, Server};
+use crate::support::stub::{Faults, Stub};
+use crate::support::target::Target;
+
+/// The gates that are shut, each of which tells reason and remedy.
+fn shut(answer: &Value) -> Vec<&str> {
+    let gates = answer["outcome"]["refused"]["shut"].as_array();
+    let gates = gates.unwrap_or_else(|| panic!("not refused: {answer:#}"));
+    gates
+        .iter()
+        .map(|gate| {
+            for key in ["reason", "remedy"] {
+                let text = gate[key].as_str().unwrap_or_default();
+                assert!(text.len() > 10, "{key} of {gate:#}");
+            }
+            gate["name"].as_str().expect("a name")
+        })
+        .collect()
+}
+
+/// A cutover is refused by these gates and no others.
+#[track_caller]
+fn refused_by(daemon: &mut Daemon, more: &[&str], gates: &[&str]) -> Value {
+    let (status, answer) = ask(daemon, &[&["cutover"], more].concat());
+    assert_eq!(status, 3, "{answer:#}");
+    assert_eq!(shut(&answer), gates, "{answer:#}");
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_gate_refuses_for_its_own_reason() {
+    let server = Server::start(&mysql::FAST);
+    let database = things(&server).await;
+    let stub = Stub::start(Faults::default());
+    let mut daemon = ready(&database, &stub.url(), &contract(&["things"], "S"));
+    daemon.set("cutover", "max_lag_s", "2");
+    daemon.start();
+    daemon.phase("ready", PATIENCE).await;
+
+    refused_by(&mut daemon, &[], &["parity"]);
+    prove(&mut daemon).await;
+
+    // A row that DynamoDB refuses.
+    stub.set_faults(Faults {
+        invalid: Some("BAD".into()),
+        ..Faults::default()
+    });
+    database
+        .run(&["UPDATE things SET v = 'BAD' WHERE id = 1"])
+        .await;
+    daemon
+        .reach("a dead letter", PATIENCE, |status| {
+            status["dead_letters"] == 1
+        })
+        .await;
+    daemon.caught_up(PATIENCE).await;
+    refused_by(&mut daemon, &[], &["dead_letters"]);
+    stub.set_faults(Faults::default());
+    database
+        .run(&["UPDATE things SET v = 'good' WHERE id = 1"])
+        .await;
+    daemon
+        .reach("no dead letter", PATIENCE, |status| {
+            status["dead_letters"] == 0
+        })
+        .await;
+
+    // A target that takes nothing: the stream falls behind.
+    stub.set_faults(Faults {
+        throttle: 1.0,
+        ..Faults::default()
+    });
+    database
+        .run(&["UPDATE things SET v = 'late' WHERE id = 2"])
+        .await;
+    daemon
+        .reach("lag", PATIENCE, |status| {
+            status["lag_seconds"]["apply"].as_f64() > Some(3.0)
+        })
+        .await;
+    let answer = refused_by(&mut daemon, &[], &["lag"]);
+    assert!(answer["outcome"]["refused"]["shut"][0]["figure"].as_f64() > Some(2.0));
+    // There is time to wait: the gate opens, and the cutover would be made.
+    let waiting = daemon.spawn(&["--format", "json", "cutover", "--dry-run", "--wait", "100"]);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    stub.set_faults(Faults::default());
+    let waited = tokio::task::block_in_place(|| waiting.wait_with_output());
+    let (status, dry) = super::answer(&waited.expect("its output"));
+    assert_eq!(status, 0, "{dry:#}");
+    daemon.caught_up(PATIENCE).await;
+
+    // Rows that may yet be committed.
+    let mut prepared = database.conn().await;
+    for statement in [
+        "CREATE TABLE others (id INT PRIMARY KEY)",
+        "XA START 'x'",
+        "INSERT INTO others VALUES (1)",
+        "XA END 'x'",
+        "XA PREPARE 'x'",
+    ] {
+        prepared.query_drop(statement).await.expect(statement);
+    }
+    drop(prepared);
+    refused_by(&mut daemon, &[], &["xa"]);
+    database.run(&["XA ROLLBACK 'x'"]).await;
+
+    // A server that takes writes, and one that does not.
+    refused_by(&mut daemon, &["--expect-read-only"], &["read_only"]);
+
+    // Writes that have not stopped.
+    let until = CancellationToken::new();
+    let writer = write(&database, 1, Duration::from_millis(5), until.clone());
+    let (status, answer) = ask(&mut daemon, &["cutover", "--wait", "20"]);
+    assert_eq!(status, 3, "{answer:#}");
+    assert_eq!(shut(&answer), ["still"], "{answer:#}");
+    until.cancel();
+    assert!(writer.await.expect("the writer") > 0);
+    daemon.phase("ready", PATIENCE).await;
+
+    database.run(&["SET GLOBAL super_read_only = ON"]).await;
+    cut_over(&mut daemon, &["--expect-read-only", "--wait", "60"]);
+}
+
+/// A source that is not heard any more: it hangs, or its heartbeats are lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_heartbeat_refuses() {
+    let server = Server::start(&mysql::FAST);
+    let database = things(&server).await;
+    let target = Target::dynoxide();
+    let mut daemon = ready(&database, &target.endpoint(), &contract(&["things"], "S"));
+    // Heartbeats come every ten seconds.
+    daemon.set("cutover", "max_heartbeat_age_s", "2");
+    daemon.start();
+    daemon.phase("ready", PATIENCE).await;
+    prove(&mut daemon).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let refused = eventually("the heartbeat is stale", PATIENCE, async || {
+        let (status, answer) = ask(&mut daemon, &["cutover", "--dry-run"]);
+        (status == 3).then_some(answer)
+    })
+    .await;
+    let gates = refused["gates"].as_array().expect("gates");
+    let shut: Vec<&Value> = gates.iter().filter(|gate| gate["open"] == false).collect();
+    assert_eq!(shut.len(), 1, "{shut:#?}");
+    assert_eq!(shut[0]["name"], "heartbeat");
+    refused_by(&mut daemon, &[], &["heartbeat"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cutover_that_waits_can_be_given_up() {
+    let server = Server::start(&mysql::FAST);
+    let database = things(&server).await;
+    let target = Target::dynoxide();
+    let mut daemon = ready(&database, &target.endpoint(), &contract(&["things"], "S"));
+    daemon.start();
+    daemon.phase("ready", PATIENCE).await;
+    let (status, error) = ask(&mut daemon, &["cutover", "--abort"]);
+    assert_eq!(status, 2, "{error:#}");
+    // Nobody has compared both sides: it waits.
+    let waiting = daemon.spawn(&["--format", "json", "cutover", "--wait", "600"]);
+    let aborted = eventually("it can be given up", PATIENCE, async || {
+        let (status, answer) = ask(&mut daemon, &["cutover", "--abort"]);
+        (status == 0).then_some(answer)
+    });
+    assert_eq!(aborted.await["aborted"], true);
+    let ended = tokio::task::block_in_place(|| waiting.wait_with_output());
+    let (status, told) = answer(&ended.expect("its output"));
+    assert_eq!((status, &told["outcome"]), (3, &Value::from("aborted")));
+    database
+        .run(&["UPDATE things SET v = 'on' WHERE id = 1"])
+        .await;
+    daemon.phase("ready", PATIENCE).await;
+    daemon.caught_up(PATIENCE).await;
+}
