@@ -35,6 +35,8 @@ const ALONE: usize = 6;
 #[derive(Default)]
 struct Tally {
     values: usize,
+    /// Values compared as members of documents.
+    in_documents: usize,
     expressions: usize,
     refused: usize,
     /// Values compared, by the name of the function.
@@ -65,8 +67,8 @@ async fn expressions_give_what_the_server_gives() {
         }
     }
     println!(
-        "{} values of {} expressions compared, {} expressions refused",
-        tally.values, tally.expressions, tally.refused
+        "{} values of {} expressions compared, {} in documents, {} expressions refused",
+        tally.values, tally.expressions, tally.in_documents, tally.refused
     );
     for (name, _) in generate::TEMPLATES {
         let compared = tally.by_name.get(name).copied().unwrap_or(0);
@@ -200,6 +202,7 @@ async fn compare(
             let column = server.iter().map(|row| outcome(row.get(index)));
             judge(case, values.iter().zip(column), names, tally);
         }
+        in_documents(conn, batch, values, names, tally).await;
         return;
     }
     for case in batch {
@@ -216,6 +219,50 @@ async fn compare(
                 Err(error) => Outcome::Error(error.to_string()),
             };
             judge(case, std::iter::once((row, server)), names, tally);
+        }
+    }
+}
+
+/// The same of exact numbers as members of documents, where they have digits of their own.
+async fn in_documents(
+    conn: &mut Conn,
+    batch: &[Case],
+    values: &[Vec<Value<'_>>],
+    names: &[&str],
+    tally: &mut Tally,
+) {
+    let exact: Vec<&Case> = batch.iter().filter(|c| c.compiled.is_decimal()).collect();
+    if exact.is_empty() {
+        return;
+    }
+    let texts: Vec<String> = exact
+        .iter()
+        .map(|c| format!("JSON_EXTRACT(JSON_ARRAY({}), '$[0]')", c.text))
+        .collect();
+    let select = format!("SELECT {} FROM v ORDER BY id", texts.join(", "));
+    let Ok(server) = rows(conn, &select).await else {
+        return;
+    };
+    for (index, case) in exact.iter().enumerate() {
+        let differs = values.iter().zip(&server).find_map(|(row, cells)| {
+            let server = match outcome(cells.get(index)) {
+                Outcome::Bytes(text) if text == b"null" => Outcome::Null,
+                other => other,
+            };
+            let ours = case.compiled.run_in_document(row);
+            let stricter = matches!(&ours, Outcome::Error(error) if is_stricter(error));
+            (!stricter && server != ours).then_some((row, server, ours))
+        });
+        tally.in_documents += values.len();
+        if let Some((row, server, ours)) = differs {
+            tally.differences.push(format!(
+                "{} in a document: {}\n   where {}\n   the server says {}, we say {}",
+                case.name,
+                case.text,
+                check::involved(&case.compiled, row, names),
+                check::describe(&server),
+                check::describe(&ours)
+            ));
         }
     }
 }
