@@ -195,6 +195,19 @@ async fn compare(
     names: &[&str],
     tally: &mut Tally,
 ) {
+    compare_rows(conn, batch, values, names, tally).await;
+    for case in batch.iter().filter(|case| case.compiled.is_decimal()) {
+        in_documents(conn, case, values, names, tally).await;
+    }
+}
+
+async fn compare_rows(
+    conn: &mut Conn,
+    batch: &[Case],
+    values: &[Vec<Value<'_>>],
+    names: &[&str],
+    tally: &mut Tally,
+) {
     let texts: Vec<&str> = batch.iter().map(|case| case.text.as_str()).collect();
     let select = format!("SELECT {} FROM v ORDER BY id", texts.join(", "));
     if let Ok(server) = rows(conn, &select).await {
@@ -202,7 +215,6 @@ async fn compare(
             let column = server.iter().map(|row| outcome(row.get(index)));
             judge(case, values.iter().zip(column), names, tally);
         }
-        in_documents(conn, batch, values, names, tally).await;
         return;
     }
     for case in batch {
@@ -223,47 +235,41 @@ async fn compare(
     }
 }
 
-/// The same of exact numbers as members of documents, where they have digits of their own.
+/// The same of an exact number as a member of documents, where it has digits of its own.
 async fn in_documents(
     conn: &mut Conn,
-    batch: &[Case],
+    case: &Case,
     values: &[Vec<Value<'_>>],
     names: &[&str],
     tally: &mut Tally,
 ) {
-    let exact: Vec<&Case> = batch.iter().filter(|c| c.compiled.is_decimal()).collect();
-    if exact.is_empty() {
-        return;
-    }
-    let texts: Vec<String> = exact
-        .iter()
-        .map(|c| format!("JSON_EXTRACT(JSON_ARRAY({}), '$[0]')", c.text))
-        .collect();
-    let select = format!("SELECT {} FROM v ORDER BY id", texts.join(", "));
+    let text = format!("JSON_EXTRACT(JSON_ARRAY({}), '$[0]')", case.text);
+    let select = format!("SELECT {text} FROM v ORDER BY id");
     let Ok(server) = rows(conn, &select).await else {
         return;
     };
-    for (index, case) in exact.iter().enumerate() {
-        let differs = values.iter().zip(&server).find_map(|(row, cells)| {
-            let server = match outcome(cells.get(index)) {
-                Outcome::Bytes(text) if text == b"null" => Outcome::Null,
-                other => other,
-            };
-            let ours = case.compiled.run_in_document(row);
-            let stricter = matches!(&ours, Outcome::Error(error) if is_stricter(error));
-            (!stricter && server != ours).then_some((row, server, ours))
-        });
-        tally.in_documents += values.len();
-        if let Some((row, server, ours)) = differs {
-            tally.differences.push(format!(
-                "{} in a document: {}\n   where {}\n   the server says {}, we say {}",
-                case.name,
-                case.text,
-                check::involved(&case.compiled, row, names),
-                check::describe(&server),
-                check::describe(&ours)
-            ));
+    let mut differs = None;
+    for (row, cells) in values.iter().zip(&server) {
+        let server = match outcome(cells.first()) {
+            Outcome::Bytes(text) if text == b"null" => Outcome::Null,
+            other => other,
+        };
+        let ours = case.compiled.run_in_document(row);
+        let stricter = matches!(&ours, Outcome::Error(error) if is_stricter(error));
+        tally.in_documents += 1;
+        if !stricter && server != ours {
+            differs.get_or_insert((row, server, ours));
         }
+    }
+    if let Some((row, server, ours)) = differs {
+        tally.differences.push(format!(
+            "{} in a document: {}\n   where {}\n   the server says {}, we say {}",
+            case.name,
+            case.text,
+            check::involved(&case.compiled, row, names),
+            check::describe(&server),
+            check::describe(&ours)
+        ));
     }
 }
 

@@ -203,7 +203,11 @@ impl<'a> Datum<'a> {
     }
 }
 
+/// A moment without a fraction is a whole number, whatever its type could show.
 fn fraction(whole: i128, micros: u32, fsp: u8) -> Dec {
+    if micros == 0 {
+        return Dec::from_int(whole);
+    }
     let shown = u32::from(fsp.min(6));
     let digits = i128::from(micros / 10_u32.pow(6 - shown));
     Dec::new(whole * 10_i128.pow(shown) + digits, shown as u8)

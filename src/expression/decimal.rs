@@ -385,6 +385,7 @@ impl Dec {
         }
     }
 
+    /// The product; of a zero nothing is left but `0`.
     pub fn mul(&self, other: &Dec) -> Result<Dec, OutOfRange> {
         let words = |digits: usize| digits.div_ceil(9);
         let whole = words(self.whole_digits()) + words(other.whole_digits());
@@ -402,13 +403,7 @@ impl Dec {
             mantissa,
             scale: self.scale + other.scale,
         };
-        let product = product.checked()?;
-        // The negative zero becomes `0`.
-        Ok(if self.is_negative() != other.is_negative() {
-            product.without_zeros()
-        } else {
-            product
-        })
+        Ok(product.checked()?.without_zeros())
     }
 
     /// The quotient, truncated to `scale` digits; `None`: division by zero.
@@ -430,7 +425,7 @@ impl Dec {
         Some(Dec { mantissa, scale }.checked())
     }
 
-    /// The rest of the division, with the sign of `self`; `None`: division by zero.
+    /// The rest of the division, with the sign of `self`, a zero as `0`; `None`: division by zero.
     pub fn rem(&self, other: &Dec) -> Option<Dec> {
         if other.is_zero() {
             return None;

@@ -2,15 +2,15 @@
 //! those of their type.
 
 use super::choice::raw;
-use super::node::{Node, Op};
+use super::node::{Node, Op, Target};
 use super::types::TypeKind;
 
 /// The same number with its own digits. Choices give it as the chosen branch has it.
 pub(super) fn exact(node: &Node) -> Node {
     let node = raw(node);
-    if !matches!(node.ty.kind, TypeKind::Decimal { .. }) {
+    let TypeKind::Decimal { scale, .. } = node.ty.kind else {
         return node.clone();
-    }
+    };
     let all = |nodes: &[Node]| nodes.iter().map(exact).collect();
     let optional = |node: &Option<Box<Node>>| node.as_deref().map(|node| Box::new(exact(node)));
     let op = match &node.op {
@@ -61,5 +61,14 @@ pub(super) fn exact(node: &Node) -> Node {
         },
         other => other.clone(),
     };
-    Node { op, ..node.clone() }
+    let rounds = matches!(op, Op::Coalesce { .. } | Op::Extreme { .. });
+    let found = Node { op, ..node.clone() };
+    if !rounds {
+        return found;
+    }
+    // These alone round what is longer than their type; none of them fills what is shorter.
+    Node {
+        op: Op::To(Target::AtMost(scale), Box::new(found)),
+        ..node.clone()
+    }
 }

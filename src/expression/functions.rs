@@ -3,7 +3,7 @@
 use sqlparser::ast::{Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments};
 
 use super::Refusal;
-use super::choice::{is_choice, is_mixed_choice, printed_double, scaled};
+use super::choice::{is_choice, is_mixed_choice, printed_double, raw, scaled};
 use super::collate;
 use super::compile::{Compiler, Result, class_of, computed, textual, whole_is_int};
 use super::datum::Datum;
@@ -366,7 +366,7 @@ fn as_class(node: Node, class: Class) -> Node {
 
 /// MySQL cuts its fraction off where it rounds those of other decimals.
 pub(super) fn is_fractional_timestamp(node: &Node) -> bool {
-    match &node.op {
+    match &raw(node).op {
         Op::NullIf { args, .. } => is_fractional_timestamp(&args[0]),
         op => matches!(op, Op::Call(Call::UnixTimestamp { scale: 1.. }, _)),
     }

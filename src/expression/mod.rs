@@ -135,6 +135,11 @@ impl Expression {
         Ok(self.root.evaluate(rows)?.truth() == Some(true))
     }
 
+    /// Calls `visit` with every column that is asked for NULL.
+    pub fn each_null_test(&self, visit: &mut dyn FnMut(SourceId, usize)) {
+        self.root.each_null_test(visit);
+    }
+
     /// Calls `visit` with every column that it reads, repetitions included.
     pub fn each_reference(&self, visit: &mut dyn FnMut(RowRef, SourceId, usize)) {
         self.root.each_reference(visit);

@@ -10,7 +10,7 @@ use mysql_async::prelude::Queryable;
 
 use super::cases;
 use crate::support::daemon::Daemon;
-use crate::support::invent::{Case, SESSION};
+use crate::support::invent::{Case, SESSION, run};
 use crate::support::mysql::{Database, Server};
 use crate::support::oracle::select::of_plan;
 use crate::support::target::Target;
@@ -144,14 +144,6 @@ async fn one(seed: u64, total: &mut Totals) -> Result<(), String> {
     total.items += computed.tables.values().map(|t| t.len()).sum::<usize>();
     drop_database(&mut conn, &database).await;
     Ok(())
-}
-
-async fn run(conn: &mut Conn, statements: &[String]) {
-    for statement in statements {
-        if let Err(error) = conn.query_drop(statement).await {
-            panic!("{error}\n{statement}");
-        }
-    }
 }
 
 async fn drop_database(conn: &mut Conn, database: &Database<'_>) {
