@@ -336,9 +336,8 @@ impl<'s> Maker<'s> {
         Some(json!({"type": "S", "source_column": step.source_column(), "join": join}))
     }
 
-    /// Two or three hops, now and then to a table where the chain has been before: its name means the latest row.
+    /// Two or three hops over different tables: where a chain comes to a table twice, its name has two meanings.
     fn chain(&self, rng: &mut Rng) -> Option<Value> {
-        let twice = once_in(rng, 3);
         let mut seen = vec![self.driving];
         let mut hops: Vec<Step<'s>> = Vec::new();
         while hops.len() < 3 {
@@ -346,11 +345,7 @@ impl<'s> Maker<'s> {
             let next: Vec<_> = self
                 .steps(at)
                 .into_iter()
-                .filter(|s| match s.target() {
-                    target if target == self.driving || target == at => false,
-                    target if seen.contains(&target) => twice,
-                    _ => true,
-                })
+                .filter(|s| !seen.contains(&s.target()))
                 .collect();
             if next.is_empty() {
                 break;

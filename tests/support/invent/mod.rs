@@ -62,7 +62,8 @@ impl Case {
 pub async fn run(conn: &mut Conn, statements: &[String]) {
     for statement in statements {
         match conn.query_drop(statement).await {
-            Err(mysql_async::Error::Server(error)) if [1451, 1452, 1761, 3008, 6575].contains(&error.code) => {}
+            Err(mysql_async::Error::Server(error))
+                if [1451, 1452, 1761, 3008, 6575].contains(&error.code) => {}
             Err(error) => panic!("{error}\n{statement}"),
             Ok(()) => {}
         }
