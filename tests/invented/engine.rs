@@ -104,12 +104,16 @@ async fn one(seed: u64, total: &mut Totals) -> Result<(), String> {
     daemon.start();
     let kill = rng.u8(..3) == 0;
     for number in 0..12 {
+        run(&mut conn, &case.next_transaction()).await;
         if kill && number % 4 == 3 {
+            // At once, or in the midst of what follows from it: the copy, a first pass, a fan-out.
+            let most = [1, 30, 300][rng.usize(..3)];
+            let moment = rng.u64(..most);
+            tokio::time::sleep(Duration::from_millis(moment)).await;
             daemon.kill();
             total.killed += 1;
             daemon.start();
         }
-        run(&mut conn, &case.next_transaction()).await;
         if number == 6 && !kill {
             daemon.caught_up(PATIENCE).await;
         }
