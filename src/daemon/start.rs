@@ -75,7 +75,8 @@ pub async fn start(start: Start) -> Result<Daemon> {
     }
     let options = Arc::new(prepare::source_options(&settings));
     let views = open_views(settings.state.clone(), &plan, start.resnapshot).await?;
-    let checkpoint = checkpoint(&store, views.as_ref(), &options, &start).await?;
+    let mut checkpoint = checkpoint(&store, views.as_ref(), &options, &start).await?;
+    let refused = shape::resume(&mut checkpoint, &shape::shapes(&plan, &start.catalog)).err();
     let letters = stored_letters(&store, Letters::new(Arc::clone(&plan))).await?;
     let progress = Arc::new(snapshot_progress(
         &plan,
@@ -114,6 +115,7 @@ pub async fn start(start: Start) -> Result<Daemon> {
         progress,
         facts: start.facts,
         shared: Arc::clone(&shared),
+        refused,
     })?;
     Ok(Daemon {
         shared,
@@ -141,13 +143,20 @@ struct Run {
     facts: ServerFacts,
     needs_cascades: bool,
     shared: Arc<Shared>,
+    /// Why nothing may be read: the daemon is stopped from its start on.
+    refused: Option<Error>,
 }
 
 /// Starts the threads and tasks of the flow.
-fn run(run: Run) -> Result<Running> {
+fn run(mut run: Run) -> Result<Running> {
     let (failed, failures) = mpsc::unbounded_channel();
     let reading = CancellationToken::new();
     let committing = CancellationToken::new();
+    if let Some(error) = run.refused.take() {
+        // As if it had stopped by itself: it stays up and tells why.
+        reading.cancel();
+        let _ = failed.send(error);
+    }
     let memory = run.settings.pipeline.memory_bytes;
     let writer = Arc::new(Watched {
         writer: DynamoWriter::new(run.client.clone(), Table::all(&run.plan)),
@@ -413,7 +422,6 @@ async fn checkpoint(
                     .clone_from(&start.facts.server_uuid);
             }
             compatible(&checkpoint, &start.plan.fingerprint)?;
-            shape::resume(&mut checkpoint, &shape::shapes(&start.plan, &start.catalog))?;
             tracing::info!(position = %checkpoint.position.gtids, "going on from the checkpoint");
             Ok(checkpoint)
         }
