@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::Client;
 
 use super::answer::Unprocessed;
 use super::classify::{Failure, Meaning};
+use super::connection::Rooms;
 use super::meters::{Meters, Stats};
 use super::rate::Rate;
 use super::wire::Wire;
@@ -27,6 +28,7 @@ pub struct Table {
 /// Writes batches to DynamoDB.
 pub struct DynamoWriter {
     wire: Wire,
+    rooms: Rooms,
     /// By the target's id, as `rates`.
     tables: Vec<Table>,
     rates: Vec<Rate>,
@@ -67,6 +69,7 @@ impl DynamoWriter {
         let now = Instant::now();
         Self {
             wire: Wire::new(client),
+            rooms: Rooms::default(),
             rates: tables.iter().map(|_| Rate::new(now)).collect(),
             meters: Meters::new(tables.iter().map(|table| table.name.as_str())),
             tables,
@@ -87,10 +90,12 @@ impl DynamoWriter {
 
     /// Sends `writes` in one request; the indexes of those that DynamoDB left unprocessed.
     async fn send(&self, writes: &[&Mutation]) -> Result<Vec<usize>, Failure> {
-        let body = body::batch_write(&self.tables, writes);
-        let length = body.len();
+        let mut room = self.rooms.take();
+        body::batch_write(&self.tables, writes, &mut room.body);
+        let length = room.body.len();
         let started = Instant::now();
-        let answer = self.wire.send(&body).await;
+        let answer = self.wire.send(&mut room).await;
+        self.rooms.give_back(room);
         let left = answer
             .and_then(|answer| self.left(&answer, writes))
             .map_err(|failure| self.naming_tables(failure, writes));
