@@ -23,6 +23,7 @@ mod outage;
 mod packaging;
 mod pause;
 mod powerloss;
+mod preserve;
 mod refusals;
 mod retry;
 mod row_keys;
