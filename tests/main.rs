@@ -24,6 +24,7 @@ mod packaging;
 mod page;
 mod pause;
 mod powerloss;
+mod preserve;
 mod refusals;
 mod resnapshot;
 mod retry;

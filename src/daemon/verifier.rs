@@ -270,7 +270,8 @@ impl Comparisons {
         Arc::new(Engine {
             plan: Arc::clone(&tools.shared.plan),
             options: Arc::clone(&tools.options),
-            target: Target::new(tools.client.clone(), tools.settings.read_units_per_second),
+            target: Target::new(tools.client.clone(), tools.settings.read_units_per_second)
+                .without(tools.shared.plan.settings.preserve.clone()),
             flow: Arc::new(Stream {
                 shared: Arc::clone(&tools.shared),
             }),
