@@ -325,7 +325,7 @@ impl Resnapshot {
     async fn owe(&self) -> Result<()> {
         let facts = &self.shared.facts;
         let mut standing: Standing = facts.get(PARITY)?.unwrap_or_default();
-        standing.owed = Some(Owed::Resnapshot);
+        standing.owe(Owed::Resnapshot);
         facts.set_durably(PARITY, &standing).await
     }
 }

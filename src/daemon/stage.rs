@@ -527,6 +527,7 @@ impl Stage {
         let mut watch = Watch {
             plan: &self.plan,
             progress: &self.progress,
+            trouble: &self.shared.trouble,
             windows: &mut self.windows,
             counters: &self.cascaded,
             key: &mut self.key,
