@@ -44,6 +44,15 @@ pub fn render(
             escaped(&stopped.remedy),
         );
     }
+    if let Some(paused) = &status.paused {
+        let since = now_unix_ms.saturating_sub(paused.since_unix_ms) as f64 / 1000.0;
+        let _ = write!(
+            body,
+            "<section class=\"warn\" role=\"status\"><h2>Paused</h2><p>By {}, {} ago. <code>penstock resume</code> goes on.</p></section>",
+            escaped(&paused.by),
+            span(since),
+        );
+    }
     if !status.trouble.is_empty() {
         let items = status
             .trouble
@@ -401,12 +410,9 @@ mod tests {
         );
         let gate = serde_json::json!({"name": "lag", "open": false, "reason": "unknown"});
         status.gates = vec![serde_json::from_value::<Gate>(gate).unwrap()];
-        let audit = [AuditEntry {
-            at_unix_ms: 1_000,
-            who: "ops (uid 1000)".to_owned(),
-            action: "resnapshot".to_owned(),
-            detail: "given up".to_owned(),
-        }];
+        let entry =
+            serde_json::json!({"at_unix_ms": 1_000, "action": "resnapshot", "detail": "given up"});
+        let audit = [serde_json::from_value::<AuditEntry>(entry).unwrap()];
         let html = render(&status, &History::default(), &audit, 181_000);
         assert_closed(&html);
         assert!(!html.contains("<script"), "{html}");

@@ -89,6 +89,7 @@ impl Vitals {
     /// Looks; to be called every few seconds. The error says which part is dead.
     pub fn check(&mut self) -> Result<(), String> {
         if self.is_told() {
+            self.excuse();
             return Ok(());
         }
         let (mut ended, mut still) = (Vec::new(), Vec::new());
@@ -104,13 +105,22 @@ impl Vitals {
         if self.shared.pulse.is_still(self.patience) {
             still.push("the committer stands still".to_owned());
         }
-        if !self.waits() {
-            ended.append(&mut still);
+        match self.waits() {
+            true => self.excuse(),
+            false => ended.append(&mut still),
         }
         match ended.is_empty() {
             true => Ok(()),
             false => Err(ended.join("; ")),
         }
+    }
+
+    /// What stood still until now had a reason: it counts from now.
+    fn excuse(&mut self) {
+        for thread in &mut self.threads {
+            thread.seen = Instant::now();
+        }
+        self.shared.pulse.beat();
     }
 
     /// Whether the daemon itself says that nothing flows, or is ending.
@@ -194,7 +204,7 @@ mod tests {
     use crate::position::Position;
     use crate::source::snapshot::Progress;
 
-    const MOMENT: Duration = Duration::from_millis(20);
+    const MOMENT: Duration = Duration::from_millis(500);
 
     fn shared() -> Arc<Shared> {
         let text = r#"{"tables": [{"table": "Things", "type": "single-entity", "source_table": "t", "pk": "id", "sk": null,
@@ -244,9 +254,12 @@ mod tests {
         let dead = vitals.check().unwrap_err();
         assert_eq!(dead, "the thread `vitals-still` stands still");
 
-        // A source or a target that is away explains that; the end of a thread it does not.
+        // A source or a target that is away explains that, for as long as it is; the end of a thread it does not.
         shared.set_connected(false);
         assert_eq!(vitals.check(), Ok(()));
+        shared.set_connected(true);
+        assert_eq!(vitals.check(), Ok(()), "it counts from now");
+        shared.set_connected(false);
         drop(end);
         thread.join().unwrap();
         let dead = vitals.check().unwrap_err();

@@ -2,9 +2,10 @@
 
 use sqlparser::ast::{BinaryOperator, Expr, Ident, TrimWhereField, UnaryOperator};
 
-use super::choice::{is_choice, is_mixed_choice, printed_double, raw, scaled};
+use super::choice::{is_choice, is_mixed_choice, printed_double, scaled};
 use super::compare::{negate_if, not, order_of, refuse_predicates};
 use super::decimal::MAX_SCALE;
+use super::exact::exact;
 use super::node::{Class, Node, Op, Sign, Special, Target};
 use super::select::{self};
 use super::types::{Collated, Derivation, Type, TypeKind};
@@ -329,7 +330,7 @@ impl Compiler<'_, '_> {
                     },
                     (Class::Double, _) => TypeKind::Double,
                 };
-                let arg = Box::new(arg);
+                let arg = Box::new(exact(&arg));
                 Ok(scaled(computed(Op::Negate { class, arg }, kind, nullable)))
             }
         }
@@ -432,7 +433,7 @@ impl Compiler<'_, '_> {
             class,
             unsigned,
             scale,
-            args: Box::new([raw(&a).clone(), raw(&b).clone()]),
+            args: Box::new([exact(&a), exact(&b)]),
         };
         let special = match (sign, class) {
             (Sign::Div, _) => Special::No,

@@ -196,6 +196,8 @@ pub(super) enum Target {
     Truncated,
     /// A DECIMAL with so many digits after the point.
     Scale(u8),
+    /// A DECIMAL with no more digits after the point than these.
+    AtMost(u8),
     /// A number's text in so many characters.
     Narrow(usize),
     /// A date that has a month and a day: MySQL does not compare others alike everywhere.
@@ -303,6 +305,16 @@ impl Node {
             visit(row, source, slot);
         }
         self.each_part(&mut |part| part.each_reference(visit));
+    }
+
+    /// Calls `visit` with every column that stands before IS NULL.
+    pub fn each_null_test(&self, visit: &mut dyn FnMut(SourceId, usize)) {
+        if let Op::IsNull(arg) = &self.op
+            && let Op::Column { source, slot, .. } = arg.op
+        {
+            visit(source, slot);
+        }
+        self.each_part(&mut |part| part.each_null_test(visit));
     }
 
     fn each_part(&self, visit: &mut dyn FnMut(&Node)) {

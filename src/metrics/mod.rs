@@ -153,8 +153,8 @@ metrics_table! {
     CHECKPOINT_COMMITS: Counters Counter "penstock_checkpoint_commits_total" [] "Checkpoints committed.";
     CHECKPOINT_DURATION: Histograms Histogram "penstock_checkpoint_commit_duration_seconds" [] "How long commits took until they were on disk.";
     PARITY_ITEMS: Counters Counter "penstock_parity_items_checked_total" [] "Items that were compared with what MySQL says they must be.";
-    PARITY_MISMATCHES: Gauges Gauge "penstock_parity_mismatches" ["kind"] "Items that differed in the last comparison that ended: missing, different, extra.";
-    PARITY_RATIO: Gauges Gauge "penstock_parity_ratio" [] "Share of items that were equal in the last comparison that ended.";
+    PARITY_MISMATCHES: Gauges Gauge "penstock_parity_mismatches" ["kind"] "Items that differed in the last comparison that ended: missing, different, extra. NaN while there was none.";
+    PARITY_RATIO: Gauges Gauge "penstock_parity_ratio" [] "Share of items that were equal in the last comparison that ended. NaN while there was none.";
     PARITY_CLEAN: Gauges Gauge "penstock_parity_last_clean_pass_timestamp_seconds" [] "When the last full comparison that found both sides equal ended, in seconds since 1970; 0 while there was none.";
 
     DEAD_LETTERS: Gauges Gauge "penstock_dead_letter_rows" [] "Rows that have no valid item, once for each projection.";

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // every test uses a part of it
 
+pub mod browser;
 pub mod daemon;
 pub mod http;
 pub mod invent;
