@@ -129,6 +129,7 @@ impl Read {
         let mapping = Mapping {
             write_nulls: settings.mapping.write_nulls,
             table_prefix: settings.target.table_prefix.clone(),
+            preserve: settings.mapping.preserve.clone(),
         };
         plan::compile(
             contract,

@@ -201,4 +201,11 @@ async fn a_dry_run_and_a_rehearsal_change_nothing() {
     assert_eq!(rehearsal["open"], true, "{rehearsal:#}");
     daemon.caught_up(PATIENCE).await;
     equal(&database, &target, &["things"]).await;
+    // Where no daemon runs, the flow is started for the time of the command; what was proved before is not known to hold.
+    daemon.terminate(Duration::from_secs(10));
+    let (status, dry) = ask(&mut daemon, &["cutover", "--dry-run", "--wait", "5"]);
+    let gates = dry["gates"].as_array().expect("gates");
+    let shut: Vec<&Value> = gates.iter().filter(|gate| gate["open"] == false).collect();
+    assert_eq!((status, shut.len()), (3, 1), "{shut:#?}");
+    assert_eq!(shut[0]["name"], "parity");
 }

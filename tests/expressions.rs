@@ -35,6 +35,8 @@ const ALONE: usize = 6;
 #[derive(Default)]
 struct Tally {
     values: usize,
+    /// Values compared as members of documents.
+    in_documents: usize,
     expressions: usize,
     refused: usize,
     /// Values compared, by the name of the function.
@@ -65,8 +67,8 @@ async fn expressions_give_what_the_server_gives() {
         }
     }
     println!(
-        "{} values of {} expressions compared, {} expressions refused",
-        tally.values, tally.expressions, tally.refused
+        "{} values of {} expressions compared, {} in documents, {} expressions refused",
+        tally.values, tally.expressions, tally.in_documents, tally.refused
     );
     for (name, _) in generate::TEMPLATES {
         let compared = tally.by_name.get(name).copied().unwrap_or(0);
@@ -193,6 +195,19 @@ async fn compare(
     names: &[&str],
     tally: &mut Tally,
 ) {
+    compare_rows(conn, batch, values, names, tally).await;
+    for case in batch.iter().filter(|case| case.compiled.is_decimal()) {
+        in_documents(conn, case, values, names, tally).await;
+    }
+}
+
+async fn compare_rows(
+    conn: &mut Conn,
+    batch: &[Case],
+    values: &[Vec<Value<'_>>],
+    names: &[&str],
+    tally: &mut Tally,
+) {
     let texts: Vec<&str> = batch.iter().map(|case| case.text.as_str()).collect();
     let select = format!("SELECT {} FROM v ORDER BY id", texts.join(", "));
     if let Ok(server) = rows(conn, &select).await {
@@ -217,6 +232,44 @@ async fn compare(
             };
             judge(case, std::iter::once((row, server)), names, tally);
         }
+    }
+}
+
+/// The same of an exact number as a member of documents, where it has digits of its own.
+async fn in_documents(
+    conn: &mut Conn,
+    case: &Case,
+    values: &[Vec<Value<'_>>],
+    names: &[&str],
+    tally: &mut Tally,
+) {
+    let text = format!("JSON_EXTRACT(JSON_ARRAY({}), '$[0]')", case.text);
+    let select = format!("SELECT {text} FROM v ORDER BY id");
+    let Ok(server) = rows(conn, &select).await else {
+        return;
+    };
+    let mut differs = None;
+    for (row, cells) in values.iter().zip(&server) {
+        let server = match outcome(cells.first()) {
+            Outcome::Bytes(text) if text == b"null" => Outcome::Null,
+            other => other,
+        };
+        let ours = case.compiled.run_in_document(row);
+        let stricter = matches!(&ours, Outcome::Error(error) if is_stricter(error));
+        tally.in_documents += 1;
+        if !stricter && server != ours {
+            differs.get_or_insert((row, server, ours));
+        }
+    }
+    if let Some((row, server, ours)) = differs {
+        tally.differences.push(format!(
+            "{} in a document: {}\n   where {}\n   the server says {}, we say {}",
+            case.name,
+            case.text,
+            check::involved(&case.compiled, row, names),
+            check::describe(&server),
+            check::describe(&ours)
+        ));
     }
 }
 

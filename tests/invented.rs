@@ -9,7 +9,7 @@ use std::time::Instant;
 use mysql_async::prelude::Queryable;
 use serde_json::Value;
 
-use crate::support::invent::{Case, SESSION};
+use crate::support::invent::{Case, SESSION, run};
 use crate::support::mysql::{Database, Server};
 use crate::support::oracle::select::of_plan;
 use crate::support::{plan, seed};
@@ -142,11 +142,7 @@ async fn one(seed: u64, total: &mut Totals) {
     for _ in 0..10 {
         statements.extend(case.next_transaction());
     }
-    for statement in &statements {
-        if let Err(error) = conn.query_drop(statement).await {
-            panic!("{error}\n{statement}");
-        }
-    }
+    run(&mut conn, &statements).await;
     let contract = case.contract_json();
     let Some(plan) = plan::compile_unless_refused(&database, &contract).await else {
         return;

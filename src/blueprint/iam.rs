@@ -32,8 +32,11 @@ pub fn iam(plan: &Plan, region: Option<&str>) -> String {
             )
         })
         .collect();
+    // Where attributes of others stay, puts are updates.
+    let update: (&str, &[&str]) = ("Preserve", &["dynamodb:UpdateItem"]);
     let statements: Vec<Value> = STATEMENTS
         .iter()
+        .chain((!plan.settings.preserve.is_empty()).then_some(&update))
         .map(|(sid, actions)| {
             json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources})
         })

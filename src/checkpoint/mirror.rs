@@ -14,7 +14,7 @@ use crate::error::Result;
 pub(super) const LETTERS: usize = 10_000;
 
 /// The content of `checkpoint.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Content {
     /// Counts commits: the store is never behind it.
     pub generation: u64,

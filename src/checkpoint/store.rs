@@ -68,12 +68,18 @@ impl Store {
         files::create_directory(dir)?;
         let lock = files::lock(dir)?;
         let mirror = Mirror::new(dir);
-        let mirrored = mirror.read();
+        let sled_dir = dir.join("sled");
+        let mut mirrored = mirror.read();
+        if matches!(mirrored, Read::Missing) && !sled_dir.exists() {
+            // What a kill leaves of a store that is being made cannot be read; the mirror says that nothing was in it.
+            let nothing = Content::default();
+            mirror.write(&nothing)?;
+            mirrored = Read::Found(nothing);
+        }
         if let Read::Newer(format) = mirrored {
             return Err(newer(dir, format));
         }
         let mut report = OpenReport::default();
-        let sled_dir = dir.join("sled");
         let opened = open_sled(&sled_dir).and_then(|db| {
             let committed = read_all(&db)?;
             not_behind(&committed, &mirrored)?;

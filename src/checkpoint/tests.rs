@@ -158,6 +158,17 @@ fn a_damaged_store_is_set_aside_and_rebuilt_from_its_mirror() {
     assert_eq!(found(&reopen(&dir)).position.offset, 9);
 }
 
+/// A kill in the first moments leaves a store that does not open: nothing was in it.
+#[test]
+fn a_store_that_was_being_made_is_made_again() {
+    let dir = TempDir::new().unwrap();
+    drop(open(&dir));
+    fs::write(dir.path().join("sled/conf"), b"torn in its middle").unwrap();
+    let (store, report) = open(&dir);
+    assert!(report.rebuilt.is_some());
+    assert_eq!(store.load(), Loaded::None);
+}
+
 #[test]
 fn a_store_that_was_lost_or_cut_off_is_never_a_first_start() {
     let cut = |dir: &Path| {

@@ -64,7 +64,8 @@ pub(super) fn resnapshot(cli: &Cli, table: &str) -> Outcome {
         }
     })?;
     let text = format!(
-        "{name} is copied again. Items that no row explains may be left: `penstock verify --repair` finds them"
+        "{name} is copied again. Items that no row explains may be left: the comparison that is owed finds them, \
+         `penstock verify --repair` removes them"
     );
     tell(cli, &json!({"table": name, "done": true}), &text)
 }

@@ -32,8 +32,15 @@ pub(super) fn cutover(cli: &Cli, options: &CutoverOptions) -> Outcome {
     let ended = attached::with(cli, async |client| {
         let begun: Option<Progress> = client.post("/cutover", &asked, PATIENCE).await?;
         follow(client, begun.ok_or_else(gone)?).await
-    })?;
-    tell(cli.format, &ended)
+    });
+    if let Err(Failure::Error(error)) = &ended
+        && error.kind() == Kind::Interrupted
+    {
+        // Nobody waits for it any more. Where the daemon is gone, or it is made already, there is nothing to give up.
+        let client = Client::new(&super::state_directory(cli)?);
+        let _ = super::runtime()?.block_on(give_up(&client));
+    }
+    tell(cli.format, &ended?)
 }
 
 fn reopen(cli: &Cli) -> Outcome {
@@ -55,20 +62,21 @@ fn reopen(cli: &Cli) -> Outcome {
 /// Only a daemon that runs can have one under way.
 fn abort(cli: &Cli) -> Outcome {
     let client = Client::new(&super::state_directory(cli)?);
-    let asked = super::runtime()?.block_on(async {
-        let done: Option<Value> = client.post("/cutover/abort", &json!({}), PATIENCE).await?;
-        done.ok_or_else(|| {
-            Error::new(Kind::Usage, "no penstock runs, so no cutover is under way")
-                .with_remedy("`penstock cutover --reopen` takes back one that has been made")
-        })
-    });
-    asked?;
+    super::runtime()?.block_on(give_up(&client))?;
     if cli.format == Format::Json {
         output::print_json(&json!({"aborted": true}))?;
     } else {
         output::print("The cutover is given up; the stream goes on.")?;
     }
     Ok(Answer::Done)
+}
+
+async fn give_up(client: &Client) -> Result<()> {
+    let done: Option<Value> = client.post("/cutover/abort", &json!({}), PATIENCE).await?;
+    done.map(drop).ok_or_else(|| {
+        Error::new(Kind::Usage, "no penstock runs, so no cutover is under way")
+            .with_remedy("`penstock cutover --reopen` takes back one that has been made")
+    })
 }
 
 /// Waits for the end, telling each step on stderr.

@@ -69,6 +69,20 @@ fn wrong_usage_is_status_2() {
 }
 
 #[test]
+fn a_cutover_is_made_or_taken_back_or_given_up_but_not_at_once() {
+    let cli = parse(&["cutover", "--wait", "60", "--expect-read-only"]);
+    let Command::Cutover(options) = cli.command else {
+        panic!("not a cutover");
+    };
+    assert_eq!((options.wait, options.expect_read_only), (60, true));
+    for more in ["--dry-run", "--expect-read-only", "--abort"] {
+        let args = ["penstock", "cutover", "--reopen", more];
+        let error = Cli::try_parse_from(args).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{more}");
+    }
+}
+
+#[test]
 fn the_exit_status_says_what_happened() {
     let error = |kind| Err(Failure::Error(Error::new(kind, "x")));
     let output = |kind| Err(Failure::Output(io::Error::from(kind)));

@@ -107,10 +107,13 @@ pub struct Pipeline {
 }
 
 /// `[mapping]`: what holds for all items.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
     /// NULL becomes DynamoDB's NULL; else the attribute is left out.
     pub write_nulls: bool,
+    /// Attributes that others add to the items, and that stay when penstock writes: it updates items then, one in a request,
+    /// instead of putting them in batches.
+    pub preserve: Vec<String>,
 }
 
 /// `[sink]`: requests to DynamoDB.

@@ -370,15 +370,20 @@ fn read_pipeline(walk: &mut Walk, mut s: Section) -> Pipeline {
 
 fn read_mapping(walk: &mut Walk, mut s: Section) -> Mapping {
     let nulls = s.word(walk, "nulls", &[("omit", false), ("null", true)]);
-    s.refused(
-        walk,
-        "preserve",
-        "mapping.preserve is not in this version: a put replaces the whole item",
-        "remove it, and keep attributes of others in other items",
-    );
+    let preserve = s.texts(walk, "preserve");
+    if let Some(names) = &preserve
+        && names.value.iter().any(String::is_empty)
+    {
+        walk.error(
+            names,
+            "`preserve` names an attribute without a name",
+            "write preserve = [\"ttl\"]",
+        );
+    }
     s.finish(walk);
     Mapping {
         write_nulls: nulls.is_some_and(|f| f.value),
+        preserve: preserve.map(|f| f.value).unwrap_or_default(),
     }
 }
 

@@ -155,9 +155,9 @@ fn what_is_for_later_versions_is_refused_by_name() {
             .contains("sink.fence is not in this version")
     );
     assert!(
-        only("[mapping]\npreserve = [\"ttl\"]\n")
+        only("[mapping]\npreserve = [\"ttl\", 7]\n")
             .message
-            .contains("mapping.preserve")
+            .contains("`preserve` is a")
     );
     assert!(
         only_source("auth = \"rds-iam\"")

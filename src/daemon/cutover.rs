@@ -27,6 +27,8 @@ use crate::position::GtidSet;
 const PAUSE: Duration = Duration::from_millis(500);
 /// How often the drain looks.
 const LOOK: Duration = Duration::from_millis(20);
+/// A cutover that waits is given up when nobody has asked for so long how it goes; the command asks every ten seconds.
+const FOLLOWED: Duration = Duration::from_secs(45);
 /// What is being written when the sink is sealed has so long to end.
 const SEAL: Duration = Duration::from_secs(30);
 
@@ -60,6 +62,8 @@ pub struct Cutover {
     /// An operator has taken the cutover back: the flow is to be started anew.
     pub reopened: CancellationToken,
     progress: watch::Sender<Progress>,
+    /// When somebody last asked how it goes.
+    followed: Mutex<Instant>,
     /// Gives up the one that is under way.
     under_way: Mutex<Option<CancellationToken>>,
 }
@@ -103,6 +107,7 @@ impl Cutover {
             stop: OnceLock::new(),
             reopened: CancellationToken::new(),
             progress: watch::channel(Progress::default()).0,
+            followed: Mutex::new(Instant::now()),
             under_way: Mutex::default(),
         })
     }
@@ -163,6 +168,8 @@ impl Cutover {
                 let expected = attempt.options.expect_read_only;
                 Event::Gates(self.gatehouse.read(moment, expected).await)
             }
+            // Whoever asked for it is gone: nobody is surprised by it hours later.
+            Action::Wait if self.follower().elapsed() > FOLLOWED => Event::Aborted,
             Action::Wait => {
                 tokio::time::sleep(PAUSE).await;
                 Event::Waited {
@@ -385,6 +392,11 @@ impl Cutover {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn follower(&self) -> MutexGuard<'_, Instant> {
+        // Whatever panicked, it is a moment.
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn take_back(&self, who: &Peer) -> Result<()> {
         if self.shared.phase() != Phase::CutOver {
             return Err(not_cut_over());
@@ -423,6 +435,7 @@ impl Desk for Cutover {
                 }
                 *under_way = Some(aborted.clone());
             }
+            *self.follower() = Instant::now();
             let attempt = Attempt {
                 who: who.to_string(),
                 begun: Instant::now(),
@@ -457,6 +470,7 @@ impl Desk for Cutover {
     }
 
     fn progress(&self) -> watch::Receiver<Progress> {
+        *self.follower() = Instant::now();
         self.progress.subscribe()
     }
 

@@ -28,6 +28,7 @@ mod rehearse;
 mod requests;
 mod resnapshot;
 mod rest;
+mod resume;
 mod rows;
 mod seal;
 mod series;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::filing;
 use super::rest::cut_over;
+use super::resume::newest;
 use super::start::{Start, blocking};
 use super::views;
 use crate::checkpoint::{Checkpoint, Loaded, Store};
@@ -80,7 +81,7 @@ pub fn stored(store: &Store, views: Option<&views::Opened>) -> Result<Option<Che
     };
     match (&views.checkpoint, found) {
         (Some(with_state), found) => {
-            let mut checkpoint = with_state.clone();
+            let mut checkpoint = newest(with_state, found.as_ref());
             filing::newer_standing(&mut checkpoint, found.as_ref())?;
             if filing::is_cut_over(&checkpoint)? {
                 // A crash came between the two commits: the store follows, and whoever starts next finds it there.

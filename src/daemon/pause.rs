@@ -95,7 +95,6 @@ impl Shared {
         };
         self.facts.set_durably(FACT, &paused).await?;
         let last = self.stage.pause().await?;
-        self.enter(Phase::Paused);
         self.until_committed(last).await?;
         Ok(paused)
     }
@@ -110,12 +109,17 @@ impl Shared {
         }
         self.facts.remove_durably(FACT).await?;
         self.stage.resume()?;
+        Ok(true)
+    }
+
+    /// The view takes the stream again.
+    pub(super) fn goes_on(&self) {
+        self.pause.hold(false);
         if self.phase() == Phase::Paused {
             self.enter(match self.is_copied() {
                 true => Phase::Streaming,
                 false => Phase::Snapshot,
             });
         }
-        Ok(true)
     }
 }

@@ -11,6 +11,9 @@ use crate::verify::Standing;
 /// How often the drain looks.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// For so long at least the source is watched.
+const STILL: Duration = Duration::from_secs(1);
+
 /// Reads the gates, and waits until the source's present position is durable.
 pub async fn rehearse(
     shared: &Shared,
@@ -29,6 +32,8 @@ pub async fn rehearse(
     }
     let seconds = begun.elapsed().as_secs_f64();
     let became_durable = (shared.applied() - applied) as f64;
+    // A moment without a write is no source that stands still.
+    tokio::time::sleep(STILL.saturating_sub(begun.elapsed())).await;
     Ok(Rehearsal {
         open: gates.iter().all(|gate| gate.open),
         gates,

@@ -2,8 +2,8 @@
 //!
 //! The table counts as not copied from the moment that it is asked for: its chunks are read beside the stream, nothing of it
 //! is suppressed meanwhile, and a restart goes on at its cursors, as in the first copy. Then the rows that only the state
-//! has are looked for, page by page. What it cannot find are items that no row explains and no state knows: a full
-//! comparison is owed afterwards.
+//! has are looked for, page by page. What that cannot find are items that no row explains and no state knows: a full
+//! comparison is owed afterwards, and begins.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
@@ -16,12 +16,15 @@ use tokio_util::sync::CancellationToken;
 use super::rows::Rows;
 use super::shared::Shared;
 use super::start::{report, until};
+use crate::admin::Peer;
 use crate::admin::control::Again;
+use crate::admin::verify::{Bench, Order};
 use crate::checkpoint::now_unix_ms;
 use crate::error::{Directive, Error, Kind, Result};
 use crate::phase::Phase;
 use crate::plan::SourceTable;
 use crate::source::snapshot::Worker;
+use crate::verify::report::Mode;
 use crate::verify::{Owed, Standing};
 
 /// The facts of the checkpoint: the tables under way, by name; and what is proved.
@@ -32,8 +35,8 @@ const PARITY: &str = "parity";
 const LOOK: Duration = Duration::from_millis(100);
 /// When MySQL cannot be read, so long until the next attempt.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Rows of the state that are looked for together.
-const PAGE: usize = 500;
+/// Rows of the state that are looked for together: each page waits for the stream, so that small ones make a slow sweep.
+const PAGE: usize = 4_000;
 
 /// A table under way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +91,7 @@ impl Workers {
 pub struct Resnapshot {
     shared: Arc<Shared>,
     rows: Arc<Rows>,
+    bench: Arc<dyn Bench>,
     workers: OnceLock<Workers>,
     begun: Notify,
 }
@@ -97,10 +101,11 @@ impl Resnapshot {
     ///
     /// # Errors
     /// `Store` where that cannot be read.
-    pub fn new(shared: Arc<Shared>, rows: Arc<Rows>) -> Result<Self> {
+    pub fn new(shared: Arc<Shared>, rows: Arc<Rows>, bench: Arc<dyn Bench>) -> Result<Self> {
         let again = Self {
             shared,
             rows,
+            bench,
             workers: OnceLock::new(),
             begun: Notify::new(),
         };
@@ -207,13 +212,21 @@ impl Resnapshot {
         under_way.step = Step::Sweep;
         self.set(&name, under_way.clone()).await?;
         let swept = under_way.swept.as_deref().and_then(|t| hex::decode(t).ok());
-        let mut after = swept;
+        let (mut after, mut rows) = (swept, PAGE);
         loop {
-            let page = self.shared.stage.state_page(table.id, after, PAGE).await?;
+            let stage = &self.shared.stage;
+            let page = stage.state_page(table.id, after.clone(), rows).await?;
             let names: BTreeSet<_> = page.names.into_iter().map(|row| (table.id, row)).collect();
             if !names.is_empty() {
-                let sequence = self.rows.sweep(table.id, &names).await?;
-                self.shared.until_committed(sequence).await?;
+                match self.rows.sweep(table.id, &names).await {
+                    Ok(sequence) => self.shared.until_committed(sequence).await?,
+                    // Rows so large that fewer of them fill the memory that they may take.
+                    Err(error) if error.kind() == Kind::Unsupported && rows > 1 => {
+                        rows = (rows / 4).max(1);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             let Some(last) = page.more else { break };
             under_way.swept = Some(hex::encode(&last));
@@ -225,7 +238,21 @@ impl Resnapshot {
         self.change(&name, None)?;
         self.shared.facts.make_durable().await?;
         tracing::info!(table = %table.name, "the table has been copied again: a full comparison is owed");
+        self.scan();
         Ok(())
+    }
+
+    /// Begins the comparison that is owed: it finds items that no row explains.
+    fn scan(&self) {
+        let order = Order {
+            mode: Mode::Full,
+            repair: false,
+            show_values: false,
+            keys: Vec::new(),
+        };
+        if let Err(error) = self.bench.begin(order, &Peer::default()) {
+            tracing::info!(%error, "the comparison is left to who asks for it");
+        }
     }
 
     fn may_begin(&self, table: &SourceTable) -> Result<()> {
@@ -298,7 +325,7 @@ impl Resnapshot {
     async fn owe(&self) -> Result<()> {
         let facts = &self.shared.facts;
         let mut standing: Standing = facts.get(PARITY)?.unwrap_or_default();
-        standing.owed = Some(Owed::Resnapshot);
+        standing.owe(Owed::Resnapshot);
         facts.set_durably(PARITY, &standing).await
     }
 }

@@ -331,6 +331,7 @@ impl Shared {
 
     pub fn table_copied(&self, source: SourceId) {
         let table = self.plan.source(source);
+        self.trouble.copy(None);
         tracing::info!(table = %table.name, "the table is copied");
     }
 

@@ -15,6 +15,7 @@ use super::views::Views;
 use crate::change::{Change, Row};
 use crate::error::{Error, Kind, Result};
 use crate::metrics;
+use crate::phase::Phase;
 use crate::pipeline::{Feed, Sequence};
 use crate::plan::{Plan, SourceId, SourceTable};
 use crate::position::{Gtid, GtidSet};
@@ -223,7 +224,7 @@ impl Stage {
             }
             Request::Resume => {
                 self.paused = false;
-                self.shared.pause.hold(false);
+                self.shared.goes_on();
             }
         }
         self.rest()
@@ -242,7 +243,9 @@ impl Stage {
                 let _ = reply.send(sequence);
             }
         }
+        // Whoever has asked need not be there any more to say so.
         self.shared.pause.hold(true);
+        self.shared.enter(Phase::Paused);
         Ok(true)
     }
 
@@ -524,6 +527,7 @@ impl Stage {
         let mut watch = Watch {
             plan: &self.plan,
             progress: &self.progress,
+            trouble: &self.shared.trouble,
             windows: &mut self.windows,
             counters: &self.cascaded,
             key: &mut self.key,

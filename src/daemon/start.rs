@@ -84,7 +84,8 @@ pub async fn start(start: Start) -> Result<Daemon> {
     }
     let options = Arc::new(prepare::source_options(&settings));
     let views = open_views(settings.state.clone(), &plan, start.resnapshot).await?;
-    let checkpoint = checkpoint(&store, views.as_ref(), &options, &start).await?;
+    let mut checkpoint = checkpoint(&store, views.as_ref(), &options, &start).await?;
+    let refused = shape::resume(&mut checkpoint, &shape::shapes(&plan, &start.catalog)).err();
     let letters = stored_letters(&store, Letters::new(Arc::clone(&plan))).await?;
     let progress = Arc::new(snapshot_progress(
         &plan,
@@ -140,7 +141,9 @@ pub async fn start(start: Start) -> Result<Daemon> {
         question: tokio::sync::Mutex::new(Question::new(Arc::clone(&options))),
     });
     let rows = Arc::new(Rows::new(Arc::clone(&options), Arc::clone(&shared)));
-    let resnapshot = Arc::new(Resnapshot::new(Arc::clone(&shared), Arc::clone(&rows))?);
+    let bench = Arc::clone(&comparisons) as Arc<dyn Bench>;
+    let resnapshot = Resnapshot::new(Arc::clone(&shared), Arc::clone(&rows), Arc::clone(&bench))?;
+    let resnapshot = Arc::new(resnapshot);
     let control = Arc::new(Control {
         shared: Arc::clone(&shared),
         store: Arc::clone(&store),
@@ -153,9 +156,7 @@ pub async fn start(start: Start) -> Result<Daemon> {
         Arc::clone(&answers) as Arc<dyn StatusSource>,
         start.exposition.clone(),
         crate::admin::cutover::routes(Arc::clone(&cutover) as Arc<dyn Desk>)
-            .merge(crate::admin::verify::routes(
-                Arc::clone(&comparisons) as Arc<dyn Bench>
-            ))
+            .merge(crate::admin::verify::routes(bench))
             .merge(crate::admin::control::routes(control)),
     )
     .await?;
@@ -173,6 +174,7 @@ pub async fn start(start: Start) -> Result<Daemon> {
         facts: start.facts,
         shared: Arc::clone(&shared),
         resnapshot,
+        refused,
     })?;
     gatehouse.watch(running.control.clone());
     let _ = cutover.stop.set(Stop {
@@ -213,13 +215,20 @@ struct Run {
     needs_cascades: bool,
     shared: Arc<Shared>,
     resnapshot: Arc<Resnapshot>,
+    /// Why nothing may be read: the daemon is stopped from its start on.
+    refused: Option<Error>,
 }
 
 /// Starts the threads and tasks of the flow.
-fn run(run: Run) -> Result<Running> {
+fn run(mut run: Run) -> Result<Running> {
     let (failed, failures) = mpsc::unbounded_channel();
     let reading = CancellationToken::new();
     let committing = CancellationToken::new();
+    if let Some(error) = run.refused.take() {
+        // As if it had stopped by itself: it stays up and tells why.
+        reading.cancel();
+        let _ = failed.send(error);
+    }
     let memory = run.settings.pipeline.memory_bytes;
     let writer = Arc::new(Sealable {
         writer: Watched {
@@ -383,7 +392,6 @@ async fn checkpoint(
                     .clone_from(&start.facts.server_uuid);
             }
             compatible(&checkpoint, &start.plan.fingerprint)?;
-            shape::resume(&mut checkpoint, &shape::shapes(&start.plan, &start.catalog))?;
             tracing::info!(position = %checkpoint.position.gtids, "going on from the checkpoint");
             Ok(checkpoint)
         }

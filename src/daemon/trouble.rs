@@ -17,6 +17,8 @@ pub struct Trouble {
     stream: Mutex<Option<String>>,
     /// Why the source does not tell its position.
     question: Mutex<Option<String>>,
+    /// Why a table's copy does not come to its end.
+    copy: Mutex<Option<String>>,
     /// Since when no write succeeds, and why.
     target: Mutex<Option<(Instant, String)>>,
     target_refuses: AtomicBool,
@@ -36,7 +38,8 @@ impl Trouble {
                 let seconds = since.elapsed().as_secs();
                 format!("DynamoDB has taken no writes for {seconds} s: {reason}")
             });
-        source.into_iter().chain(target).collect()
+        let copy = lock(&self.copy).clone();
+        source.into_iter().chain(copy).chain(target).collect()
     }
 
     /// The binlog stream broke for this reason, or is connected.
@@ -47,6 +50,11 @@ impl Trouble {
     /// The source did not tell its position for this reason, or told it.
     pub fn question(&self, reason: Option<String>) {
         *lock(&self.question) = reason;
+    }
+
+    /// A table's copy begins again and again for this reason, or a table is copied.
+    pub fn copy(&self, reason: Option<String>) {
+        *lock(&self.copy) = reason;
     }
 
     /// How long ago the target answered a write, or failed to; `None` before the first.

@@ -42,6 +42,8 @@ const LOOK: Duration = Duration::from_millis(3);
 const AFTER_FAILURE: Duration = Duration::from_secs(60);
 /// An item that the stream writes again and again is undecided after so long.
 const UNDECIDED: Duration = Duration::from_secs(60);
+/// One that is stopped saves its place within this.
+const STOPPING: Duration = Duration::from_secs(5);
 /// Items that are removed together.
 const TOGETHER: usize = 500;
 /// Reports that are kept.
@@ -178,7 +180,16 @@ impl Comparisons {
 
     /// Compares, and tells how it ended; whether it did so with a report.
     async fn run(&self, order: Order, progress: Arc<Progress>, stop: CancellationToken) -> bool {
-        let ended = match self.compare(order, progress, stop).await {
+        let late = async {
+            stop.cancelled().await;
+            tokio::time::sleep(STOPPING).await;
+        };
+        let compared = tokio::select! {
+            compared = self.compare(order, progress, stop.clone()) => compared,
+            // It waits for something that does not come: a stream that is paused, a server that is away.
+            () = late => Err(Error::new(Kind::Interrupted, "the comparison was stopped")),
+        };
+        let ended = match compared {
             Ok((report, files)) => Ended::Done {
                 report: Box::new(report),
                 files,
@@ -205,6 +216,7 @@ impl Comparisons {
         stop: CancellationToken,
     ) -> Result<(Report, Vec<String>)> {
         let full = order.mode == Mode::Full;
+        let began = now_unix_ms();
         let engine = self.engine(progress, stop, order.show_values);
         let mark = full.then(|| self.tools.shared.touches.begin_pass());
         let mut report = match order.mode {
@@ -230,7 +242,7 @@ impl Comparisons {
             }
         };
         if full {
-            self.proved(&report, mark).await?;
+            self.proved(&report, mark, began).await?;
         }
         if order.repair && report.mismatched() > 0 {
             engine.progress.enter(Step::Repair);
@@ -258,7 +270,8 @@ impl Comparisons {
         Arc::new(Engine {
             plan: Arc::clone(&tools.shared.plan),
             options: Arc::clone(&tools.options),
-            target: Target::new(tools.client.clone(), tools.settings.read_units_per_second),
+            target: Target::new(tools.client.clone(), tools.settings.read_units_per_second)
+                .without(tools.shared.plan.settings.preserve.clone()),
             flow: Arc::new(Stream {
                 shared: Arc::clone(&tools.shared),
             }),
@@ -280,7 +293,7 @@ impl Comparisons {
     }
 
     /// What a full pass proves.
-    async fn proved(&self, report: &Report, mark: Option<PassMark>) -> Result<()> {
+    async fn proved(&self, report: &Report, mark: Option<PassMark>, began: u64) -> Result<()> {
         let facts = &self.tools.shared.facts;
         let mut standing: Standing = facts.get(FACT)?.unwrap_or_default();
         let pass = report.pass();
@@ -291,6 +304,8 @@ impl Comparisons {
             _ => mark,
         };
         standing.owed = match (pass.clean, mark) {
+            // A table was copied again, or something repaired, in the meantime: only a later one proves that.
+            (true, _) if standing.owed.is_some() && standing.owed_unix_ms >= began => standing.owed,
             (true, Some(mark)) => {
                 self.tools.shared.touches.pass_was_clean(mark);
                 None
@@ -311,7 +326,7 @@ impl Comparisons {
     async fn owe(&self, owed: Owed) -> Result<()> {
         let facts = &self.tools.shared.facts;
         let mut standing: Standing = facts.get(FACT)?.unwrap_or_default();
-        standing.owed = Some(owed);
+        standing.owe(owed);
         facts.set_durably(FACT, &standing).await
     }
 

@@ -231,3 +231,7 @@ impl Views {
 #[cfg(test)]
 #[path = "tests/views.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "tests/promises.rs"]
+mod promises;

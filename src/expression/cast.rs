@@ -78,6 +78,12 @@ pub(super) fn convert<'a>(target: &Target, value: Datum<'a>) -> Result<Datum<'a>
             Datum::Decimal(number) => Datum::Decimal(number.rescaled(*scale, Rounding::HalfUp)),
             other => other,
         },
+        Target::AtMost(scale) => match value {
+            Datum::Decimal(number) if number.scale() > *scale => {
+                Datum::Decimal(number.rescaled(*scale, Rounding::HalfUp))
+            }
+            other => other,
+        },
         Target::Narrow(width) => narrow(value, *width),
         Target::LabelNumber { labels, set } => {
             let number = label_number(&value, labels, *set);

@@ -2,9 +2,10 @@
 
 use sqlparser::ast::{BinaryOperator, Expr, Ident, TrimWhereField, UnaryOperator};
 
-use super::choice::{is_choice, is_mixed_choice, printed_double, raw, scaled};
+use super::choice::{is_choice, is_mixed_choice, printed_double, scaled};
 use super::compare::{negate_if, not, order_of, refuse_predicates};
 use super::decimal::MAX_SCALE;
+use super::exact::exact;
 use super::node::{Class, Node, Op, Sign, Special, Target};
 use super::select::{self};
 use super::types::{Collated, Derivation, Type, TypeKind};
@@ -19,7 +20,29 @@ pub(super) type Result<T> = std::result::Result<T, Refusal>;
 type Columns<'c> = dyn Fn(SourceId, usize) -> Option<&'c Column> + 'c;
 
 pub(super) fn compile<'c>(sql: &Sql, columns: &Columns<'c>) -> Result<Node> {
-    Compiler { sql, columns }.node(&sql.expr)
+    let root = Compiler { sql, columns }.node(&sql.expr)?;
+    constants(&root)?;
+    Ok(root)
+}
+
+/// The server computes constants before it looks at any row, and a SELECT with one that cannot be computed fails
+/// altogether, or does not, as it is used.
+fn constants(node: &Node) -> Result<()> {
+    if !is_constant(node) {
+        let mut found = Ok(());
+        node.each_part(&mut |part| {
+            if found.is_ok() {
+                found = constants(part);
+            }
+        });
+        return found;
+    }
+    match node.evaluate(&NoRows) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Refusal::new(format!(
+            "a part of it that reads no column has no value: {error}"
+        ))),
+    }
 }
 
 pub(super) struct Compiler<'a, 'c> {
@@ -94,19 +117,7 @@ pub(super) fn textual(op: Op, collated: Collated, nullable: bool) -> Node {
 pub(super) const BOOL: TypeKind = TypeKind::Int { unsigned: false };
 
 impl Compiler<'_, '_> {
-    /// The server computes constants before it looks at any row, and a SELECT with one that cannot be computed fails
-    /// altogether, or does not, as it is used.
     pub(super) fn node(&self, expr: &Expr) -> Result<Node> {
-        let node = self.part(expr)?;
-        if is_constant(&node)
-            && let Err(error) = node.evaluate(&NoRows)
-        {
-            return Err(Refusal::new(format!("`{expr}` has no value: {error}")));
-        }
-        Ok(node)
-    }
-
-    fn part(&self, expr: &Expr) -> Result<Node> {
         match expr {
             Expr::Nested(inner) => self.node(inner),
             Expr::Identifier(name) => self.column(std::slice::from_ref(name)),
@@ -329,7 +340,7 @@ impl Compiler<'_, '_> {
                     },
                     (Class::Double, _) => TypeKind::Double,
                 };
-                let arg = Box::new(arg);
+                let arg = Box::new(exact(&arg));
                 Ok(scaled(computed(Op::Negate { class, arg }, kind, nullable)))
             }
         }
@@ -432,7 +443,7 @@ impl Compiler<'_, '_> {
             class,
             unsigned,
             scale,
-            args: Box::new([raw(&a).clone(), raw(&b).clone()]),
+            args: Box::new([exact(&a), exact(&b)]),
         };
         let special = match (sign, class) {
             (Sign::Div, _) => Special::No,

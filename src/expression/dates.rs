@@ -5,7 +5,7 @@ use sqlparser::ast::{Expr, Interval};
 use super::Refusal;
 use super::calendar::{self, Zeros};
 use super::cast::moment;
-use super::choice::{is_choice, is_mixed_choice};
+use super::choice::{is_choice, is_mixed_choice, scaled};
 use super::compare::complete;
 use super::compile::{Compiler, Result, computed, textual};
 use super::date_format::Format;
@@ -100,7 +100,7 @@ impl Compiler<'_, '_> {
                     },
                 };
                 let op = Op::Call(Call::UnixTimestamp { scale }, vec![first]);
-                return Ok(computed(op, kind, nullable));
+                return Ok(scaled(computed(op, kind, nullable)));
             }
         };
         Ok(computed(Op::Call(call, vec![first]), INT, true))

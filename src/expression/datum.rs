@@ -74,7 +74,7 @@ impl<'a> Datum<'a> {
             Datum::UInt(number) => Value::UInt(number),
             Datum::Decimal(number) => Value::Decimal(number.to_text().into()),
             Datum::Float(number) => Value::Float(number),
-            Datum::Double(number) => Value::Double(number),
+            Datum::Double(number) => Value::Double(shown(number)),
             Datum::Text(text) => Value::Text(text),
             Datum::Bytes(bytes) => Value::Bytes(bytes),
             Datum::Date(date) => Value::Date(date),
@@ -101,7 +101,7 @@ impl<'a> Datum<'a> {
             Datum::UInt(number) => write_uint(number, &mut out),
             Datum::Decimal(number) => number.write(&mut out),
             Datum::Float(number) => write_float(number, &mut out),
-            Datum::Double(number) => write_double(number, &mut out),
+            Datum::Double(number) => write_double(shown(number), &mut out),
             other => {
                 other.into_value().write_text(&mut out);
             }
@@ -203,10 +203,19 @@ impl<'a> Datum<'a> {
     }
 }
 
+/// A moment without a fraction is a whole number, whatever its type could show.
 fn fraction(whole: i128, micros: u32, fsp: u8) -> Dec {
+    if micros == 0 {
+        return Dec::from_int(whole);
+    }
     let shown = u32::from(fsp.min(6));
     let digits = i128::from(micros / 10_u32.pow(6 - shown));
     Dec::new(whole * 10_i128.pow(shown) + digits, shown as u8)
+}
+
+/// ROUND alone can leave the range of doubles; MySQL shows such a number as 0.
+fn shown(number: f64) -> f64 {
+    if number.is_finite() { number } else { 0.0 }
 }
 
 fn double_to_int(number: f64) -> i128 {

@@ -328,7 +328,30 @@ impl Dec {
         Ok(self)
     }
 
+    /// The sum. Where one is taken from the other and nothing is left, MySQL's zero has no digits after the point.
     pub fn add(&self, other: &Dec) -> Result<Dec, OutOfRange> {
+        let sum = self.sum(other)?;
+        let takes = self.is_negative() != other.is_negative();
+        Ok(if takes { sum.without_zeros() } else { sum })
+    }
+
+    /// The difference; a zero as that of [`add`](Self::add).
+    pub fn sub(&self, other: &Dec) -> Result<Dec, OutOfRange> {
+        let difference = self.sum(&other.negated())?;
+        let takes = self.is_negative() == other.is_negative();
+        Ok(if takes {
+            difference.without_zeros()
+        } else {
+            difference
+        })
+    }
+
+    /// A zero as `0`.
+    pub fn without_zeros(self) -> Dec {
+        if self.is_zero() { Dec::zero() } else { self }
+    }
+
+    fn sum(&self, other: &Dec) -> Result<Dec, OutOfRange> {
         let scale = self.scale.max(other.scale);
         let left = self.mantissa.shifted(u32::from(scale - self.scale));
         let right = other.mantissa.shifted(u32::from(scale - other.scale));
@@ -338,10 +361,6 @@ impl Dec {
         };
         let mantissa = mantissa.unwrap_or_else(|| Mantissa::of(left.big() + right.big()));
         Dec { mantissa, scale }.checked()
-    }
-
-    pub fn sub(&self, other: &Dec) -> Result<Dec, OutOfRange> {
-        self.add(&other.negated())
     }
 
     pub fn negated(&self) -> Dec {
@@ -366,6 +385,7 @@ impl Dec {
         }
     }
 
+    /// The product; of a zero nothing is left but `0`.
     pub fn mul(&self, other: &Dec) -> Result<Dec, OutOfRange> {
         let words = |digits: usize| digits.div_ceil(9);
         let whole = words(self.whole_digits()) + words(other.whole_digits());
@@ -383,7 +403,7 @@ impl Dec {
             mantissa,
             scale: self.scale + other.scale,
         };
-        product.checked()
+        Ok(product.checked()?.without_zeros())
     }
 
     /// The quotient, truncated to `scale` digits; `None`: division by zero.
@@ -405,7 +425,7 @@ impl Dec {
         Some(Dec { mantissa, scale }.checked())
     }
 
-    /// The rest of the division, with the sign of `self`; `None`: division by zero.
+    /// The rest of the division, with the sign of `self`, a zero as `0`; `None`: division by zero.
     pub fn rem(&self, other: &Dec) -> Option<Dec> {
         if other.is_zero() {
             return None;
@@ -418,7 +438,7 @@ impl Dec {
             _ => None,
         };
         let mantissa = mantissa.unwrap_or_else(|| Mantissa::of(left.big() % right.big()));
-        Some(Dec { mantissa, scale })
+        Some(Dec { mantissa, scale }.without_zeros())
     }
 
     pub fn compare(&self, other: &Dec) -> Ordering {

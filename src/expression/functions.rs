@@ -3,10 +3,11 @@
 use sqlparser::ast::{Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments};
 
 use super::Refusal;
-use super::choice::{is_choice, is_mixed_choice, printed_double, scaled};
+use super::choice::{is_choice, is_mixed_choice, printed_double, raw, scaled};
 use super::collate;
 use super::compile::{Compiler, Result, class_of, computed, textual, whole_is_int};
 use super::datum::Datum;
+use super::exact::exact;
 use super::node::{Call, Class, Encoding, Node, Op, Sign, Special, Target};
 use super::types::{Collated, Derivation, TypeKind};
 
@@ -294,6 +295,7 @@ impl Compiler<'_, '_> {
         );
         let (call, kind) = match (name, &kind) {
             ("ABS", TypeKind::Decimal { .. }) => {
+                let args = args.iter().map(exact).collect();
                 return Ok(scaled(computed(Op::Call(Call::Abs, args), kind, nullable)));
             }
             ("ABS", _) if class == Class::Int => (Call::Abs, TypeKind::Int { unsigned }),
@@ -306,7 +308,12 @@ impl Compiler<'_, '_> {
                     (_, None) => *scale,
                 };
                 let precision = (whole + 1 + scale).min(65);
-                (Call::Round(scale), TypeKind::Decimal { precision, scale })
+                let kind = TypeKind::Decimal { precision, scale };
+                return Ok(scaled(computed(
+                    Op::Call(Call::Round(scale), args),
+                    kind,
+                    nullable,
+                )));
             }
             ("ROUND", _) if class == Class::Int => (Call::Round(0), TypeKind::Int { unsigned }),
             ("ROUND", _) => (Call::Round(0), TypeKind::Double),
@@ -359,7 +366,7 @@ fn as_class(node: Node, class: Class) -> Node {
 
 /// MySQL cuts its fraction off where it rounds those of other decimals.
 pub(super) fn is_fractional_timestamp(node: &Node) -> bool {
-    match &node.op {
+    match &raw(node).op {
         Op::NullIf { args, .. } => is_fractional_timestamp(&args[0]),
         op => matches!(op, Op::Call(Call::UnixTimestamp { scale: 1.. }, _)),
     }

@@ -19,6 +19,7 @@ mod dates;
 mod datum;
 mod decimal;
 mod evaluate;
+mod exact;
 mod functions;
 mod interval;
 mod json;
@@ -45,6 +46,8 @@ use crate::schema::Column;
 #[derive(Debug, Clone)]
 pub struct Expression {
     root: Arc<node::Node>,
+    /// The same with the digits that documents show.
+    exact: Arc<node::Node>,
     ty: Type,
 }
 
@@ -99,10 +102,12 @@ pub fn compile<'c>(
     column: &(dyn Fn(SourceId, usize) -> Option<&'c Column> + 'c),
 ) -> Result<Expression, Refusal> {
     let root = compile::compile(sql, column)?;
-    Ok(Expression {
-        ty: root.ty.clone(),
-        root: Arc::new(root),
-    })
+    let (ty, root) = (root.ty.clone(), Arc::new(root));
+    let exact = match ty.kind {
+        TypeKind::Decimal { .. } => Arc::new(exact::exact(&root)),
+        _ => Arc::clone(&root),
+    };
+    Ok(Expression { root, exact, ty })
 }
 
 impl Expression {
@@ -116,9 +121,29 @@ impl Expression {
         self.root.value(rows)
     }
 
+    /// Its value as a member of a JSON document: a DECIMAL has the digits that it was computed with there, which may be
+    /// others than those that are shown.
+    pub fn evaluate_in_document<'r>(
+        &'r self,
+        rows: &'r dyn Rows,
+    ) -> Result<Value<'r>, EvaluationError> {
+        self.exact.value(rows)
+    }
+
     /// Whether it holds; NULL does not.
     pub fn is_true(&self, rows: &dyn Rows) -> Result<bool, EvaluationError> {
         Ok(self.root.evaluate(rows)?.truth() == Some(true))
+    }
+
+    /// Whether a document shows it with as many zeros at the end as here: MySQL's sums of moments with a fraction have some
+    /// that nobody can foretell.
+    pub fn is_known_in_documents(&self) -> bool {
+        !matches!(self.ty.kind, TypeKind::Decimal { .. }) || !self.root.sums_fractions()
+    }
+
+    /// Calls `visit` with every column that is asked for NULL.
+    pub fn each_null_test(&self, visit: &mut dyn FnMut(SourceId, usize)) {
+        self.root.each_null_test(visit);
     }
 
     /// Calls `visit` with every column that it reads, repetitions included.

@@ -196,6 +196,8 @@ pub(super) enum Target {
     Truncated,
     /// A DECIMAL with so many digits after the point.
     Scale(u8),
+    /// A DECIMAL with no more digits after the point than these.
+    AtMost(u8),
     /// A number's text in so many characters.
     Narrow(usize),
     /// A date that has a month and a day: MySQL does not compare others alike everywhere.
@@ -305,7 +307,29 @@ impl Node {
         self.each_part(&mut |part| part.each_reference(visit));
     }
 
-    fn each_part(&self, visit: &mut dyn FnMut(&Node)) {
+    /// Whether it computes with moments that have a fraction: how many zeros MySQL leaves behind that is not known.
+    pub fn sums_fractions(&self) -> bool {
+        if let Op::To(Target::Decimal { .. }, _) = self.op {
+            return false;
+        }
+        let fraction = |node: &Node| node.ty.kind.is_temporal() && node.ty.kind.fsp() > 0;
+        let own = matches!(&self.op, Op::Arithmetic { class: Class::Decimal, args, .. } if args.iter().any(fraction));
+        let mut found = own;
+        self.each_part(&mut |part| found = found || part.sums_fractions());
+        found
+    }
+
+    /// Calls `visit` with every column that stands before IS NULL.
+    pub fn each_null_test(&self, visit: &mut dyn FnMut(SourceId, usize)) {
+        if let Op::IsNull(arg) = &self.op
+            && let Op::Column { source, slot, .. } = arg.op
+        {
+            visit(source, slot);
+        }
+        self.each_part(&mut |part| part.each_null_test(visit));
+    }
+
+    pub fn each_part(&self, visit: &mut dyn FnMut(&Node)) {
         match &self.op {
             Op::Literal(_) | Op::Column { .. } => {}
             Op::Arithmetic { args, .. }

@@ -71,7 +71,7 @@ fn decimals(sign: Sign, unsigned: bool, scale: u8, a: &Dec, b: &Dec) -> Result<D
             let Some(quotient) = a.div(b, quotient_scale(a.scale(), b.scale())) else {
                 return Ok(Datum::Null);
             };
-            quotient?
+            quotient?.without_zeros()
         }
         Sign::Modulo => match a.rem(b) {
             Some(rest) => rest,
@@ -90,7 +90,7 @@ fn decimals(sign: Sign, unsigned: bool, scale: u8, a: &Dec, b: &Dec) -> Result<D
         }
     };
     let result = match sign {
-        Sign::Divide => result.shown(scale),
+        Sign::Divide if !result.is_zero() => result.shown(scale),
         _ => result,
     };
     if unsigned && result.is_negative() {
@@ -205,12 +205,8 @@ pub(super) fn round(
             let value = number(value.to_decimal())?;
             let places = places.clamp(-81, i128::from(most)) as i8;
             Ok(Datum::Decimal(match u8::try_from(places) {
-                Ok(places) => value
-                    .rescaled(places, Rounding::HalfUp)
-                    .rescaled(most, Rounding::HalfUp),
-                Err(_) => value
-                    .rounded_left(u32::from(places.unsigned_abs()), Rounding::HalfUp)
-                    .rescaled(most, Rounding::HalfUp),
+                Ok(places) => value.rescaled(places, Rounding::HalfUp),
+                Err(_) => value.rounded_left(u32::from(places.unsigned_abs()), Rounding::HalfUp),
             }))
         }
         Class::Double => Ok(Datum::Double(round_double(number(value.to_f64())?, places))),

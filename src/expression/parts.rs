@@ -17,11 +17,11 @@ pub(super) fn unix_timestamp(moment: &Temporal, scale: u8) -> Datum<'static> {
     let seconds = micros.div_euclid(1_000_000);
     let known = (1..=LAST_SECOND).contains(&seconds) && moment.month > 0 && moment.day > 0;
     let micros = if known { micros } else { 0 };
-    let number = Dec::new(i128::from(micros), 6).rescaled(scale, Rounding::Truncate);
-    if scale == 0 {
-        Datum::Int(micros / 1_000_000)
-    } else {
-        Datum::Decimal(number)
+    // Six digits or none, whatever is shown of them.
+    match (scale, micros % 1_000_000) {
+        (0, _) => Datum::Int(micros / 1_000_000),
+        (_, 0) => Datum::Decimal(Dec::from_int(i128::from(micros / 1_000_000))),
+        _ => Datum::Decimal(Dec::new(i128::from(micros), 6)),
     }
 }
 

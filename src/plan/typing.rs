@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use sqlparser::ast::{BinaryOperator, Expr};
-
 use super::model::*;
 use super::sql;
 use crate::contract::diagnostic::Diagnostics;
 use crate::contract::model::Text;
-use crate::expression::{self, Aggregate, Expression, TypeKind};
-use crate::schema::Column;
+use crate::expression::{self, Aggregate, Expression};
+use crate::schema::{Column, ColumnType};
 
 /// The columns of a plan's sources.
 pub(super) trait Columns {
@@ -33,6 +31,7 @@ pub(super) fn run(plan: &mut Plan, d: &mut Diagnostics) {
     for projection in projections {
         if let Some(filter) = &mut projection.filter {
             filter.typed = expression(filter, sources, d);
+            zero_dates(filter, sources, d);
         }
         for attribute in &mut projection.attributes {
             value(&mut attribute.value, sources, d);
@@ -74,6 +73,7 @@ fn value(value: &mut ValueSource, sources: &[SourceTable], d: &mut Diagnostics) 
             select,
             ..
         } => {
+            zero_dates(condition, sources, d);
             let ty = select.as_ref().and_then(|s| s.typed.as_ref());
             if select.is_some() && ty.is_none() {
                 return;
@@ -83,13 +83,21 @@ fn value(value: &mut ValueSource, sources: &[SourceTable], d: &mut Diagnostics) 
             }
         }
         ValueSource::Join(join) => {
+            for condition in join.hops.iter().flat_map(|hop| &hop.conditions) {
+                zero_dates(condition, sources, d);
+            }
             let members = join.construction.iter().flat_map(|c| &c.select);
-            for (_, member) in members.filter(|(_, sql)| has_unknown_digits(sql)) {
+            let typed = |sql: &Sql| {
+                sql.typed
+                    .as_ref()
+                    .is_some_and(|t| !t.is_known_in_documents())
+            };
+            for (_, member) in members.filter(|(_, sql)| typed(sql)) {
                 d.error_help(
                     "sql-unsupported",
                     &member.place,
-                    "how many decimals this number has in a document depends on the row",
-                    "use the column itself, or CAST(… AS DECIMAL(M,D))",
+                    "how many decimals this number has in a document depends on how MySQL computes with fractions of seconds",
+                    "put CAST(… AS DECIMAL(M,D)) around it",
                 );
             }
             let terms = join.construction.iter().flat_map(|c| &c.order);
@@ -104,25 +112,29 @@ fn value(value: &mut ValueSource, sources: &[SourceTable], d: &mut Diagnostics) 
     }
 }
 
-/// In a document MySQL shows an exact number with its own decimals, which choices and functions take from their rows.
-fn has_unknown_digits(sql: &Sql) -> bool {
-    fn known(expr: &Expr) -> bool {
-        match expr {
-            Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => known(inner),
-            Expr::BinaryOp {
-                left,
-                op: BinaryOperator::Plus | BinaryOperator::Minus | BinaryOperator::Multiply,
-                right,
-            } => known(left) && known(right),
-            Expr::Identifier(_)
-            | Expr::CompoundIdentifier(_)
-            | Expr::Value(_)
-            | Expr::Cast { .. } => true,
-            _ => false,
+/// In a WHERE or an ON, and only there, MySQL's IS NULL finds `0000-00-00` in a date column that is NOT NULL.
+fn zero_dates(condition: &Sql, sources: &[SourceTable], d: &mut Diagnostics) {
+    let Some(typed) = &condition.typed else {
+        return;
+    };
+    let mut found = None;
+    typed.each_null_test(&mut |source, slot| {
+        let column = sources.column(source, slot);
+        let dated = column.filter(|c| {
+            !c.nullable && matches!(c.ty, ColumnType::Date | ColumnType::DateTime { .. })
+        });
+        if let Some(column) = dated {
+            found.get_or_insert(column.name.clone());
         }
+    });
+    if let Some(name) = found {
+        d.error_help(
+            "sql-unsupported",
+            &condition.place,
+            format!("`{name}` is NOT NULL: MySQL's WHERE finds 0000-00-00 with IS NULL there, and other expressions nothing"),
+            format!("write YEAR({name}) = 0 for zero dates, or leave the condition out"),
+        );
     }
-    let decimal = |typed: &Arc<Expression>| matches!(typed.ty().kind, TypeKind::Decimal { .. });
-    sql.typed.as_ref().is_some_and(decimal) && !known(&sql.expr)
 }
 
 fn refuse(sql: &Sql, refusal: &expression::Refusal, d: &mut Diagnostics) {

@@ -5,9 +5,9 @@ use crate::pipeline::{Action, Mutation};
 
 /// `{"RequestItems":{"table":[{"PutRequest":{"Item":…}},{"DeleteRequest":{"Key":…}}]}}`, tables in the order of their
 /// first write. `tables` is indexed by the target's id.
-pub fn batch_write(tables: &[Table], writes: &[&Mutation]) -> Vec<u8> {
+pub fn batch_write(tables: &[Table], writes: &[&Mutation], body: &mut Vec<u8>) {
     let size: usize = writes.iter().map(|write| 64 + payload(write).len()).sum();
-    let mut body = Vec::with_capacity(size + 128);
+    body.reserve(size + 128);
     body.extend_from_slice(br#"{"RequestItems":{"#);
     let mut first_table = true;
     for (index, write) in writes.iter().enumerate() {
@@ -37,7 +37,6 @@ pub fn batch_write(tables: &[Table], writes: &[&Mutation]) -> Vec<u8> {
         body.push(b']');
     }
     body.extend_from_slice(b"}}");
-    body
 }
 
 fn payload(write: &Mutation) -> &[u8] {

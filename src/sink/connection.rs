@@ -25,7 +25,7 @@ use super::reply::{Reading, Reply};
 const IDLE: Duration = Duration::from_secs(20);
 /// After so long an address is looked up again, so that we follow where DynamoDB goes.
 const OLD: Duration = Duration::from_secs(300);
-/// What a connection keeps of the room for an answer.
+/// What is kept of the room for an answer, and of that for a request.
 const KEPT: usize = 64 << 10;
 /// A balancer's silence is noticed after about this time.
 const KEEPALIVE: Duration = Duration::from_secs(60);
@@ -45,6 +45,36 @@ pub(super) struct Connection {
     opened: Instant,
     used: Instant,
     buffer: Vec<u8>,
+}
+
+/// Room for one request, used again for others.
+#[derive(Default)]
+pub(super) struct Room {
+    pub head: Vec<u8>,
+    pub body: Vec<u8>,
+}
+
+/// Rooms that nobody uses; at most one for each request at a time.
+#[derive(Default)]
+pub(super) struct Rooms {
+    free: Mutex<Vec<Room>>,
+}
+
+impl Rooms {
+    pub fn take(&self) -> Room {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        free.pop().unwrap_or_default()
+    }
+
+    /// Back, for another request; a large one's room is not kept.
+    pub fn give_back(&self, mut room: Room) {
+        for part in [&mut room.head, &mut room.body] {
+            part.clear();
+            part.shrink_to(KEPT);
+        }
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        free.push(room);
+    }
 }
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}

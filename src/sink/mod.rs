@@ -15,6 +15,7 @@ pub mod provision;
 mod rate;
 mod reply;
 mod signature;
+mod update;
 mod wire;
 mod writer;
 

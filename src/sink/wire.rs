@@ -26,7 +26,7 @@ use tokio::sync::OnceCell;
 
 use super::answer::Unprocessed;
 use super::classify::{self, Failure, classify};
-use super::connection::{Broken, Connections};
+use super::connection::{Broken, Connections, Room};
 use super::reply::Reply;
 use super::signature::{Signer, Subject};
 
@@ -79,8 +79,8 @@ impl Wire {
     }
 
     /// One attempt at BatchWriteItem: what DynamoDB left unprocessed.
-    pub async fn send(&self, body: &[u8]) -> Result<Unprocessed, Failure> {
-        let reply = self.exchange(WRITE, body).await?;
+    pub(super) async fn send(&self, room: &mut Room) -> Result<Unprocessed, Failure> {
+        let reply = self.exchange(WRITE, &room.body, &mut room.head).await?;
         if reply.status == 200
             && let Some(unprocessed) = Unprocessed::read(&reply.body)
         {
@@ -91,16 +91,21 @@ impl Wire {
 
     /// One attempt at any operation: the body of a good answer.
     pub async fn ask(&self, operation: &'static str, body: Bytes) -> Result<Bytes, Failure> {
-        let reply = self.exchange(operation, &body).await?;
+        let reply = self.exchange(operation, &body, &mut Vec::new()).await?;
         match reply.status {
             200 => Ok(reply.body.into()),
             _ => Err(classify::refused(operation, &reply)),
         }
     }
 
-    async fn exchange(&self, operation: &'static str, body: &[u8]) -> Result<Reply, Failure> {
+    async fn exchange(
+        &self,
+        operation: &'static str,
+        body: &[u8],
+        head: &mut Vec<u8>,
+    ) -> Result<Reply, Failure> {
         let route = self.route.get_or_try_init(|| find(&self.client)).await?;
-        route.exchange(operation, body).await
+        route.exchange(operation, body, head).await
     }
 }
 
@@ -116,19 +121,23 @@ impl Route {
         })
     }
 
-    async fn exchange(&self, operation: &'static str, body: &[u8]) -> Result<Reply, Failure> {
+    async fn exchange(
+        &self,
+        operation: &'static str,
+        body: &[u8],
+        head: &mut Vec<u8>,
+    ) -> Result<Reply, Failure> {
         let signer = self
             .signer(operation, SystemTime::now())
             .await
             .map_err(|e| classify::unsigned(operation, &*e))?;
-        let mut head = Vec::with_capacity(1024);
-        signer.write_head(body, &mut head);
+        signer.write_head(body, head);
         let mut connection = self
             .connections
             .take()
             .await
             .map_err(|e| classify::not_sent(operation, &e))?;
-        let exchange = connection.exchange(&head, body);
+        let exchange = connection.exchange(head, body);
         let Ok(ended) = tokio::time::timeout(self.timeout, exchange).await else {
             return Err(classify::late(operation));
         };

@@ -295,15 +295,32 @@ impl<'t> Reader<'t> {
         &mut self,
         level: usize,
         out: &mut Writer,
+        each: impl FnMut(&str, &[u8]),
+    ) -> Result<(), Invalid> {
+        self.attributes_but(&[], level, out, each)
+    }
+
+    /// [`Reader::attributes`] without those of these names, as if they were not there.
+    pub fn attributes_but(
+        &mut self,
+        without: &[String],
+        level: usize,
+        out: &mut Writer,
         mut each: impl FnMut(&str, &[u8]),
     ) -> Result<(), Invalid> {
         self.expect(b'{')?;
         let start = out.bytes.len();
         let mut members = Vec::with_capacity(16);
-        while self.more(members.is_empty(), b'}')? {
-            members.push(out.bytes.len());
+        let mut first = true;
+        while self.more(first, b'}')? {
+            first = false;
             let name = self.string()?;
             self.expect(b':')?;
+            if without.iter().any(|left_out| *left_out == name) {
+                self.skip()?;
+                continue;
+            }
+            members.push(out.bytes.len());
             out.name(name.as_bytes());
             let from = out.bytes.len();
             self.attribute(level, out)?;

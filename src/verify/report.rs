@@ -1,6 +1,6 @@
 //! What a comparison found: for programs as JSON, for people as Markdown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 
 use base64::Engine as _;
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::canonical::{self, Tag, Writer, members};
+use super::extra::{Hash, hash};
 use super::json::Reader;
 use super::judge::{Difference, Name, Wrong, pipeline_key};
 use super::standing::Pass;
@@ -61,6 +62,19 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// There are more than are named.
     pub more: bool,
+    /// Items that have been counted, by the hashes of their keys.
+    #[serde(skip)]
+    known: Known,
+}
+
+/// Two reports are the same whatever is known besides.
+#[derive(Debug, Clone, Default)]
+struct Known(HashSet<Hash>);
+
+impl PartialEq for Known {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// One entity's figures.
@@ -115,7 +129,14 @@ impl Report {
             repaired: 0,
             findings: Vec::new(),
             more: false,
+            known: Known::default(),
         }
+    }
+
+    /// Knows again what it names, after it was read from a file.
+    pub fn know_again(&mut self, plan: &Plan) {
+        let names = self.findings.iter().filter_map(|f| name_of(plan, f));
+        self.known.0 = names.map(|(id, key)| hash((id, &key))).collect();
     }
 
     /// Differences that were decided.
@@ -149,13 +170,12 @@ impl Report {
         disagrees: Option<Vec<String>>,
         show_values: bool,
     ) {
-        let key = serde_json::from_slice(&pipeline_key(plan, name).0).unwrap_or_default();
-        let table = &plan.target(name.0).name;
-        let known = |f: &Finding| f.key == key && f.table == *table;
-        // What was found before an interruption is found again after it.
-        if self.resumed > 0 && self.findings.iter().any(known) {
+        // The rows and the scan may find the same, and so may what goes on after an interruption.
+        if !self.known.0.insert(hash((name.0, &name.1))) {
             return;
         }
+        let key = serde_json::from_slice(&pipeline_key(plan, name).0).unwrap_or_default();
+        let table = &plan.target(name.0).name;
         let entity = difference
             .projection
             .map(|id| plan.projection(id).label.clone());

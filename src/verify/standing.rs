@@ -1,8 +1,10 @@
-//! What is proved and what is owed. (Written here for the cutover's gate; the verify engine, which keeps it, owns it.)
+//! What is proved and what is owed.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::now_unix_ms;
 
 /// Kept as a fact of the checkpoint under `parity`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -12,6 +14,9 @@ pub struct Standing {
     pub last_clean_finished_unix_ms: Option<u64>,
     /// Why another full comparison is needed.
     pub owed: Option<Owed>,
+    /// Since when.
+    #[serde(default)]
+    pub owed_unix_ms: u64,
 }
 
 /// A full comparison of both sides.
@@ -42,6 +47,12 @@ pub enum Owed {
 }
 
 impl Standing {
+    /// Another full comparison is needed, one that begins after this.
+    pub fn owe(&mut self, owed: Owed) {
+        self.owed = Some(owed);
+        self.owed_unix_ms = now_unix_ms();
+    }
+
     /// Whether parity is proved, but for what was written since.
     pub fn gate(&self) -> Result<(), Owed> {
         match (&self.owed, &self.last_pass) {

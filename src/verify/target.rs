@@ -29,6 +29,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub struct Target {
     wire: Wire,
     limit: Limit,
+    /// Attributes of others.
+    preserved: Vec<String>,
 }
 
 /// Items that were read. Everything is in one buffer.
@@ -54,7 +56,13 @@ impl Target {
         Self {
             wire: Wire::new(client),
             limit: Limit::new(units),
+            preserved: Vec::new(),
         }
+    }
+
+    /// Reads items as if they had no attributes of these names: they are somebody else's.
+    pub fn without(self, preserved: Vec<String>) -> Self {
+        Self { preserved, ..self }
     }
 
     /// The items of these keys, read consistently; each key once, [`MOST_KEYS`] at most.
@@ -79,7 +87,7 @@ impl Target {
             let answer = self.ask("BatchGetItem", request, begun).await?;
             let before = found.items.len();
             let left = found
-                .take(target, &answer)
+                .take(target, &self.preserved, &answer)
                 .map_err(|_| unreadable("BatchGetItem"))?;
             let more = found.items.get(before..).unwrap_or_default();
             let units: usize = more.iter().map(|(_, item)| item.len() / UNIT_BYTES).sum();
@@ -172,7 +180,12 @@ impl Found {
     }
 
     /// Takes the items of an answer; what is left is to be asked for again.
-    fn take(&mut self, target: &TargetTable, answer: &[u8]) -> Result<Option<Vec<u8>>, Invalid> {
+    fn take(
+        &mut self,
+        target: &TargetTable,
+        preserved: &[String],
+        answer: &[u8],
+    ) -> Result<Option<Vec<u8>>, Invalid> {
         let mut reader = Reader::new(answer);
         let mut left = None;
         reader.expect(b'{')?;
@@ -189,7 +202,7 @@ impl Found {
                         first = false;
                         reader.string()?;
                         reader.expect(b':')?;
-                        self.items(target, &mut reader)?;
+                        self.items(target, preserved, &mut reader)?;
                     }
                 }
                 "UnprocessedKeys" => {
@@ -206,14 +219,19 @@ impl Found {
         Ok(left)
     }
 
-    fn items(&mut self, target: &TargetTable, reader: &mut Reader<'_>) -> Result<(), Invalid> {
+    fn items(
+        &mut self,
+        target: &TargetTable,
+        preserved: &[String],
+        reader: &mut Reader<'_>,
+    ) -> Result<(), Invalid> {
         reader.expect(b'[')?;
         let mut first = true;
         let mut key = KeyOf::default();
         while reader.more(first, b']')? {
             first = false;
             let start = self.writer.start();
-            key.read(target, reader, &mut self.writer)?;
+            key.read(target, preserved, reader, &mut self.writer)?;
             let item = start..self.writer.bytes.len();
             let at = item.end;
             self.writer.bytes.extend_from_slice(&key.pk);
@@ -245,12 +263,13 @@ impl KeyOf {
     fn read(
         &mut self,
         target: &TargetTable,
+        preserved: &[String],
         reader: &mut Reader<'_>,
         out: &mut Writer,
     ) -> Result<(), Invalid> {
         self.pk.clear();
         self.sk.clear();
-        reader.attributes(0, out, |name, value| {
+        reader.attributes_but(preserved, 0, out, |name, value| {
             if name == target.pk.name {
                 self.pk.extend_from_slice(value);
             } else if target.sk.as_ref().is_some_and(|sk| name == sk.name) {
@@ -282,7 +301,7 @@ fn page(target: &TargetTable, answer: &[u8]) -> Result<(Page, f64), Invalid> {
                 while reader.more(first, b']')? {
                     first = false;
                     writer.bytes.clear();
-                    key.read(target, &mut reader, &mut writer)?;
+                    key.read(target, &[], &mut reader, &mut writer)?;
                     page.keys.push([key.pk.as_slice(), &key.sk].concat());
                 }
             }
@@ -362,7 +381,7 @@ mod tests {
         let mut found = Found::default();
         let answer = br#"{"Responses":{"T":[{"SK":{"N":"1.0"},"PK":{"S":"a"},"x":{"S":"1"}},{"PK":{"S":"b"},"SK":{"N":"2"}}]},
             "UnprocessedKeys":{"T":{"Keys":[{"PK":{"S":"c"},"SK":{"N":"3"}}]}}}"#;
-        let left = found.take(&target(), answer).unwrap().unwrap();
+        let left = found.take(&target(), &[], answer).unwrap().unwrap();
         assert!(left.starts_with(br#"{"T":{"Keys""#));
         let item = found.item(&key("a", "1")).unwrap();
         let names: Vec<_> = members(item).map(|(name, _)| name).collect();
@@ -370,8 +389,8 @@ mod tests {
         assert!(found.item(&key("b", "2.00")).is_some());
         assert!(found.item(&key("c", "3")).is_none());
         let nothing = br#"{"Responses":{},"UnprocessedKeys":{}}"#;
-        assert_eq!(found.take(&target(), nothing), Ok(None));
-        assert!(found.take(&target(), b"<html>").is_err());
+        assert_eq!(found.take(&target(), &[], nothing), Ok(None));
+        assert!(found.take(&target(), &[], b"<html>").is_err());
     }
 
     #[test]

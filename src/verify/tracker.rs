@@ -164,10 +164,11 @@ impl Saved {
     /// What an interrupted comparison of this kind and plan has left; `None` where there is nothing to go on with.
     pub fn load(directory: &Path, mode: &Mode, plan: &Plan) -> Option<Self> {
         let bytes = std::fs::read(file(directory)).ok()?;
-        let saved: Saved = serde_json::from_slice(&bytes).ok()?;
+        let mut saved: Saved = serde_json::from_slice(&bytes).ok()?;
         let same = saved.version == VERSION
             && saved.report.mode == *mode
             && saved.report.plan_fingerprint == plan.fingerprint;
+        saved.report.know_again(plan);
         same.then_some(saved)
     }
 

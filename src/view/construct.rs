@@ -2,9 +2,7 @@
 
 use std::cmp::Ordering;
 
-use sqlparser::ast::{BinaryOperator, Expr};
-
-use super::evaluate::{evaluated, is_boolean, is_column};
+use super::evaluate::{evaluated, is_boolean, is_column, member};
 use super::reason::Fault;
 use super::scene::{Path, Scene};
 use crate::change::{Row, Temporal, Textual, TimeOfDay, Value};
@@ -161,38 +159,11 @@ fn object(members: &[&(String, Sql)], path: Path<'_>, out: &mut String) -> Resul
         }
         string(key, out);
         out.push_str(": ");
-        let value = evaluated(sql, path)?;
-        if is_bare_zero(&value, &sql.expr) {
-            out.push('0');
-            continue;
-        }
+        let value = member(sql, path)?;
         json(&value, is_boolean(&sql.expr), out)?;
     }
     out.push('}');
     Ok(())
-}
-
-/// MySQL's exact subtraction gives a zero without decimals where nothing is left, and a document shows it so.
-fn is_bare_zero(value: &Value<'_>, expr: &Expr) -> bool {
-    let Value::Decimal(number) = value else {
-        return false;
-    };
-    let mut expr = expr;
-    while let Expr::Nested(inner) = expr {
-        expr = inner;
-    }
-    let subtracts = matches!(
-        expr,
-        Expr::BinaryOp {
-            op: BinaryOperator::Minus | BinaryOperator::Plus,
-            ..
-        }
-    );
-    subtracts
-        && number
-            .text()
-            .bytes()
-            .all(|b| matches!(b, b'0' | b'.' | b'-'))
 }
 
 /// By `order_by`; ties, and rows without one, by key.

@@ -10,6 +10,7 @@ use super::scene::{Path, Scene};
 use super::transform::{self, Output};
 use crate::change::{Row, Textual, Value, write_int};
 use crate::contract::model::Scalar;
+use crate::expression::{EvaluationError, Expression, Rows};
 use crate::plan::{Piece, Plan, RowRef, Sql, Transform, ValueSource};
 
 /// The value of `source`. Computed text stands in `buffer`, whose content is replaced.
@@ -79,6 +80,19 @@ pub(super) fn value<'v>(
 
 /// The value of an expression over the rows of `path`. A column is borrowed from its row.
 pub(super) fn evaluated<'v>(sql: &'v Sql, path: Path<'v>) -> Result<Cow<'v, Value<'v>>, Fault> {
+    computed(sql, path, |typed, rows| typed.evaluate(rows))
+}
+
+/// The same as a member of a document.
+pub(super) fn member<'v>(sql: &'v Sql, path: Path<'v>) -> Result<Cow<'v, Value<'v>>, Fault> {
+    computed(sql, path, |typed, rows| typed.evaluate_in_document(rows))
+}
+
+fn computed<'v>(
+    sql: &'v Sql,
+    path: Path<'v>,
+    evaluate: impl for<'e> Fn(&'e Expression, &'e dyn Rows) -> Result<Value<'e>, EvaluationError>,
+) -> Result<Cow<'v, Value<'v>>, Fault> {
     if let (Some(reference), true) = (sql.refs.first(), is_column(&sql.expr)) {
         return match path.at(reference.row) {
             Some(row) => column(row, reference.slot).map(Cow::Borrowed),
@@ -86,7 +100,7 @@ pub(super) fn evaluated<'v>(sql: &'v Sql, path: Path<'v>) -> Result<Cow<'v, Valu
         };
     }
     let typed = sql.typed.as_ref().ok_or(UNSUPPORTED)?;
-    match typed.evaluate(&path) {
+    match evaluate(typed, &path) {
         Ok(value) => Ok(Cow::Owned(owned(value))),
         Err(error) => Err(Fault::Expression(error)),
     }

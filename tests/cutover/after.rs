@@ -45,6 +45,12 @@ async fn writes_and_restarts_leave_dynamodb_untouched_until_it_is_reopened() {
         (status, error["error"]["kind"].as_str()),
         (1, Some("cut_over"))
     );
+    let (status, error) = ask(&mut daemon, &["verify", "--repair"]);
+    assert_eq!(
+        (status, error["error"]["kind"].as_str()),
+        (1, Some("cut_over")),
+        "{error:#}"
+    );
     // Other ways to write.
     daemon.terminate(Duration::from_secs(10));
     for arguments in [&["run", "--until-caught-up"][..], &["run", "--resnapshot"]] {

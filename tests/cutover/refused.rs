@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{PATIENCE, answer, ask, cut_over, prove, things, write};
-use crate::rules::{contract, ready};
+use crate::rules::{contract, equal, ready};
 use crate::support::daemon::Daemon;
 use crate::support::eventually;
 use crate::support::mysql::{self, Server};
@@ -158,6 +158,55 @@ async fn a_stale_heartbeat_refuses() {
     refused_by(&mut daemon, &[], &["heartbeat"]);
 }
 
+/// A difference shuts the gate, whether the full comparison saw it or it came after; so does its repair, until the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mismatch_refuses_until_a_full_comparison_is_clean() {
+    let server = Server::start(&mysql::FAST);
+    let database = things(&server).await;
+    let target = Target::dynoxide();
+    let mut daemon = ready(&database, &target.endpoint(), &contract(&["things"], "S"));
+    daemon.start();
+    daemon.phase("ready", PATIENCE).await;
+    prove(&mut daemon).await;
+    database
+        .run(&["UPDATE things SET v = 'new' WHERE id = 7"])
+        .await;
+    daemon.caught_up(PATIENCE).await;
+    let planted = json!({"id": {"N": "7"}, "v": {"S": "wrong"}});
+    target.put("things", planted).await.expect("planted");
+    let answer = refused_by(&mut daemon, &["--wait", "20"], &["parity"]);
+    let gate = &answer["outcome"]["refused"]["shut"][0];
+    assert_eq!(gate["figure"], 1.0, "{gate:#}");
+    daemon.phase("ready", PATIENCE).await;
+    for (arguments, status) in [(&["verify"][..], 3), (&["verify", "--repair"], 3)] {
+        let output = tokio::task::block_in_place(|| daemon.command(arguments));
+        assert_eq!(output.status.code(), Some(status), "{output:?}");
+        refused_by(&mut daemon, &[], &["parity"]);
+    }
+    prove(&mut daemon).await;
+    cut_over(&mut daemon, &["--wait", "20"]);
+    equal(&database, &target, &["things"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_stream_refuses() {
+    let server = Server::start(&mysql::FAST);
+    let database = things(&server).await;
+    let target = Target::dynoxide();
+    let mut daemon = ready(&database, &target.endpoint(), &contract(&["things"], "S"));
+    daemon.start();
+    daemon.phase("ready", PATIENCE).await;
+    prove(&mut daemon).await;
+    let paused = tokio::task::block_in_place(|| daemon.command(&["pause"]));
+    assert!(paused.status.success(), "{paused:?}");
+    refused_by(&mut daemon, &[], &["stream"]);
+    daemon.phase("paused", PATIENCE).await;
+    let resumed = tokio::task::block_in_place(|| daemon.command(&["resume"]));
+    assert!(resumed.status.success(), "{resumed:?}");
+    daemon.phase("ready", PATIENCE).await;
+    cut_over(&mut daemon, &["--wait", "20"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cutover_that_waits_can_be_given_up() {
     let server = Server::start(&mysql::FAST);
@@ -178,9 +227,76 @@ async fn a_cutover_that_waits_can_be_given_up() {
     let ended = tokio::task::block_in_place(|| waiting.wait_with_output());
     let (status, told) = answer(&ended.expect("its output"));
     assert_eq!((status, &told["outcome"]), (3, &Value::from("aborted")));
+    // Ctrl-C gives it up, too: none is under way afterwards.
+    let waiting = daemon.spawn(&["cutover", "--wait", "600"]);
+    eventually("another one cannot begin", PATIENCE, async || {
+        let (status, _) = ask(&mut daemon, &["cutover", "--dry-run"]);
+        (status == 2).then_some(())
+    })
+    .await;
+    let pid = waiting.id().to_string();
+    let sent = std::process::Command::new("kill")
+        .args(["-INT", &pid])
+        .status();
+    assert!(sent.is_ok_and(|status| status.success()));
+    let ended = tokio::task::block_in_place(|| waiting.wait_with_output());
+    assert_eq!(ended.expect("its output").status.code(), Some(1));
+    eventually("none is under way", PATIENCE, async || {
+        let (status, _) = ask(&mut daemon, &["cutover", "--dry-run"]);
+        (status == 3).then_some(())
+    })
+    .await;
     database
         .run(&["UPDATE things SET v = 'on' WHERE id = 1"])
         .await;
     daemon.phase("ready", PATIENCE).await;
     daemon.caught_up(PATIENCE).await;
+}
+
+/// A replica that does not apply stands still as well as a server that takes no writes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_is_a_replica_behind_its_own_source_refuses() {
+    let primary = Server::start(&mysql::FAST);
+    let server = Server::start(&[mysql::FAST[0], mysql::FAST[1], "--server-id=4711"]);
+    let follow = format!(
+        "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = {}, SOURCE_USER = 'root', SOURCE_AUTO_POSITION = 1, SOURCE_SSL = 1",
+        primary.port()
+    );
+    let mut replica = server.conn(None).await;
+    for statement in [follow.as_str(), "START REPLICA"] {
+        replica.query_drop(statement).await.expect(statement);
+    }
+    let database = things(&primary).await;
+    eventually("the replica has the rows", PATIENCE, async || {
+        let count = format!("SELECT COUNT(*) FROM `{}`.things", database.name);
+        let found: Option<u32> = replica.query_first(count).await.ok()?;
+        (found == Some(300)).then_some(())
+    })
+    .await;
+    let target = Target::dynoxide();
+    let mut daemon = Daemon::between(
+        server.port(),
+        &database.name,
+        &target.endpoint(),
+        &contract(&["things"], "S"),
+    );
+    let provisioned = tokio::task::block_in_place(|| daemon.command(&["provision", "--yes"]));
+    assert!(provisioned.status.success(), "{provisioned:?}");
+    daemon.start();
+    daemon.phase("ready", PATIENCE).await;
+    prove(&mut daemon).await;
+    let stop = "STOP REPLICA SQL_THREAD";
+    replica.query_drop(stop).await.expect(stop);
+    database.run(&["DELETE FROM things WHERE id < 10"]).await;
+    refused_by(&mut daemon, &[], &["replica"]);
+    let start = "START REPLICA SQL_THREAD";
+    replica.query_drop(start).await.expect(start);
+    eventually("the replica has applied it", PATIENCE, async || {
+        let count = format!("SELECT COUNT(*) FROM `{}`.things", database.name);
+        let found: Option<u32> = replica.query_first(count).await.ok()?;
+        (found == Some(291)).then_some(())
+    })
+    .await;
+    cut_over(&mut daemon, &["--wait", "60"]);
+    equal(&database, &target, &["things"]).await;
 }

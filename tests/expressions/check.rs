@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use penstock::change::{Row, Textual, Value};
 use penstock::contract::{Severity, parse};
-use penstock::expression::{self, Expression, Rows};
+use penstock::expression::{self, Expression, Rows, TypeKind};
 use penstock::plan::{self, Mapping, RowRef, ValueSource};
 use penstock::schema::Catalog;
 
@@ -80,6 +80,22 @@ impl Compiled {
             Ok(value) => shown(&value),
             Err(error) => Outcome::Error(error.to_string()),
         }
+    }
+
+    /// The value as a member of a document.
+    pub fn run_in_document(&self, row: &[Value<'_>]) -> Outcome {
+        let values = self.slots.iter().map(|&i| row[i].clone()).collect();
+        let rows = Driving(Row { values });
+        match self.expression.evaluate_in_document(&rows) {
+            Ok(value) => shown(&value),
+            Err(error) => Outcome::Error(error.to_string()),
+        }
+    }
+
+    /// Whether documents can show other digits of it.
+    pub fn is_decimal(&self) -> bool {
+        matches!(self.expression.ty().kind, TypeKind::Decimal { .. })
+            && self.expression.is_known_in_documents()
     }
 }
 

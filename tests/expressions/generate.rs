@@ -116,6 +116,7 @@ pub const TEMPLATES: &[(&str, &str)] = &[
     ("length", "LENGTH({s})"),
     ("length", "LENGTH({a})"),
     ("char_length", "CHAR_LENGTH({a})"),
+    ("char_length", "CHARACTER_LENGTH({s})"),
     ("round", "ROUND({n})"),
     ("round", "ROUND({n}, {k})"),
     ("round", "ROUND({n}, {i})"),

@@ -49,3 +49,19 @@ fn refusals_name_what_they_refuse() {
         assert!(refusal.contains(part), "{text}: {refusal}");
     }
 }
+
+/// The functions and operators that contracts may use. MD5 has its own test.
+#[test]
+fn every_function_has_a_template() {
+    let names = "+ - * / % DIV = < > <> >= <= <=> AND OR NOT IS_NULL IS_NOT_NULL IN BETWEEN LIKE CASE COALESCE( IFNULL( NULLIF( IF( \
+        CONCAT( CONCAT_WS( UPPER( UCASE( LOWER( LCASE( TRIM( LTRIM( RTRIM( SUBSTRING( SUBSTR( LEFT( RIGHT( REPLACE( LPAD( RPAD( \
+        LENGTH( CHAR_LENGTH( CHARACTER_LENGTH( ROUND( FLOOR( CEIL( CEILING( ABS( MOD( GREATEST( LEAST( CAST( DATE( YEAR( \
+        MONTH( DAY( DAYOFMONTH( DATE_FORMAT( DATE_ADD( DATE_SUB( INTERVAL DATEDIFF( UNIX_TIMESTAMP( FROM_UNIXTIME( \
+        JSON_EXTRACT( JSON_UNQUOTE( -> ->> HEX( SHA2(";
+    let templates: Vec<&str> = super::generate::TEMPLATES.iter().map(|t| t.1).collect();
+    for name in names.split_whitespace() {
+        let name = name.replace('_', " ");
+        let found = |template: &&str| template.replace('_', " ").contains(&name);
+        assert!(templates.iter().any(|t| found(&t)), "{name}");
+    }
+}

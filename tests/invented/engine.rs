@@ -10,7 +10,7 @@ use mysql_async::prelude::Queryable;
 
 use super::cases;
 use crate::support::daemon::Daemon;
-use crate::support::invent::{Case, SESSION};
+use crate::support::invent::{Case, SESSION, run};
 use crate::support::mysql::{Database, Server};
 use crate::support::oracle::select::of_plan;
 use crate::support::target::Target;
@@ -104,12 +104,16 @@ async fn one(seed: u64, total: &mut Totals) -> Result<(), String> {
     daemon.start();
     let kill = rng.u8(..3) == 0;
     for number in 0..12 {
+        run(&mut conn, &case.next_transaction()).await;
         if kill && number % 4 == 3 {
+            // At once, or in the midst of what follows from it: the copy, a first pass, a fan-out.
+            let most = [1, 30, 300][rng.usize(..3)];
+            let moment = rng.u64(..most);
+            tokio::time::sleep(Duration::from_millis(moment)).await;
             daemon.kill();
             total.killed += 1;
             daemon.start();
         }
-        run(&mut conn, &case.next_transaction()).await;
         if number == 6 && !kill {
             daemon.caught_up(PATIENCE).await;
         }
@@ -144,14 +148,6 @@ async fn one(seed: u64, total: &mut Totals) -> Result<(), String> {
     total.items += computed.tables.values().map(|t| t.len()).sum::<usize>();
     drop_database(&mut conn, &database).await;
     Ok(())
-}
-
-async fn run(conn: &mut Conn, statements: &[String]) {
-    for statement in statements {
-        if let Err(error) = conn.query_drop(statement).await {
-            panic!("{error}\n{statement}");
-        }
-    }
 }
 
 async fn drop_database(conn: &mut Conn, database: &Database<'_>) {

@@ -115,6 +115,31 @@ impl Daemon {
         command.output().expect("penstock can be run")
     }
 
+    /// The same, and the CPU seconds that it took.
+    pub fn command_timed(&mut self, arguments: &[&str]) -> (Output, f64) {
+        self.write_settings();
+        let binary = self.binary();
+        // The shell's last line: user and system time of its children, each as `0m0.123s`.
+        let mut command = Command::new("bash");
+        command
+            .args(["-c", "\"$@\"; code=$?; times >&2; exit $code", "bash"])
+            .arg(binary.get_program())
+            .args(binary.get_args())
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        let output = command.output().expect("bash can be run");
+        let told = String::from_utf8_lossy(&output.stderr);
+        let seconds = |text: &str| -> Option<f64> {
+            let (minutes, seconds) = text.strip_suffix('s')?.split_once('m')?;
+            Some(60.0 * minutes.parse::<f64>().ok()? + seconds.parse::<f64>().ok()?)
+        };
+        let times = told.lines().last().unwrap_or_default();
+        let used: Option<f64> = times.split_whitespace().map(seconds).sum();
+        let used = used.unwrap_or_else(|| panic!("no times in {told}"));
+        (output, used)
+    }
+
     /// `penstock COMMAND` in the background, with the settings of this daemon.
     pub fn spawn(&mut self, arguments: &[&str]) -> Child {
         self.write_settings();

@@ -67,14 +67,33 @@ impl<'p> Renderer<'p> {
     fn told(&self, value: &'p ValueSource, text: KeyText<'_>, all: &mut Vec<String>) {
         match (value, text) {
             (ValueSource::Column(slot), text) => all.extend(self.column_is(*slot, text)),
-            (ValueSource::Template(pieces), KeyText::S(text)) => {
-                if let Split::Parts(parts) = split(pieces, text) {
+            (ValueSource::Template(pieces), KeyText::S(text)) => match split(pieces, text) {
+                Split::Parts(parts) => {
                     for (value, text) in parts {
                         self.told(value, KeyText::S(text), all);
                     }
                 }
-            }
+                // Whole numbers hold no separator: those at either end are certain.
+                Split::Open { early, late } => {
+                    let whole = |(value, _): &&(&'p ValueSource, &str)| self.is_whole(value);
+                    let first = early.iter().take_while(whole).count();
+                    let last = late.iter().skip(first).rev().take_while(whole);
+                    for (value, text) in early.iter().take(first).chain(last) {
+                        self.told(value, KeyText::S(text), all);
+                    }
+                }
+                Split::Other => {}
+            },
             _ => {}
+        }
+    }
+
+    fn is_whole(&self, value: &ValueSource) -> bool {
+        match value {
+            ValueSource::Column(slot) => {
+                matches!(column_type(self.driving, *slot), ColumnType::Int { .. })
+            }
+            _ => false,
         }
     }
 
@@ -132,8 +151,11 @@ fn parts<'p, 'k>(
 enum Split<'p, 't> {
     /// Each value's text; there is no other way to cut it.
     Parts(Vec<(&'p ValueSource, &'t str)>),
-    /// It may be this template's, and be cut in several ways.
-    Open,
+    /// It may be this template's, and be cut in several ways: with the first ones as short as can be, and with the last ones.
+    Open {
+        early: Vec<(&'p ValueSource, &'t str)>,
+        late: Vec<(&'p ValueSource, &'t str)>,
+    },
     /// The template never makes this text.
     Other,
 }
@@ -190,11 +212,25 @@ fn split<'p, 't>(pieces: &'p [Piece], text: &'t str) -> Split<'p, 't> {
     }
     late.push((0, to));
     late.reverse();
-    if early != late || between.iter().any(String::is_empty) {
-        return Split::Open;
+    let cut = |at: &[(usize, usize)]| {
+        let texts = at.iter().filter_map(|(from, to)| inner.get(*from..*to));
+        values.iter().copied().zip(texts).collect()
+    };
+    let separates = |l: &String| l.bytes().any(|b| !(b.is_ascii_digit() || b == b'-'));
+    if early == late && !between.iter().any(String::is_empty) {
+        return Split::Parts(cut(&early));
     }
-    let texts = early.iter().filter_map(|(from, to)| inner.get(*from..*to));
-    Split::Parts(values.into_iter().zip(texts).collect())
+    // A separator of digits may stand within a number.
+    if !between.iter().all(separates) {
+        return Split::Open {
+            early: Vec::new(),
+            late: Vec::new(),
+        };
+    }
+    Split::Open {
+        early: cut(&early),
+        late: cut(&late),
+    }
 }
 
 fn constant_is(scalar: &Scalar, text: &str) -> bool {

@@ -47,6 +47,7 @@ struct Table {
     open: Vec<Open>,
     next_id: u64,
     chunker_busy: bool,
+    restarts: u32,
 }
 
 struct Open {
@@ -108,7 +109,9 @@ impl Progress {
     }
 
     /// Begins the copy of tables again that are not complete. Ranges under way end as if they had never been asked for.
-    pub fn begin_again(&self, sources: &[SourceId]) {
+    /// Tells how often that has happened in this run.
+    pub fn begin_again(&self, sources: &[SourceId]) -> u32 {
+        let mut times = 0;
         for table in self
             .lock()
             .iter_mut()
@@ -120,7 +123,10 @@ impl Progress {
                 ..fresh
             };
             table.open.clear();
+            table.restarts += 1;
+            times = times.max(table.restarts);
         }
+        times
     }
 
     /// Begins the copy of a complete table again. From now on it counts as not copied.
@@ -308,6 +314,7 @@ impl Table {
             open: Vec::new(),
             next_id: 0,
             chunker_busy: false,
+            restarts: 0,
         };
         for range in ranges {
             table.push(range, false, true);

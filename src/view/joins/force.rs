@@ -19,6 +19,9 @@ use crate::view::state::State;
 /// A row by its table and its name.
 pub type Named = (SourceId, Arc<str>);
 
+/// Names of rows, and where the next page begins, if there is one.
+pub type NamesPage = (Vec<Arc<str>>, Option<Vec<u8>>);
+
 impl Joins {
     /// Whether the items of the projection are made of rows of the state.
     pub fn makes(&self, projection: ProjectionId) -> bool {
@@ -84,7 +87,7 @@ impl Joins {
         source: SourceId,
         after: Option<&[u8]>,
         limit: usize,
-    ) -> Result<(Vec<Arc<str>>, Option<Vec<u8>>)> {
+    ) -> Result<NamesPage> {
         let mut rows: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         let space = self.spaces.rows(source);
         let more = state.page(space, &[], after, limit, &mut |key, row| {

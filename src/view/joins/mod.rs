@@ -49,8 +49,8 @@ pub use cascade::{Follow, Settled, Witness};
 pub use force::Named;
 pub use pass::{FirstPass, Page};
 
-/// How many entries are taken from the state at a time.
-const PAGE: usize = 512;
+/// How many entries are taken from the state at a time; in unit tests so few that there are several pages.
+const PAGE: usize = if cfg!(test) { 3 } else { 512 };
 
 /// Keeps the items of a plan's projections with a graph.
 pub struct Joins {

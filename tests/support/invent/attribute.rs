@@ -49,7 +49,25 @@ impl Step<'_> {
         }
     }
 
+    /// Now and then with one that no index answers.
     fn conditions(&self, target: &str, rng: &mut Rng) -> Vec<String> {
+        let mut all = self.equalities(target, rng);
+        let own_name = self.is_self() && target == self.to.name;
+        if once_in(rng, 6) && !own_name {
+            let row = Row {
+                table: self.to,
+                qualifier: Some(target),
+            };
+            let more = condition(row, rng, 0);
+            // One that names no column says nothing of a row.
+            if more.contains(&written(target)) {
+                all.push(more);
+            }
+        }
+        all
+    }
+
+    fn equalities(&self, target: &str, rng: &mut Rng) -> Vec<String> {
         self.pairs()
             .iter()
             .map(|&(a, b)| {
@@ -151,6 +169,7 @@ impl<'s> Maker<'s> {
             | Kind::Year
             | Kind::Bit => &["N", "S", "BOOL"],
             Kind::Float | Kind::Double => &["N", "S"],
+            Kind::Text(_) | Kind::Char if once_in(rng, 6) => &["N", "BOOL", "NS", "BS"],
             Kind::Text(_) | Kind::Char => &["S", "S", "B", "SS"],
             Kind::JsonText => &["S"],
             Kind::Date | Kind::DateTime | Kind::Timestamp | Kind::Time | Kind::Enum => &["S"],
@@ -242,6 +261,19 @@ impl<'s> Maker<'s> {
         let step = self.step(self.driving, rng)?;
         let conditions = step.conditions(step.to.name, rng);
         let (ty, select) = self.selected(Row::of(step.to), rng);
+        let moments: Vec<_> = step
+            .to
+            .columns
+            .iter()
+            .filter(|c| c.kind.is_moment())
+            .collect();
+        if !moments.is_empty() && once_in(rng, 5) {
+            let select = Row::of(step.to).column(one_of(rng, &moments));
+            let format = *pick(rng, &["YYYY-MM-DD", "epoch", "iso8601", "DD.MM.YYYY HH:mm"]);
+            return Some(json!({"type": "S", "source_column": step.source_column(),
+                "join": {"type": "multi-column", "target_table": step.to.name, "join_conditions": conditions, "select_column": select},
+                "transformation": {"type": "date-format", "format": format}}));
+        }
         let join = match conditions.len() {
             1 => {
                 json!({"type": pick(rng, &["foreign-key", "lookup-table"]), "target_table": step.to.name,
@@ -256,14 +288,28 @@ impl<'s> Maker<'s> {
 
     fn conditional(&self, rng: &mut Rng) -> Option<Value> {
         let step = self.step(self.driving, rng)?;
-        let when = condition(Row::of(self.table()), rng, 1);
+        let row = match once_in(rng, 3) && !step.is_self() {
+            true => Row::of(step.to),
+            false => Row::of(self.table()),
+        };
+        let when = condition(row, rng, 1);
         let (_, select) = self.selected(Row::of(step.to), rng);
         let mut join = json!({"type": "conditional", "condition": when, "target_table": step.to.name,
             "join_condition": step.conditions(step.to.name, rng).join(" AND "), "select_column": select});
         match rng.u8(0..3) {
             0 => join["else_value"] = "'elsewhere'".into(),
             1 => join["else_value"] = json!(7),
-            _ => {}
+            _ => {
+                let plain: Vec<_> = self
+                    .table()
+                    .columns
+                    .iter()
+                    .filter(|c| c.kind.is_text())
+                    .collect();
+                if !step.is_self() && !plain.is_empty() {
+                    join["else_value"] = Row::of(self.table()).column(one_of(rng, &plain)).into();
+                }
+            }
         }
         Some(json!({"type": "S", "source_column": step.source_column(), "join": join}))
     }
@@ -290,7 +336,7 @@ impl<'s> Maker<'s> {
         Some(json!({"type": "S", "source_column": step.source_column(), "join": join}))
     }
 
-    /// Two or three hops over different tables: no name has two meanings then.
+    /// Two or three hops over different tables: where a chain comes to a table twice, its name has two meanings.
     fn chain(&self, rng: &mut Rng) -> Option<Value> {
         let mut seen = vec![self.driving];
         let mut hops: Vec<Step<'s>> = Vec::new();
@@ -354,6 +400,10 @@ impl<'s> Maker<'s> {
             let mut terms = vec![row.column(one_of(rng, &sortable))];
             if once_in(rng, 3) {
                 terms.push(number(row, rng, 1));
+            }
+            // Ties, for the limit above all.
+            if once_in(rng, 4) {
+                terms = vec![format!("{} IS NULL", terms[0])];
             }
             let down = |rng: &mut Rng| *pick(rng, &["", " DESC", " ASC"]);
             let terms: Vec<_> = terms

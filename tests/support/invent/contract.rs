@@ -13,7 +13,12 @@ pub fn invent(schema: &Schema, rng: &mut Rng) -> Value {
     let mut driving: Vec<_> = (0..schema.tables.len()).collect();
     rng.shuffle(&mut driving);
     if driving.len() > 2 && rng.bool() {
-        let entities = driving.split_off(driving.len() - rng.usize(2..=3.min(driving.len() - 1)));
+        let mut entities =
+            driving.split_off(driving.len() - rng.usize(2..=3.min(driving.len() - 1)));
+        // One table as two entities: their filters decide which a row is, or both want it.
+        if once_in(rng, 3) {
+            entities.push(entities[0]);
+        }
         tables.push(several(schema, &entities, rng));
     }
     for (number, &table) in driving.iter().enumerate() {
@@ -110,7 +115,8 @@ fn several(schema: &Schema, driving: &[usize], rng: &mut Rng) -> Value {
     let collide = once_in(rng, 4);
     let entities: Vec<_> = driving
         .iter()
-        .map(|&table| {
+        .enumerate()
+        .map(|(number, &table)| {
             let maker = Maker {
                 schema,
                 driving: table,
@@ -135,11 +141,21 @@ fn several(schema: &Schema, driving: &[usize], rng: &mut Rng) -> Value {
             };
             let more = rng.usize(1..=5);
             attributes.extend((0..more).map(|n| maker.attribute(&format!("t{table}_{n}"), rng)));
-            let mut made = json!({"entity_type": format!("T{table}"), "source_table": source.name,
-                "pk_template": format!("{prefix}#{}", parts[0]),
+            let first = match maker.owner("owner", rng).filter(|_| once_in(rng, 4)) {
+                Some(owner) => {
+                    attributes.push(owner);
+                    "{owner}"
+                }
+                None => parts[0].as_str(),
+            };
+            let mut made = json!({"entity_type": format!("T{table}_{number}"), "source_table": source.name,
+                "pk_template": format!("{prefix}#{first}"),
                 "sk_template": format!("{prefix}#{}", parts.get(1).map_or("ROW", String::as_str)),
                 "attributes": attributes});
-            filter(source, &mut made, rng);
+            match driving.iter().filter(|&&t| t == table).count() {
+                1 => filter(source, &mut made, rng),
+                _ => made["filter"] = condition(Row::bare(source), rng, 1).into(),
+            }
             made
         })
         .collect();

@@ -144,10 +144,11 @@ pub fn condition(row: Row<'_>, rng: &mut Rng, depth: usize) -> String {
         1 => format!("{} BETWEEN 0 AND 99", number(row, rng, 0)),
         2 => format!("{} IN (1, 2, 3, 7)", number(row, rng, 0)),
         3 => match row.one_of(rng, |_| true) {
-            Some((_, column)) => {
+            // IS NULL has two meanings for dates that are never NULL.
+            Some((c, column)) if c.nullable || !c.kind.is_moment() => {
                 format!("{column} IS {}NULL", if rng.bool() { "NOT " } else { "" })
             }
-            None => "1 = 1".into(),
+            _ => "1 = 1".into(),
         },
         4 => match row.one_of(rng, Kind::is_text) {
             Some((_, column)) => format!("{column} LIKE '%{}%'", pick(rng, &["a", "A", "_n", "ß"])),

@@ -32,8 +32,8 @@ pub enum Domain {
     Free,
     /// The first so many of its type's keys.
     Key(usize),
-    /// Those that a column with so many keys has, and some others.
-    Link(usize),
+    /// Those that a column of this kind with so many keys has, and some others.
+    Link(usize, Kind),
 }
 
 /// Columns that refer to a table: to its key, or to the first column of it.
@@ -42,7 +42,18 @@ pub struct Link {
     pub columns: Vec<usize>,
     pub to: usize,
     pub to_columns: Vec<usize>,
+    /// What the foreign key does, where there is one.
+    pub foreign_key: Option<&'static str>,
 }
+
+/// What foreign keys do.
+const ACTIONS: [&str; 5] = [
+    "ON DELETE CASCADE ON UPDATE CASCADE",
+    "ON DELETE CASCADE",
+    "ON DELETE SET NULL ON UPDATE SET NULL",
+    "ON DELETE SET NULL ON UPDATE CASCADE",
+    "",
+];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -93,6 +104,7 @@ impl Schema {
         let mut names = TABLES;
         rng.shuffle(&mut names);
         let count = rng.usize(2..=6);
+        let foreign_keys = once_in(rng, 4);
         let mut schema = Schema {
             tables: names[..count]
                 .iter()
@@ -102,11 +114,11 @@ impl Schema {
         };
         for from in 0..count {
             for number in 0..rng.usize(0..=2) {
-                schema.link(from, number, rng);
+                schema.link(from, number, foreign_keys, rng);
             }
         }
         if schema.links.is_empty() {
-            schema.link(0, 0, rng);
+            schema.link(0, 0, foreign_keys, rng);
         }
         for table in &mut schema.tables {
             table.fill(rng);
@@ -114,12 +126,14 @@ impl Schema {
         schema
     }
 
-    fn link(&mut self, from: usize, number: usize, rng: &mut Rng) {
+    fn link(&mut self, from: usize, number: usize, foreign_key: bool, rng: &mut Rng) {
         let to = rng.usize(0..self.tables.len());
         let key = &self.tables[to].key;
         // A part of a key: several rows can match.
         let length = if once_in(rng, 4) { 1 } else { key.len() };
         let to_columns: Vec<_> = key[..length].to_vec();
+        let foreign_key = foreign_key && length == key.len() && !once_in(rng, 3);
+        let action = one_of(rng, &ACTIONS);
         let made: Vec<Column> = to_columns
             .iter()
             .map(|&c| {
@@ -127,11 +141,15 @@ impl Schema {
                 let Domain::Key(keys) = target.domain else {
                     unreachable!("a key column");
                 };
+                let kind = match !foreign_key && once_in(rng, 4) {
+                    true => target.kind.cousin(rng),
+                    false => target.kind,
+                };
                 Column {
                     name: format!("to_{}{number}_{}", to + 1, target.name),
-                    kind: target.kind,
-                    nullable: !once_in(rng, 5),
-                    domain: Domain::Link(keys),
+                    kind,
+                    nullable: foreign_key || !once_in(rng, 5),
+                    domain: Domain::Link(keys, target.kind),
                 }
             })
             .collect();
@@ -142,16 +160,51 @@ impl Schema {
         if rng.bool() {
             table.indexes.push(columns.clone());
         }
+        // The same columns once more, each with the other's partner.
+        if let ([a, b], [c, d]) = (columns.as_slice(), to_columns.as_slice())
+            && self.tables[to].columns[*c].kind == self.tables[to].columns[*d].kind
+        {
+            self.links.push(Link {
+                from,
+                columns: vec![*a, *b],
+                to,
+                to_columns: vec![*d, *c],
+                foreign_key: None,
+            });
+        }
         self.links.push(Link {
             from,
             columns,
             to,
             to_columns,
+            foreign_key: foreign_key.then_some(action),
         });
     }
 
     pub fn ddl(&self) -> Vec<String> {
-        self.tables.iter().map(Table::ddl).collect()
+        let tables = self.tables.iter().map(Table::ddl);
+        let keys = self.links.iter().filter_map(|link| {
+            let list = |table: usize, columns: &[usize]| {
+                let names: Vec<_> = columns
+                    .iter()
+                    .map(|&c| quoted(&self.tables[table].columns[c].name))
+                    .collect();
+                names.join(", ")
+            };
+            Some(format!(
+                "ALTER TABLE {} ADD FOREIGN KEY ({}) REFERENCES {} ({}) {}",
+                quoted(self.tables[link.from].name),
+                list(link.from, &link.columns),
+                quoted(self.tables[link.to].name),
+                list(link.to, &link.to_columns),
+                link.foreign_key?
+            ))
+        });
+        tables.chain(keys).collect()
+    }
+
+    pub fn has_foreign_keys(&self) -> bool {
+        self.links.iter().any(|link| link.foreign_key.is_some())
     }
 }
 
@@ -168,9 +221,10 @@ impl Table {
             Kind::Binary,
         ];
         let count = if once_in(rng, 3) { 2 } else { 1 };
+        let alike = rng.bool().then(|| *pick(rng, &kinds));
         let columns = (0..count)
             .map(|n| {
-                let kind = *pick(rng, &kinds);
+                let kind = alike.unwrap_or_else(|| *pick(rng, &kinds));
                 let most = if count == 1 { 50 } else { 10 };
                 let keys = if kind == Kind::Enum {
                     LABELS.len()
@@ -326,6 +380,32 @@ impl Kind {
         matches!(self, Kind::Binary | Kind::Bytes)
     }
 
+    /// A type whose values can be equal to those of this one.
+    fn cousin(self, rng: &mut Rng) -> Kind {
+        match self {
+            Kind::Int => one_of(
+                rng,
+                &[
+                    Kind::BigUnsigned,
+                    Kind::Decimal,
+                    Kind::Double,
+                    Kind::Text("utf8mb4_0900_ai_ci"),
+                ],
+            ),
+            Kind::BigUnsigned => one_of(rng, &[Kind::Int, Kind::Text("utf8mb4_bin")]),
+            Kind::Decimal => one_of(rng, &[Kind::Double, Kind::Text("utf8mb4_general_ci")]),
+            Kind::Date => one_of(rng, &[Kind::DateTime, Kind::Timestamp]),
+            Kind::Enum => Kind::Text("utf8mb4_0900_ai_ci"),
+            Kind::Binary => Kind::Bytes,
+            // One character set is converted to the other, and its collation decides.
+            Kind::Text(collation) if collation.starts_with("latin1") => {
+                Kind::Text("utf8mb4_unicode_ci")
+            }
+            Kind::Text(_) => Kind::Text("latin1_swedish_ci"),
+            other => other,
+        }
+    }
+
     /// The `n`th key of this type as a literal: all differ, also without regard to case.
     pub fn key(self, n: usize) -> String {
         match self {
@@ -393,6 +473,7 @@ impl Kind {
                     "'2024-01-01'",
                     "'1000-01-01'",
                     "'2030-07-15'",
+                    "'0000-00-00'",
                 ],
             ),
             Kind::DateTime => choose(
@@ -402,6 +483,7 @@ impl Kind {
                     "'1969-12-31 12:00:00.5'",
                     "'2024-01-01 00:00:00'",
                     "'2030-07-15 08:09:10.011'",
+                    "'0000-00-00 00:00:00'",
                 ],
             ),
             Kind::Timestamp => choose(
@@ -410,6 +492,7 @@ impl Kind {
                     "'2024-02-29 23:59:59'",
                     "'1970-01-01 00:00:01'",
                     "'2037-01-01 00:00:00'",
+                    "'0000-00-00 00:00:00'",
                 ],
             ),
             Kind::Time => choose(
@@ -442,15 +525,24 @@ impl Column {
         match self.domain {
             Domain::Free => self.kind.any(rng),
             Domain::Key(keys) => self.kind.key(rng.usize(0..keys)),
-            Domain::Link(keys) => {
+            Domain::Link(keys, of) => {
                 let n = match once_in(rng, 10) {
                     true => keys + rng.usize(0..5),
                     false => rng.usize(0..keys).min(rng.usize(0..keys)),
                 };
-                let key = self.kind.key(n);
-                match self.kind {
+                let key = of.key(n);
+                match (of, self.kind) {
                     // As the collation compares, not as it is written.
-                    Kind::Text(_) if once_in(rng, 5) => key.to_uppercase(),
+                    (Kind::Text(_), _) if once_in(rng, 4) => match rng.u8(0..3) {
+                        0 => key.to_uppercase(),
+                        1 => key.replace('é', "e").replace('ö', "o"),
+                        _ => format!("{} '", key.trim_end_matches('\'')),
+                    },
+                    // Text that is the same number. (What only begins with one is found or not, as MySQL looks it up.)
+                    (_, Kind::Text(_)) if of.is_number() && once_in(rng, 3) => {
+                        let form = one_of(rng, &["' {}'", "'0{}'"]);
+                        form.replace("{}", &key)
+                    }
                     _ => key,
                 }
             }

@@ -1,0 +1,74 @@
+//! Exact numbers as MySQL computes on with them, and as documents show them: with the digits that they came with, not
+//! those of their type.
+
+use super::choice::raw;
+use super::node::{Node, Op, Target};
+use super::types::TypeKind;
+
+/// The same number with its own digits. Choices give it as the chosen branch has it.
+pub(super) fn exact(node: &Node) -> Node {
+    let node = raw(node);
+    let TypeKind::Decimal { scale, .. } = node.ty.kind else {
+        return node.clone();
+    };
+    let all = |nodes: &[Node]| nodes.iter().map(exact).collect();
+    let optional = |node: &Option<Box<Node>>| node.as_deref().map(|node| Box::new(exact(node)));
+    let op = match &node.op {
+        Op::Case {
+            cases,
+            otherwise,
+            to,
+        } => Op::Case {
+            cases: cases
+                .iter()
+                .map(|(when, then)| (when.clone(), exact(then)))
+                .collect(),
+            otherwise: optional(otherwise),
+            to: to.clone(),
+        },
+        Op::CaseOf {
+            operand,
+            cases,
+            otherwise,
+            to,
+        } => Op::CaseOf {
+            operand: operand.clone(),
+            cases: cases
+                .iter()
+                .map(|(how, when, then)| (how.clone(), when.clone(), exact(then)))
+                .collect(),
+            otherwise: optional(otherwise),
+            to: to.clone(),
+        },
+        Op::Coalesce { args, to } => Op::Coalesce {
+            args: all(args),
+            to: to.clone(),
+        },
+        Op::Extreme {
+            greatest,
+            how,
+            args,
+            to,
+        } => Op::Extreme {
+            greatest: *greatest,
+            how: how.clone(),
+            args: all(args),
+            to: to.clone(),
+        },
+        Op::NullIf { how, args } => Op::NullIf {
+            how: how.clone(),
+            args: Box::new([exact(&args[0]), args[1].clone()]),
+        },
+        other => other.clone(),
+    };
+    let rounds = matches!(op, Op::Coalesce { .. } | Op::Extreme { .. });
+    let found = Node { op, ..node.clone() };
+    if !rounds {
+        return found;
+    }
+    // These alone round what is longer than their type; none of them fills what is shorter.
+    Node {
+        op: Op::To(Target::AtMost(scale), Box::new(found)),
+        ..node.clone()
+    }
+}
