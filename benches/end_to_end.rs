@@ -1,6 +1,7 @@
 //! Rows a second from the binlog of a real MySQL to a stand-in for DynamoDB that counts and forgets, both processes of
 //! their own: the whole daemon as its users run it. MySQL works on the same machine; its share is not ours, so the rate per
-//! CPU-second of the daemon stands beside the rate per second.
+//! CPU-second of the daemon stands beside the rate per second. The same rows twice: as items of their own columns, and as
+//! items that take three more from joined tables.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -42,47 +43,51 @@ fn serve() {
 }
 
 async fn measure(rows: u64) {
-    let mut stub = Standin::start();
     let server = Server::start(&mysql::FAST);
     let database = Database::create(&server).await;
-    database
-        .run(&[
-            "CREATE TABLE rows_ (id BIGINT NOT NULL PRIMARY KEY, name VARCHAR(100) NOT NULL,
-                 amount DECIMAL(12,2) NOT NULL, at DATETIME(3) NOT NULL, note TEXT)",
-        ])
-        .await;
-    let mut daemon = Daemon::between(server.port(), &database.name, &stub.url, &contract());
-    let provisioned = daemon.command(&["provision", "--yes"]);
-    assert!(provisioned.status.success(), "{provisioned:?}");
-    // The copy of the empty table: from here on everything comes from the binlog.
-    let copied = daemon.command(&["run", "--until-caught-up"]);
-    assert!(copied.status.success(), "{copied:?}");
+    database.run(&TABLES).await;
+    let mut runs = Vec::new();
+    for (name, contract) in [("plain", contract(false)), ("joined", contract(true))] {
+        let stub = Standin::start();
+        let mut daemon = Daemon::between(server.port(), &database.name, &stub.url, &contract);
+        let provisioned = daemon.command(&["provision", "--yes"]);
+        assert!(provisioned.status.success(), "{provisioned:?}");
+        // The copy of the empty table: from here on everything comes from the binlog.
+        let copied = daemon.command(&["run", "--until-caught-up"]);
+        assert!(copied.status.success(), "{copied:?}");
+        runs.push((name, daemon, stub));
+    }
     fill(&database, rows).await;
 
-    let begun = Instant::now();
-    daemon.start();
-    loop {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        let status = daemon.status().await;
-        if status.is_some_and(|status| status["caught_up"] == true) {
-            break;
+    println!(
+        "{rows} rows in transactions of {BATCH}, five columns; joined: three more from two tables"
+    );
+    println!(
+        "{:<8}{:>14}{:>16}{:>22}{:>14}",
+        "", "rows/s", "rows/CPU-s", "CPU-s/million rows", "peak RSS"
+    );
+    for (name, mut daemon, mut stub) in runs {
+        let begun = Instant::now();
+        daemon.start();
+        loop {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let status = daemon.status().await;
+            if status.is_some_and(|status| status["caught_up"] == true) {
+                break;
+            }
         }
+        let seconds = begun.elapsed().as_secs_f64();
+        let cpu = daemon.cpu_seconds();
+        println!(
+            "{name:<8}{:>14.0}{:>16.0}{:>22.2}{:>11} MB",
+            rows as f64 / seconds,
+            rows as f64 / cpu,
+            cpu * 1e6 / rows as f64,
+            daemon.peak_bytes() >> 20
+        );
+        daemon.kill();
+        assert_eq!(stub.end(), rows, "not every row has arrived");
     }
-    let seconds = begun.elapsed().as_secs_f64();
-    let cpu = daemon.cpu_seconds();
-    println!("{rows} rows in transactions of {BATCH}, five columns");
-    println!(
-        "{:>14}{:>16}{:>22}{:>14}",
-        "rows/s", "rows/CPU-s", "CPU-s/million rows", "peak RSS"
-    );
-    println!(
-        "{:>14.0}{:>16.0}{:>22.2}{:>11} MB",
-        rows as f64 / seconds,
-        rows as f64 / cpu,
-        cpu * 1e6 / rows as f64,
-        daemon.peak_bytes() >> 20
-    );
-    assert_eq!(stub.end(), rows, "not every row has arrived");
 }
 
 /// The stand-in's process.
@@ -120,14 +125,41 @@ impl Standin {
     }
 }
 
-fn contract() -> String {
+const TABLES: [&str; 5] = [
+    "CREATE TABLE groups_ (id INT NOT NULL PRIMARY KEY, name VARCHAR(40) NOT NULL)",
+    "CREATE TABLE kinds (id INT NOT NULL PRIMARY KEY, name VARCHAR(40) NOT NULL, group_id INT NOT NULL)",
+    "CREATE TABLE rows_ (id BIGINT NOT NULL PRIMARY KEY, name VARCHAR(100) NOT NULL,
+         amount DECIMAL(12,2) NOT NULL, at DATETIME(3) NOT NULL, note TEXT, kind INT NOT NULL)",
+    "INSERT INTO groups_ WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < 50) SELECT i, CONCAT('group ', i) FROM n",
+    "INSERT INTO kinds WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < 1000) SELECT i, CONCAT('kind ', i), 1 + i % 50 FROM n",
+];
+
+fn contract(joined: bool) -> String {
     let attribute = |name: &str, ty: &str, column: &str| json!({"name": name, "type": ty, "source_table": "rows_", "source_column": column});
+    let mut attributes = vec![
+        attribute("id", "N", "id"),
+        attribute("name", "S", "name"),
+        attribute("amount", "N", "amount"),
+        attribute("at", "S", "at"),
+        attribute("note", "S", "note"),
+    ];
+    if joined {
+        let kind = json!({"target_table": "kinds", "join_condition": "kinds.id = rows_.kind", "select_column": "kinds.name"});
+        let mut lookup = kind.clone();
+        lookup["type"] = "lookup-table".into();
+        let mut group = kind.clone();
+        group["type"] = "foreign-key".into();
+        group["select_column"] = "kinds.group_id".into();
+        let chain = json!({"type": "chain", "joins": [kind,
+            {"target_table": "groups_", "join_condition": "groups_.id = kinds.group_id", "select_column": "groups_.name"}]});
+        attributes.extend([
+            json!({"name": "kind", "type": "S", "join": lookup}),
+            json!({"name": "group_id", "type": "N", "join": group}),
+            json!({"name": "group", "type": "S", "join": chain}),
+        ]);
+    }
     json!({"tables": [{
-        "table": "Rows", "type": "single-entity", "source_table": "rows_", "pk": "id", "sk": null,
-        "attributes": [
-            attribute("id", "N", "id"), attribute("name", "S", "name"), attribute("amount", "N", "amount"),
-            attribute("at", "S", "at"), attribute("note", "S", "note"),
-        ],
+        "table": "Rows", "type": "single-entity", "source_table": "rows_", "pk": "id", "sk": null, "attributes": attributes,
     }]})
     .to_string()
 }
@@ -136,7 +168,7 @@ async fn fill(database: &Database<'_>, rows: u64) {
     let mut statements = vec![format!(
         "CREATE PROCEDURE fill() BEGIN DECLARE b BIGINT DEFAULT 0; WHILE b * {BATCH} < {rows} DO
            INSERT INTO rows_ WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < {BATCH})
-             SELECT b * {BATCH} + i, CONCAT('name ', i), i / 7, FROM_UNIXTIME(1700000000 + i), REPEAT('note ', 10) FROM n;
+             SELECT b * {BATCH} + i, CONCAT('name ', i), i / 7, FROM_UNIXTIME(1700000000 + i), REPEAT('note ', 10), i FROM n;
            SET b = b + 1;
          END WHILE; END"
     )];

@@ -1,20 +1,19 @@
 //! Items per CPU-second, from the values of a row to the stand-in for DynamoDB, each measured in a process of its own: our
-//! view and writer beside the SDK's typed items with its default retries. `cargo bench --bench sink`; with
+//! view and writer beside the SDK's typed items with all its defaults. `cargo bench --bench sink`; with
 //! `PENSTOCK_BENCH_ITEMS` another number of items, with `PENSTOCK_BENCH_ROUNDS` another number of rounds.
 
+#[path = "sink/sdk.rs"]
+mod sdk;
 #[path = "../tests/support/stub/mod.rs"]
 mod stub;
 
 use std::borrow::Cow;
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use penstock::change::{Change, Row, Value};
 use penstock::contract;
 use penstock::pipeline::{self, Mutation};
@@ -22,22 +21,24 @@ use penstock::plan::{self, Mapping, Plan, SourceId};
 use penstock::schema::{Catalog, Column, ColumnType, Generated, TableName};
 use penstock::sink::{DynamoWriter, Table, Target, connect};
 use penstock::view::{Outcome, Projector};
+use sdk::{Cost, LANES, TABLE, runtime, text, timed};
 use stub::{Faults, Stub};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const TABLE: &str = "items";
-const LANES: usize = 8;
 /// Rows of a transaction.
 const ROWS: usize = 1000;
 
 /// Writes so many items to the server at the URL.
 type Run = fn(&str, usize) -> Cost;
 
-/// What is compared; the first is the reference.
-const COMPARED: [(&str, Run); 3] = [
-    ("SDK", sdk),
+/// The reference: the SDK in a program of its own, with the system's allocator (`benches/sink_sdk.rs`).
+const SDK: &str = "SDK, all defaults";
+
+/// What runs in this program, with our allocator.
+const OURS: [(&str, Run); 3] = [
+    ("SDK, our allocator", sdk::write),
     ("penstock", whole),
     ("penstock, items ready", ready),
 ];
@@ -48,9 +49,8 @@ fn main() {
     match arguments[..] {
         ["stub", faults] => serve(faults == "faults"),
         ["run", name, url, items] => {
-            let run = COMPARED.iter().find(|(known, _)| *known == name);
-            let cost = run.expect("a name").1(url, items.parse().expect("a number"));
-            println!("{} {}", cost.cpu.as_secs_f64(), cost.wall.as_secs_f64());
+            let run = OURS.iter().find(|(known, _)| *known == name);
+            run.expect("a name").1(url, items.parse().expect("a number")).print();
         }
         _ => compare(),
     }
@@ -59,6 +59,7 @@ fn main() {
 fn compare() {
     let items = setting("PENSTOCK_BENCH_ITEMS").unwrap_or(1_000_000);
     let rounds = setting("PENSTOCK_BENCH_ROUNDS").unwrap_or(3);
+    let sdk = sdk_program();
     println!(
         "rows of two columns become items of three attributes and 250 bytes; {LANES} requests at a time; the median of {rounds} rounds"
     );
@@ -72,18 +73,41 @@ fn compare() {
             "{:<24}{:>14}{:>12}{:>10}",
             "", "items/CPU-s", "items/s", "ratio"
         );
-        let mut rates = vec![Vec::new(); COMPARED.len()];
+        let names: Vec<&str> = std::iter::once(SDK)
+            .chain(OURS.iter().map(|(name, _)| *name))
+            .collect();
+        let mut rates = vec![Vec::new(); names.len()];
         for _ in 0..rounds {
-            for (rates, (name, _)) in rates.iter_mut().zip(COMPARED) {
-                rates.push(measure(name, faults, items).per_second(items));
+            for (rates, name) in rates.iter_mut().zip(&names) {
+                let mut process = if *name == SDK {
+                    Command::new(&sdk)
+                } else {
+                    Command::new(std::env::current_exe().expect("this program"))
+                };
+                process.arg("run");
+                if *name != SDK {
+                    process.arg(name);
+                }
+                rates.push(measure(process, faults, items).per_second(items));
             }
         }
         let medians: Vec<(f64, f64)> = rates.into_iter().map(median).collect();
-        for ((name, _), (cpu, wall)) in COMPARED.iter().zip(&medians) {
+        for (name, (cpu, wall)) in names.iter().zip(&medians) {
             let ratio = cpu / medians[0].0;
             println!("{name:<24}{cpu:>14.0}{wall:>12.0}{ratio:>9.2}x");
         }
     }
+}
+
+/// Where the SDK's program is; cargo builds it.
+fn sdk_program() -> PathBuf {
+    let output = Command::new(env!("CARGO"))
+        .args(["bench", "--locked", "--quiet", "--bench", "sink_sdk"])
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo");
+    assert!(output.status.success(), "{output:?}");
+    PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
 }
 
 fn setting(name: &str) -> Option<usize> {
@@ -97,10 +121,10 @@ fn median(mut rates: Vec<(f64, f64)>) -> (f64, f64) {
 }
 
 /// Another process does the work; it measures itself, so that what it prepares does not count.
-fn measure(name: &str, faults: bool, items: usize) -> Cost {
+fn measure(mut process: Command, faults: bool, items: usize) -> Cost {
     let server = Server::start(faults);
-    let output = Command::new(std::env::current_exe().expect("this program"))
-        .args(["run", name, &server.url, &items.to_string()])
+    let output = process
+        .args([&server.url, &items.to_string()])
         .output()
         .expect("the measured process");
     assert!(output.status.success(), "{output:?}");
@@ -162,56 +186,10 @@ impl Drop for Server {
     }
 }
 
-struct Cost {
-    cpu: Duration,
-    wall: Duration,
-}
-
-impl Cost {
-    fn per_second(&self, items: usize) -> (f64, f64) {
-        let items = items as f64;
-        (
-            items / self.cpu.as_secs_f64(),
-            items / self.wall.as_secs_f64(),
-        )
-    }
-}
-
-/// User and system time of this process, in the kernel's hundredths of a second.
-fn cpu_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("/proc/self/stat");
-    let after_name = stat.rsplit_once(')').expect("a name").1;
-    let ticks: u64 = after_name
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .map(|field| field.parse::<u64>().expect("ticks"))
-        .sum();
-    Duration::from_millis(ticks * 10)
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("runtime")
-}
-
 fn target(url: &str) -> Target {
     Target {
         endpoint_url: Some(url.to_owned()),
         ..Target::default()
-    }
-}
-
-/// Runs `work` and takes its time.
-fn timed(work: impl FnOnce()) -> Cost {
-    let (cpu, started) = (cpu_time(), Instant::now());
-    work();
-    Cost {
-        cpu: cpu_time().saturating_sub(cpu),
-        wall: started.elapsed(),
     }
 }
 
@@ -275,10 +253,6 @@ fn mutations(plan: Arc<Plan>, items: usize) -> impl Iterator<Item = Mutation> + 
     })
 }
 
-fn text() -> String {
-    "x".repeat(220)
-}
-
 fn plan() -> Arc<Plan> {
     let name = TableName::new("bench", "users");
     let column = |name: &str, ty| Column {
@@ -331,69 +305,4 @@ fn plan() -> Arc<Plan> {
         &mut found,
     );
     Arc::new(plan.unwrap_or_else(|| panic!("{:?}", found.all)))
-}
-
-/// What one writes with the SDK: typed items, its default retries, unprocessed items sent again.
-fn sdk(url: &str, items: usize) -> Cost {
-    timed(|| {
-        let runtime = runtime();
-        runtime.block_on(async {
-            let plain = connect(&target(url)).await;
-            let config = plain
-                .config()
-                .to_builder()
-                .retry_config(RetryConfig::standard())
-                .build();
-            let client = Client::from_conf(config);
-            let next = Arc::new(AtomicUsize::new(0));
-            let lanes: Vec<_> = (0..LANES)
-                .map(|_| tokio::spawn(sdk_lane(client.clone(), Arc::clone(&next), items)))
-                .collect();
-            for lane in lanes {
-                lane.await.expect("a lane");
-            }
-        });
-    })
-}
-
-async fn sdk_lane(client: Client, next: Arc<AtomicUsize>, items: usize) {
-    let text = text();
-    loop {
-        let first = next.fetch_add(25, Ordering::Relaxed);
-        if first >= items {
-            return;
-        }
-        let mut left: Vec<usize> = (first..items.min(first + 25)).collect();
-        let mut again = None;
-        while !left.is_empty() {
-            let make = || left.iter().map(|n| request(*n, &text)).collect();
-            let requests = again.take().unwrap_or_else(make);
-            let answer = client
-                .batch_write_item()
-                .request_items(TABLE, requests)
-                .send()
-                .await;
-            // Where its retries are used up, the same once more.
-            if let Ok(output) = answer {
-                let mut unprocessed = output.unprocessed_items.unwrap_or_default();
-                again = unprocessed.remove(TABLE);
-                left = again.iter().flatten().filter_map(number).collect();
-            }
-        }
-    }
-}
-
-fn request(n: usize, text: &str) -> WriteRequest {
-    let put = PutRequest::builder()
-        .item("PK", AttributeValue::S(format!("USER#{n}")))
-        .item("n", AttributeValue::N(n.to_string()))
-        .item("text", AttributeValue::S(text.to_owned()))
-        .build()
-        .expect("a put");
-    WriteRequest::builder().put_request(put).build()
-}
-
-fn number(request: &WriteRequest) -> Option<usize> {
-    let item = &request.put_request()?.item;
-    item.get("n")?.as_n().ok()?.parse().ok()
 }

@@ -40,6 +40,8 @@ pub enum Kind {
     PlanDiffers,
     /// Settings, contract or command line.
     Usage,
+    /// The application has moved: nothing is written any more.
+    CutOver,
     /// Told to end before the work was done.
     Interrupted,
     /// A bug in penstock.
@@ -58,6 +60,34 @@ pub enum Directive {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Kind; 19] = [
+        Kind::SourceUnavailable,
+        Kind::SourceDenied,
+        Kind::SourceSettings,
+        Kind::SourcePurged,
+        Kind::LineageDiffers,
+        Kind::ServerIdTaken,
+        Kind::EventUnreadable,
+        Kind::TableChanged,
+        Kind::Unsupported,
+        Kind::TargetUnavailable,
+        Kind::TargetDenied,
+        Kind::TargetTable,
+        Kind::TargetProtocol,
+        Kind::Store,
+        Kind::PlanDiffers,
+        Kind::Usage,
+        Kind::CutOver,
+        Kind::Interrupted,
+        Kind::Internal,
+    ];
+
+    /// The kind of this [`name`](Self::name): what another process told.
+    pub fn named(name: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// What follows from an error of this kind.
     pub fn directive(self) -> Directive {
         match self {
@@ -76,6 +106,7 @@ impl Kind {
             | Kind::Store
             | Kind::PlanDiffers
             | Kind::Usage
+            | Kind::CutOver
             | Kind::Interrupted
             | Kind::Internal => Directive::Stop,
         }
@@ -121,6 +152,9 @@ impl Kind {
             Kind::PlanDiffers => {
                 "go back to the contract of the checkpoint, or start over with `penstock run --resnapshot`"
             }
+            Kind::CutOver => {
+                "`penstock cutover --reopen` takes the cutover back, where the application has not moved after all"
+            }
             Kind::Interrupted => "run it again: it goes on where it was",
             Kind::Usage => "correct the settings or the command",
             Kind::Internal => "this is a bug in penstock: please report it with the log",
@@ -146,6 +180,7 @@ impl Kind {
             Kind::Store => "store",
             Kind::PlanDiffers => "plan_differs",
             Kind::Usage => "usage",
+            Kind::CutOver => "cut_over",
             Kind::Interrupted => "interrupted",
             Kind::Internal => "internal",
         }

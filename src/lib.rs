@@ -11,11 +11,13 @@
 //! `change`, `schema`, `contract`, `plan` and `view` are pure: they do no I/O and import nothing that does.
 
 pub mod admin;
+pub mod blueprint;
 pub mod change;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;
 pub mod contract;
+pub mod cutover;
 pub mod daemon;
 pub mod demo;
 pub mod error;
@@ -30,4 +32,5 @@ pub mod schema;
 pub mod sink;
 pub mod source;
 pub mod state;
+pub mod verify;
 pub mod view;

@@ -114,12 +114,22 @@ pub fn read(settings: &Settings, strict: bool) -> Result<Read> {
 }
 
 impl Read {
+    /// Looks at MySQL for `contract`, the one that was read; where that fails, what is wrong with the contract without
+    /// MySQL is told first.
+    pub async fn look(&self, settings: &Settings, contract: &Contract) -> Result<Looked> {
+        match look(settings, contract).await {
+            Ok(looked) => Ok(looked),
+            Err(error) => Err(self.verdict().err().unwrap_or(error)),
+        }
+    }
+
     /// Compiles the contract against `looked` (or against nothing), and adds what is found to the diagnostics.
     pub fn compile(&mut self, settings: &Settings, looked: Option<&Looked>) -> Option<Plan> {
         let contract = self.contract.as_ref()?;
         let mapping = Mapping {
             write_nulls: settings.mapping.write_nulls,
             table_prefix: settings.target.table_prefix.clone(),
+            preserve: settings.mapping.preserve.clone(),
         };
         plan::compile(
             contract,
@@ -189,7 +199,7 @@ pub async fn online(settings: &Settings) -> Result<Prepared> {
         read.verdict()?;
         return Err(Error::new(Kind::Internal, "a contract without a reason"));
     };
-    let looked = look(settings, contract).await?;
+    let looked = read.look(settings, contract).await?;
     looked.readable()?;
     let plan = read.compile(settings, Some(&looked));
     read.verdict()?;
@@ -316,7 +326,8 @@ fn driving_tables(contract: &Contract, default: &str, catalog: &Catalog) -> Vec<
 }
 
 fn entities(contract: &Contract) -> impl Iterator<Item = &Entity> {
-    contract.tables.iter().flat_map(|table| match &table.kind {
+    let tables = contract.tables.iter().chain(&contract.broken);
+    tables.flat_map(|table| match &table.kind {
         TableKind::Single(entity) => std::slice::from_ref(entity),
         TableKind::Multi(entities) => entities.as_slice(),
     })

@@ -262,3 +262,50 @@ async fn says_settled(daemon: &mut Daemon, mask: &Mask, name: &str) {
     let text = mask.numberless(&daemon.command(&["status"]));
     golden(name, &text);
 }
+
+/// 200 tables and 3,000 attributes, joins and calculations among them, offline: what a person waits for, in CPU time, so
+/// that other work on the machine does not count.
+#[tokio::test]
+async fn a_large_contract_is_checked_in_less_than_a_second() {
+    let attribute = |table: usize, n: usize| {
+        let (name, next) = (format!("a{n}"), (table + 1) % 200);
+        let condition = format!("t{next}.id = t{table}.a1");
+        match n {
+            0 => column("id", "N", &format!("t{table}"), "id"),
+            5 => {
+                json!({"name": name, "type": "S", "join": {"type": "foreign-key", "target_table": format!("t{next}"),
+                "join_condition": condition, "select_column": format!("t{next}.a2")}})
+            }
+            6 => {
+                json!({"name": name, "type": "L", "join": {"type": "json-construction", "target_table": format!("t{next}"),
+                "join_condition": condition, "construction": {"type": "array", "order_by": format!("t{next}.a3 DESC"),
+                    "limit": 10, "select_columns": {"x": format!("t{next}.a2"), "y": format!("t{next}.a3 * 2")}}}})
+            }
+            7 => {
+                json!({"name": name, "type": "N", "calculation": {"type": "aggregate", "operation": "SUM",
+                "target_table": format!("t{next}"), "join_condition": condition, "select_column": format!("t{next}.a4")}})
+            }
+            8 => {
+                json!({"name": name, "type": "S", "source_column": "a8", "calculation": {"type": "case",
+                "cases": [{"when": "a8 > 3 AND a9 IS NOT NULL", "then": "'many'"}], "else": "'few'"}})
+            }
+            _ => column(&name, "S", &format!("t{table}"), &name),
+        }
+    };
+    let tables: Vec<Value> = (0..200)
+        .map(|table| {
+            let attributes: Vec<Value> = (0..15).map(|n| attribute(table, n)).collect();
+            json!({"table": format!("Table{table}"), "type": "single-entity", "source_table": format!("t{table}"),
+                "pk": "id", "sk": null, "attributes": attributes})
+        })
+        .collect();
+    let contract = json!({ "tables": tables }).to_string();
+    let mut daemon = Daemon::between(1, "shop", "http://127.0.0.1:1", &contract);
+    let (output, seconds) = daemon.command_timed(&["check", "--offline"]);
+    assert!(output.status.success(), "{output:?}");
+    println!(
+        "{} bytes of contract: {seconds} CPU seconds",
+        contract.len()
+    );
+    assert!(seconds < 1.0, "{seconds} CPU seconds");
+}

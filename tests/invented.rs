@@ -13,6 +13,7 @@ use crate::support::invent::{Case, SESSION, run};
 use crate::support::mysql::{Database, Server};
 use crate::support::oracle::select::of_plan;
 use crate::support::{plan, seed};
+use crate::verify::engine::agrees;
 
 /// How many cases: PENSTOCK_CASES (millions run for hours), or `usual`.
 fn cases(usual: u64) -> u64 {
@@ -150,6 +151,7 @@ async fn one(seed: u64, total: &mut Totals) {
     total.items += computed.tables.values().map(|t| t.len()).sum::<usize>();
     total.unmappable += computed.unmappable;
     total.contested += computed.contested;
+    agrees(&database, plan, &computed.tables).await;
     let drop = format!("DROP DATABASE `{}`", database.name);
     conn.query_drop(drop).await.expect("dropped");
     println!("  {:?}", begin.elapsed());

@@ -1,9 +1,13 @@
 //! All integration tests, in one binary: they share one MySQL, which starts when the first test asks for it.
 
+mod blueprint;
 mod cascades;
 mod chunks;
 mod cli;
 mod collations;
+mod cutover;
+mod dashboards;
+mod documents;
 mod drain;
 mod every_type;
 mod expressions;
@@ -16,15 +20,24 @@ mod letters;
 mod metrics;
 mod midway;
 mod outage;
+mod packaging;
+mod page;
+mod pause;
 mod powerloss;
+mod preserve;
 mod refusals;
+mod resnapshot;
+mod retry;
+mod row_keys;
 mod rules;
 mod sample;
 mod selects;
+mod service;
 mod snapshot;
 mod state;
 mod stops;
 mod support;
 mod types;
+mod verify;
 mod views;
 mod workload;

@@ -1,5 +1,6 @@
 //! Loss of power while a store commits: every commit that was acknowledged is there, and what is there is whole.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -22,15 +23,44 @@ fn the_process_that_commits() {
 
 #[test]
 fn the_join_state_keeps_what_it_acknowledged() {
-    lose_power_again_and_again(Which::JoinState);
+    lose_power_again_and_again(Which::JoinState, Place::Whole);
 }
 
 #[test]
 fn the_checkpoint_store_keeps_what_it_acknowledged() {
-    lose_power_again_and_again(Which::Checkpoint);
+    lose_power_again_and_again(Which::Checkpoint, Place::Whole);
 }
 
-fn lose_power_again_and_again(which: Which) {
+/// The mirror is synced with each commit, and with it the file system's journal: on the same disk it would hide that sled
+/// is not synced, and it would replace what sled lost. So it lies elsewhere, and is gone afterwards.
+#[test]
+fn sled_alone_keeps_what_the_checkpoint_store_acknowledged() {
+    lose_power_again_and_again(Which::Checkpoint, Place::SledAlone);
+}
+
+/// What of a store lies on the disk that loses power.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Whole,
+    SledAlone,
+}
+
+impl Place {
+    /// Where the store is, if its disk is mounted at `disk` and `elsewhere` is another one's.
+    fn store(self, disk: &Path, elsewhere: &Path) -> PathBuf {
+        let on_disk = disk.join("store");
+        if self == Place::Whole {
+            return on_disk;
+        }
+        std::fs::create_dir_all(&on_disk).expect("a directory on the disk");
+        let store = elsewhere.join("store");
+        std::fs::create_dir(&store).expect("a directory");
+        std::os::unix::fs::symlink(&on_disk, store.join("sled")).expect("a link");
+        store
+    }
+}
+
+fn lose_power_again_and_again(which: Which, place: Place) {
     let mut disk = match Disk::new() {
         Ok(disk) => disk,
         Err(reason) => {
@@ -43,10 +73,11 @@ fn lose_power_again_and_again(which: Which) {
     let time = Duration::from_secs(seconds(TIME));
     let begin = Instant::now();
     let mut model = Model::new(seed);
+    let elsewhere = tempfile::tempdir().expect("a directory");
     let mut storm = Storm::start(
         "powerloss::the_process_that_commits",
         which,
-        &disk.path().join("store"),
+        &place.store(disk.path(), elsewhere.path()),
         seed,
     );
     let (mut losses, mut found) = (0, 0);
@@ -55,7 +86,8 @@ fn lose_power_again_and_again(which: Which) {
         std::thread::sleep(Duration::from_millis(rng.u64(0..BETWEEN)));
         let acknowledged = storm.acknowledged();
         let clone = disk.lose_power();
-        let store = clone.path().join("store");
+        let without_mirror = tempfile::tempdir().expect("a directory");
+        let store = place.store(clone.path(), without_mirror.path());
         found = match which {
             Which::JoinState => model.check(&store, acknowledged),
             Which::Checkpoint => check_checkpoints(&store, acknowledged),

@@ -19,7 +19,7 @@ use crate::support::target::Target;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A contract that copies `id` and `v` (of this type) of each of these tables.
-fn contract(tables: &[&str], ty: &str) -> String {
+pub fn contract(tables: &[&str], ty: &str) -> String {
     let tables: Vec<Value> = tables
         .iter()
         .map(|name| {
@@ -36,7 +36,7 @@ fn contract(tables: &[&str], ty: &str) -> String {
 }
 
 /// A daemon with its tables made, not started.
-fn ready(database: &Database<'_>, endpoint: &str, contract: &str) -> Daemon {
+pub fn ready(database: &Database<'_>, endpoint: &str, contract: &str) -> Daemon {
     let mut daemon = Daemon::between(database.server.port(), &database.name, endpoint, contract);
     let provisioned = daemon.command(&["provision", "--yes"]);
     assert!(provisioned.status.success(), "{provisioned:?}");
@@ -44,7 +44,7 @@ fn ready(database: &Database<'_>, endpoint: &str, contract: &str) -> Daemon {
 }
 
 /// What the tables of [`contract`] must come to.
-async fn expected(database: &Database<'_>, tables: &[&str]) -> Tables {
+pub async fn expected(database: &Database<'_>, tables: &[&str]) -> Tables {
     let mut oracle = Oracle::new();
     for table in tables {
         let sql = format!("SELECT id `id:N`, v `v:S` FROM {table}");
@@ -55,7 +55,7 @@ async fn expected(database: &Database<'_>, tables: &[&str]) -> Tables {
     oracle.into_tables()
 }
 
-async fn equal(database: &Database<'_>, target: &Target, tables: &[&str]) {
+pub async fn equal(database: &Database<'_>, target: &Target, tables: &[&str]) {
     items::compare(&expected(database, tables).await, &target.scan_all().await);
 }
 

@@ -1,7 +1,9 @@
 //! Items made of several rows: joins, aggregates and lists, kept exact while the rows change.
 
+mod cost;
 mod kills;
 mod patterns;
+mod rename;
 
 use std::time::Duration;
 

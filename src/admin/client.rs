@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::Request;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
@@ -60,7 +61,36 @@ impl Client {
             .await
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>> {
+    /// What the daemon answers to a GET; `None` where no daemon runs.
+    ///
+    /// # Errors
+    /// The daemon's own, with its kind, reason and remedy; `Store` where it does not answer.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>> {
+        self.ask(Method::GET, path, Bytes::new(), WAIT).await
+    }
+
+    /// What the daemon answers to a POST of `body` within `patience`; `None` where no daemon runs.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn post<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+        patience: Duration,
+    ) -> Result<Option<T>> {
+        let body = serde_json::to_vec(body)
+            .map_err(|e| Error::new(Kind::Internal, "a request as JSON").with_source(e))?;
+        self.ask(Method::POST, path, body.into(), patience).await
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        patience: Duration,
+    ) -> Result<Option<T>> {
         let stream = match UnixStream::connect(&self.socket).await {
             Ok(stream) => stream,
             // No socket, or one that a killed process left.
@@ -69,7 +99,7 @@ impl Client {
             }
             Err(e) => return Err(self.failed("cannot be reached").with_source(e)),
         };
-        let body = tokio::time::timeout(WAIT, self.ask(stream, path))
+        let body = tokio::time::timeout(patience, self.exchange(stream, method, path, body))
             .await
             .map_err(|_| self.failed("does not answer"))??;
         serde_json::from_slice(&body)
@@ -77,7 +107,13 @@ impl Client {
             .map_err(|_| self.failed("answers something else; it may be of another version"))
     }
 
-    async fn ask(&self, stream: UnixStream, path: &str) -> Result<Bytes> {
+    async fn exchange(
+        &self,
+        stream: UnixStream,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Bytes> {
         let lost = |e: hyper::Error| self.failed("broke off").with_source(e);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
@@ -85,9 +121,12 @@ impl Client {
         let driver = tokio::spawn(async move {
             let _ = connection.await;
         });
-        let request = Request::get(path)
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
             .header("host", "penstock")
-            .body(Empty::<Bytes>::new())
+            .header("content-type", "application/json")
+            .body(Full::new(body))
             .map_err(|e| Error::new(Kind::Internal, "a request").with_source(e))?;
         let answer = sender.send_request(request).await.map_err(lost)?;
         let status = answer.status();
@@ -100,9 +139,21 @@ impl Client {
         if status.is_success() {
             return Ok(body);
         }
-        let told: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-        let reason = told["reason"].as_str().unwrap_or("it gave no reason");
-        Err(self.failed(&format!("refused: {reason}")))
+        Err(self.refused(status, &body))
+    }
+
+    /// The daemon's own error.
+    fn refused(&self, status: StatusCode, body: &[u8]) -> Error {
+        let told: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let Some(reason) = told["reason"].as_str() else {
+            return self.failed(&format!("answers {status}; it may be of another version"));
+        };
+        let kind = told["kind"].as_str().and_then(Kind::named);
+        let error = Error::new(kind.unwrap_or(Kind::Internal), reason);
+        match told["remedy"].as_str() {
+            Some(remedy) => error.with_remedy(remedy),
+            None => error,
+        }
     }
 
     fn failed(&self, what: &str) -> Error {

@@ -5,11 +5,14 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::Router;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
-use super::{StatusSource, router, socket_path};
+use super::{Peer, StatusSource, router, socket_path};
 use crate::error::{Error, Kind, Result};
 use crate::metrics::Exposition;
 
@@ -19,10 +22,11 @@ pub struct Servers {
     /// Where HTTP is served: the port that was taken, where port 0 was asked for.
     pub address: SocketAddr,
     socket: PathBuf,
+    ending: CancellationToken,
     tasks: [JoinHandle<()>; 2],
 }
 
-/// Binds both listeners and serves them in the background.
+/// Binds both listeners and serves them in the background. `commands` are routes that only the socket has.
 ///
 /// To be called only by who holds the state directory's lock: a socket that is there already is a dead one.
 ///
@@ -33,6 +37,7 @@ pub async fn serve(
     state: &Path,
     source: Arc<dyn StatusSource>,
     exposition: Exposition,
+    commands: Router,
 ) -> Result<Servers> {
     let tcp = TcpListener::bind(listen).await.map_err(|e| {
         Error::new(Kind::Usage, format!("cannot listen on {listen}"))
@@ -43,19 +48,35 @@ pub async fn serve(
     let socket = socket_path(state);
     let unix = bind_socket(&socket)?;
     let public = router::public(source.clone(), exposition.clone());
-    let local = router::local(source, exposition);
-    // Serving ends with the task only: accept errors are waited out by axum.
+    let local =
+        router::local(source, exposition, commands).into_make_service_with_connect_info::<Peer>();
+    // Serving ends when it is told to: accept errors are waited out by axum.
+    let ending = CancellationToken::new();
+    let ended = || ending.clone().cancelled_owned();
+    let http = axum::serve(tcp, public).with_graceful_shutdown(ended());
     let http = tokio::spawn(async move {
-        let _ = axum::serve(tcp, public).await;
+        let _ = http.await;
     });
+    let unix = axum::serve(unix, local).with_graceful_shutdown(ended());
     let unix = tokio::spawn(async move {
-        let _ = axum::serve(unix, local).await;
+        let _ = unix.await;
     });
     Ok(Servers {
         address,
         socket,
+        ending,
         tasks: [http, unix],
     })
+}
+
+impl Servers {
+    /// Takes no more connections, and lets those that are there end for as long as `patience`.
+    pub async fn end(mut self, patience: Duration) {
+        self.ending.cancel();
+        for task in &mut self.tasks {
+            let _ = tokio::time::timeout(patience, task).await;
+        }
+    }
 }
 
 impl Drop for Servers {

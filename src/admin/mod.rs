@@ -4,21 +4,30 @@
 //! row value. `<state>/penstock.sock`, which only its owner can open, answers the same and the dead letters with their source keys.
 
 mod client;
+pub mod control;
+pub mod cutover;
+mod history;
 mod listen;
+mod notify;
+mod page;
+mod peer;
 mod router;
 mod status;
 #[cfg(test)]
 mod tests;
+pub mod verify;
 
+pub use crate::cutover::Gate;
 pub use client::{Client, socket_path};
 pub use listen::{Servers, serve};
-pub use status::{
-    Gate, LagSeconds, PositionStatus, READY_LAG_SECONDS, Status, Stopped, TableStatus,
-};
+pub use notify::{Notify, line};
+pub use peer::Peer;
+pub use router::refused;
+pub use status::{LagSeconds, PositionStatus, READY_LAG_SECONDS, Status, Stopped, TableStatus};
 
 use futures_util::future::BoxFuture;
 
-use crate::checkpoint::DeadLetterPage;
+use crate::checkpoint::{AuditEntry, DeadLetterPage};
 use crate::error::Result;
 
 /// Where the answers come from: the running daemon.
@@ -36,6 +45,16 @@ pub trait StatusSource: Send + Sync + 'static {
         from: Option<String>,
         limit: usize,
     ) -> BoxFuture<'_, Result<DeadLetterPage>>;
+
+    /// Transactions of this run that are in DynamoDB.
+    fn applied(&self) -> u64 {
+        0
+    }
+
+    /// The newest entries of the audit log, the newest first.
+    fn audit(&self, _most: usize) -> BoxFuture<'_, Vec<AuditEntry>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
 
     /// Sets the gauges that change by themselves (ages), just before they are rendered.
     fn refresh_metrics(&self) {}

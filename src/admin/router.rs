@@ -10,13 +10,16 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
 
-use super::{Status, StatusSource};
+use super::history::History;
+use super::{Status, StatusSource, page};
 use crate::error::Error;
 use crate::metrics::Exposition;
 
 /// How long `/status` waits for the source to say where it is.
 const CAUGHT_UP_WAIT: Duration = Duration::from_secs(5);
 const PAGE: usize = 100;
+/// Entries of the audit log on the page.
+const AUDIT: usize = 10;
 
 #[derive(Clone)]
 struct Answers {
@@ -24,21 +27,36 @@ struct Answers {
     exposition: Exposition,
 }
 
-/// What anybody may ask.
-pub(super) fn public(source: Arc<dyn StatusSource>, exposition: Exposition) -> Router {
-    routes().with_state(Answers { source, exposition })
+/// What the page shows.
+#[derive(Clone)]
+struct Page {
+    source: Arc<dyn StatusSource>,
+    history: Arc<History>,
 }
 
-/// What the owner of the state directory may ask, too.
-pub(super) fn local(source: Arc<dyn StatusSource>, exposition: Exposition) -> Router {
+/// What anybody may ask.
+pub(super) fn public(source: Arc<dyn StatusSource>, exposition: Exposition) -> Router {
+    let history = History::watch(&source);
+    let page = Page {
+        source: Arc::clone(&source),
+        history,
+    };
+    let page: Router = Router::new().route("/", get(html)).with_state(page);
+    routes()
+        .with_state(Answers { source, exposition })
+        .merge(page)
+}
+
+/// What the owner of the state directory may ask, too; `more` are the routes of the commands.
+pub(super) fn local(source: Arc<dyn StatusSource>, exposition: Exposition, more: Router) -> Router {
     routes()
         .route("/dead-letters", get(dead_letters))
         .with_state(Answers { source, exposition })
+        .merge(more)
 }
 
 fn routes() -> Router<Answers> {
     Router::new()
-        .route("/", get(page))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
@@ -83,7 +101,8 @@ async fn dead_letters(State(answers): State<Answers>, RawQuery(query): RawQuery)
     }
 }
 
-fn refused(error: &Error) -> Response {
+/// An error as the client understands it.
+pub fn refused(error: &Error) -> Response {
     let body = json!({
         "kind": error.kind().name(),
         "reason": error.to_string(),
@@ -92,23 +111,12 @@ fn refused(error: &Error) -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
 }
 
-async fn page(State(answers): State<Answers>) -> Html<String> {
-    let status = answers.source.status();
-    let lag = status
-        .lag_seconds
-        .apply
-        .map_or("unknown".to_string(), |s| format!("{s:.1} s"));
-    // Words and numbers of our own only: nothing here needs escaping.
-    Html(format!(
-        "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>penstock</title>\n\
-         <h1>penstock {}</h1>\n\
-         <p>Phase: <b>{}</b>. Behind the source: {lag}. Dead letters: {}.</p>\n\
-         <ul>\n<li><a href=\"/status\">/status</a>: everything, as JSON</li>\n\
-         <li><a href=\"/metrics\">/metrics</a>: for Prometheus</li>\n\
-         <li><a href=\"/healthz\">/healthz</a>: the process is alive</li>\n\
-         <li><a href=\"/readyz\">/readyz</a>: DynamoDB is current</li>\n</ul>\n</html>\n",
-        env!("CARGO_PKG_VERSION"),
-        status.phase,
-        status.dead_letters,
-    ))
+async fn html(State(page): State<Page>) -> Response {
+    let audit = page.source.audit(AUDIT).await;
+    let now = crate::checkpoint::now_unix_ms();
+    let html = page::render(&page.source.status(), &page.history, &audit, now);
+    // Nothing comes from elsewhere, and nothing runs.
+    let policy =
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
+    ([(header::CONTENT_SECURITY_POLICY, policy)], Html(html)).into_response()
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cutover::Gate;
 use crate::phase::Phase;
 
 /// Behind by more than this, `/readyz` says no.
@@ -21,6 +22,9 @@ pub struct Status {
     pub lag_seconds: LagSeconds,
     /// One entry for each table of the contract.
     pub snapshot: Vec<TableStatus>,
+    /// Who holds the stream, and since when; null while nobody does.
+    #[serde(default)]
+    pub paused: Option<crate::daemon::Paused>,
     /// Rows without a valid item, once for each projection.
     pub dead_letters: u64,
     /// The last comparison of both sides; null where there was none.
@@ -69,14 +73,6 @@ pub struct TableStatus {
     pub estimated_rows: u64,
     /// Chunks handed out and not yet durable.
     pub open_chunks: u64,
-}
-
-/// One condition of the cutover.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gate {
-    pub name: String,
-    pub open: bool,
-    pub reason: String,
 }
 
 /// A terminal error.

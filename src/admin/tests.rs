@@ -2,8 +2,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use axum::extract::ConnectInfo;
+use axum::routing::post;
+use axum::{Json, Router};
 use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
@@ -13,6 +18,7 @@ use crate::metrics::Exposition;
 use crate::phase::Phase;
 
 const SECRET_KEY: &str = "customer-4711";
+const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Daemon {
     status: Status,
@@ -61,7 +67,7 @@ impl StatusSource for Daemon {
     }
 }
 
-fn status(phase: Phase, lag: Option<f64>) -> Status {
+pub(super) fn status(phase: Phase, lag: Option<f64>) -> Status {
     Status {
         version: "0.1.0".into(),
         uptime_seconds: 12,
@@ -73,6 +79,7 @@ fn status(phase: Phase, lag: Option<f64>) -> Status {
             apply: lag,
         },
         snapshot: Vec::new(),
+        paused: None,
         dead_letters: 1,
         parity: None,
         gates: Vec::new(),
@@ -94,7 +101,57 @@ fn daemon(status: Status) -> Arc<Daemon> {
 async fn start(state: &Path, daemon: Arc<Daemon>) -> Servers {
     let (_, exposition) = Exposition::build().unwrap();
     let listen = "127.0.0.1:0".parse().unwrap();
-    serve(listen, state, daemon, exposition).await.unwrap()
+    let commands = commands();
+    serve(listen, state, daemon, exposition, commands)
+        .await
+        .unwrap()
+}
+
+/// Commands of the socket: one that tells who asked what, late, and one that refuses.
+fn commands() -> Router {
+    let echo = async |ConnectInfo(peer): ConnectInfo<Peer>, Json(body): Json<Value>| {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        Json(json!({"peer": peer, "body": body}))
+    };
+    let no = async || {
+        let error = Error::new(Kind::SourcePurged, "it is gone").with_remedy("start over");
+        router::refused(&error)
+    };
+    Router::new()
+        .route("/echo", post(echo))
+        .route("/no", post(no))
+}
+
+#[tokio::test]
+async fn commands_are_on_the_socket_only_and_know_who_asks() {
+    let dir = tempfile::tempdir().unwrap();
+    let client = Client::new(dir.path());
+    let body = json!({"a": 1});
+    let nobody: Option<Value> = client.post("/echo", &body, PATIENCE).await.unwrap();
+    assert_eq!(nobody, None);
+    let servers = start(dir.path(), daemon(status(Phase::Ready, None))).await;
+    let answer = get(&servers, "/no").await;
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    let told: Option<Value> = client.post("/echo", &body, PATIENCE).await.unwrap();
+    let told = told.unwrap();
+    assert_eq!(told["body"], body);
+    assert_eq!(told["peer"]["pid"], std::process::id());
+    let late = Duration::from_millis(20);
+    let error = client.post::<_, Value>("/echo", &body, late).await;
+    let error = error.unwrap_err();
+    assert!(error.to_string().contains("does not answer"), "{error}");
+}
+
+#[tokio::test]
+async fn the_daemons_error_is_the_clients() {
+    let dir = tempfile::tempdir().unwrap();
+    let client = Client::new(dir.path());
+    let _servers = start(dir.path(), daemon(status(Phase::Ready, None))).await;
+    let error = client.post::<_, Value>("/no", &json!({}), PATIENCE).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.kind(), Kind::SourcePurged);
+    assert_eq!(error.to_string(), "it is gone");
+    assert_eq!(error.remedy(), "start over");
 }
 
 /// Status line, headers and body of one request.
@@ -120,8 +177,15 @@ async fn the_routes_answer() {
     assert!(metrics.contains("text/plain; version=0.0.4"), "{metrics}");
     assert_eq!(daemon.refreshed.load(Ordering::Relaxed), 1);
     let page = get(&servers, "/").await;
-    assert!(page.contains("<b>streaming</b>"), "{page}");
+    assert!(
+        page.contains("<span class=\"word\">streaming</span>"),
+        "{page}"
+    );
     assert!(!page.contains("http:") && !page.contains("src="), "{page}");
+    assert!(
+        page.contains("content-security-policy: default-src 'none'"),
+        "{page}"
+    );
     let answer = get(&servers, "/status").await;
     let body = answer.split("\r\n\r\n").nth(1).unwrap();
     let told: Status = serde_json::from_str(body).unwrap();
@@ -199,6 +263,7 @@ async fn an_address_in_use_and_a_file_in_the_way_are_told() {
         other.path(),
         source.clone(),
         exposition.clone(),
+        Router::new(),
     )
     .await
     .unwrap_err();
@@ -210,7 +275,7 @@ async fn an_address_in_use_and_a_file_in_the_way_are_told() {
     assert!(error.remedy().contains("[metrics] listen"));
     std::fs::write(socket_path(other.path()), "x").unwrap();
     let listen = "127.0.0.1:0".parse().unwrap();
-    let error = serve(listen, other.path(), source, exposition)
+    let error = serve(listen, other.path(), source, exposition, Router::new())
         .await
         .unwrap_err();
     assert!(error.to_string().contains("is no socket"), "{error}");

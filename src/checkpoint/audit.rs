@@ -14,6 +14,9 @@ use crate::error::Result;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntry {
     pub at_unix_ms: u64,
+    /// Who asked for it; empty where penstock did it by itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub who: String,
     /// `run --resnapshot`, `store rebuilt`, …
     pub action: String,
     /// Details without row values.

@@ -24,7 +24,7 @@ pub(super) fn sync_directory(dir: &Path) -> Result<()> {
 }
 
 /// Replaces a file's content: afterwards it is the old one or the new one, whole, whatever happens.
-pub(super) fn replace(path: &Path, content: &[u8]) -> Result<()> {
+pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
     let aside = path.with_extension("json.new");
     let write = || -> io::Result<()> {
         let mut file = OpenOptions::new()
@@ -61,8 +61,21 @@ pub(super) fn set_aside(path: &Path, stamp: u64) -> Result<Option<PathBuf>> {
     Ok(Some(aside))
 }
 
-/// Takes the directory for this process; it is free again when the file is dropped or the process ends.
-pub(super) fn lock(dir: &Path) -> Result<File> {
+/// A state directory that is this process's until this is dropped.
+///
+/// The kernel's lock belongs to the open file, and a child process has all of them until it runs its program. So it is
+/// given back in so many words: merely closed, it would stay taken while such a child is about to start.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
+/// Takes the directory for this process; it is free again when the lock is dropped or the process ends.
+pub(super) fn lock(dir: &Path) -> Result<Lock> {
     let path = dir.join("penstock.lock");
     let mut file = OpenOptions::new()
         .read(true)
@@ -80,7 +93,7 @@ pub(super) fn lock(dir: &Path) -> Result<File> {
     // Who holds it is for people only; the lock itself is the kernel's.
     let _ = file.set_len(0);
     let _ = write!(file, "{}", std::process::id());
-    Ok(file)
+    Ok(Lock(file))
 }
 
 fn held(dir: &Path, file: &mut File) -> Error {
@@ -105,4 +118,21 @@ pub(super) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
 
 pub(super) fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_free_while_a_child_is_about_to_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = lock(dir.path()).unwrap();
+        // What a child has between its fork and the start of its program.
+        let inherited = held.0.try_clone().unwrap();
+        assert!(lock(dir.path()).is_err());
+        drop(held);
+        drop(lock(dir.path()).unwrap());
+        drop(inherited);
+    }
 }

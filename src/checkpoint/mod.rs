@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use audit::AuditEntry;
 pub use dead_letter::{DeadLetter, DeadLetterChange, DeadLetterPage};
+pub use files::replace as write_file;
 pub use store::{Loaded, OpenReport, Rebuilt, Store};
 
 use crate::error::{Error, Kind, Result};

@@ -1,7 +1,9 @@
 //! Opening sled: what counts as damage, and how a store is rebuilt from its mirror.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::entries::{Committed, Damage, newer, put_head, put_tables, read_committed};
 use super::mirror::{self, Content, Mirror, Read};
@@ -10,6 +12,10 @@ use super::{files, frame, now_unix_ms};
 use crate::error::{Error, Kind, Result};
 
 const CACHE_BYTES: u64 = 4 << 20;
+/// How long sled's own lock is waited for. We hold the directory's, so nobody else has it; but an earlier sled of
+/// this process, or a child that is about to start, may still have the file open.
+const PATIENCE: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Opens sled; on damaged files it may panic rather than return an error, and that is an answer too.
 pub(super) fn open_sled(dir: &Path) -> Result<sled::Db, Damage> {
@@ -17,22 +23,36 @@ pub(super) fn open_sled(dir: &Path) -> Result<sled::Db, Damage> {
         .path(dir)
         .cache_capacity(CACHE_BYTES)
         .flush_every_ms(None);
-    match catch_unwind(AssertUnwindSafe(|| config.open())) {
+    let begin = Instant::now();
+    let mut opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+    while matches!(&opened, Ok(Err(sled::Error::Io(e))) if is_held(e)) && begin.elapsed() < PATIENCE
+    {
+        std::thread::sleep(PAUSE);
+        opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+    }
+    match opened {
         Ok(Ok(db)) => Ok(db),
-        // Permissions or a full disk: the data may be whole.
-        Ok(Err(sled::Error::Io(e)))
-            if matches!(
-                e.kind(),
-                std::io::ErrorKind::PermissionDenied
-                    | std::io::ErrorKind::StorageFull
-                    | std::io::ErrorKind::ReadOnlyFilesystem
-            ) || e.to_string().contains("could not acquire lock") =>
-        {
+        // The data may be whole.
+        Ok(Err(sled::Error::Io(e))) if is_held(&e) || is_the_disks(&e) => {
             Err(Damage::Refused(files::failed("open", dir, e)))
         }
         Ok(Err(e)) => Err(Damage::Unusable(format!("it does not open: {e}"))),
         Err(_) => Err(Damage::Unusable("it does not open".to_string())),
     }
+}
+
+/// sled gives this no kind of its own.
+fn is_held(error: &io::Error) -> bool {
+    error.to_string().contains("could not acquire lock")
+}
+
+/// Permissions, or a disk that is full.
+fn is_the_disks(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
+    matches!(
+        error.kind(),
+        PermissionDenied | StorageFull | ReadOnlyFilesystem
+    )
 }
 
 /// Reads everything once, so that damage is found now and not in the middle of a migration.

@@ -28,7 +28,7 @@ pub struct Store {
     db_file: File,
     mirror: Mirror,
     committed: Mutex<Committed>,
-    _lock: File,
+    _lock: files::Lock,
 }
 
 /// What [`Store::open`] had to do.
@@ -173,6 +173,17 @@ impl Store {
         self.committed().letters
     }
 
+    /// The dead letter of a row, if it has one.
+    ///
+    /// # Errors
+    /// `Store` where it cannot be read.
+    pub fn dead_letter(&self, projection: &str, source_key: &str) -> Result<Option<DeadLetter>> {
+        let found = self.db.get(dead_letter::store_key(projection, source_key));
+        let found = found.map_err(|e| self.failed("read", e))?;
+        let letter = found.map(|value| decode(&value).map_err(|reason| self.broken(&reason)));
+        letter.transpose()
+    }
+
     /// At most `limit` dead letters (and never more than a thousand), from `from` on: `None`, or a page's `next`.
     ///
     /// # Errors
@@ -212,8 +223,14 @@ impl Store {
 
     /// Adds a line to the audit log.
     pub fn audit(&self, action: &str, detail: &str) -> Result<()> {
+        self.audit_by("", action, detail)
+    }
+
+    /// Adds a line to the audit log: what somebody asked for.
+    pub fn audit_by(&self, who: &str, action: &str, detail: &str) -> Result<()> {
         let entry = AuditEntry {
             at_unix_ms: now_unix_ms(),
+            who: who.to_string(),
             action: action.to_string(),
             detail: detail.to_string(),
         };
@@ -230,7 +247,7 @@ impl Store {
         db: sled::Db,
         committed: Committed,
         mirror: Mirror,
-        lock: File,
+        lock: files::Lock,
     ) -> Result<Store> {
         let path = dir.join("sled").join("db");
         let db_file = File::open(&path).map_err(|e| files::failed("open", &path, e))?;

@@ -206,6 +206,22 @@ fn a_store_that_was_lost_or_cut_off_is_never_a_first_start() {
 }
 
 #[test]
+fn a_store_whose_file_a_child_still_has_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = reopen(&dir);
+    store.commit(&checkpoint(5), &[]).unwrap();
+    drop(store);
+    let inherited = fs::File::open(dir.path().join("sled/db")).unwrap();
+    inherited.lock().unwrap();
+    let child = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        drop(inherited);
+    });
+    assert_eq!(found(&reopen(&dir)).position.offset, 5);
+    child.join().unwrap();
+}
+
+#[test]
 fn an_older_copy_of_the_store_is_not_gone_on_from() {
     let dir = tempfile::tempdir().unwrap();
     let store = reopen(&dir);

@@ -79,13 +79,22 @@ Examples:
         sql: bool,
     },
     /// Make the DynamoDB tables and indexes that the contract names
-    #[command(
-        after_help = "Without --yes it only shows what it would make. It never changes or deletes a table."
-    )]
+    #[command(after_help = "\
+Without --yes it only shows what it would make. It never changes or deletes a table.
+Examples:
+  penstock provision --emit cloudformation > tables.json   Tables, indexes, alarms, for whoever owns the account
+  penstock provision --emit iam > policy.json              The rights that penstock's role needs
+  penstock provision --emit grants | mysql                 The MySQL account")]
     Provision {
         /// Make them
-        #[arg(long)]
+        #[arg(long, conflicts_with = "emit")]
         yes: bool,
+        /// Print what others need to make them, and make nothing
+        #[arg(long, value_enum)]
+        emit: Option<Emit>,
+        /// With --emit: from settings and contract alone, without asking MySQL for its tables
+        #[arg(long, requires = "emit")]
+        offline: bool,
     },
     /// Copy all rows, then follow every change
     #[command(after_help = "\
@@ -99,9 +108,66 @@ Examples:
     /// Rows that have no valid item
     #[command(subcommand)]
     DeadLetters(DeadLetters),
+    /// Compare both sides: what DynamoDB holds with what MySQL says it must
+    #[command(after_help = "\
+MySQL itself computes what each item must be; what differs is looked at again until the stream has settled.
+An interrupted comparison goes on where it was. The report lies in the state directory, under reports.
+Examples:
+  penstock verify                     Everything, and a scan for items that no row explains
+  penstock verify --sample 5          Five percent of the rows, by chance
+  penstock verify --repair; penstock verify
+Exit status: 0 both sides are equal; 3 items differ, or could not be decided.")]
+    Verify(VerifyOptions),
+    /// Copy one table again while the rest goes on
+    #[command(after_help = "\
+Its rows are read in chunks beside the stream; for items of several rows, rows that MySQL has no more are forgotten. It is
+followed to its end here; a daemon goes on with it alone after Ctrl-C, and after restarts. Items that no row explains are
+found by a full comparison afterwards: `penstock verify --repair`. Until then no cutover passes.
+Examples:
+  penstock resnapshot shop.orders")]
+    Resnapshot {
+        /// As `penstock status` names it: shop.orders
+        table: String,
+    },
+    /// Hold the stream without losing its place
+    #[command(after_help = "\
+What is in flight is written; then nothing is, restarts included, until `penstock resume`. MySQL must keep its binlogs for so
+long (binlog_expire_logs_seconds): what it purges meanwhile is lost, and only `run --resnapshot` helps.")]
+    Pause,
+    /// Let a paused stream go on
+    Resume,
+    /// Prove that both sides are equal and end the replication: the application may move
+    #[command(after_help = "\
+Stop the application's writes to MySQL first. The gates are read; the stream is drained to the exact position at which
+MySQL stands; what was written since the last full comparison is compared once more; then nothing is ever written again,
+restarts included, and a report lies in the state directory.
+Examples:
+  penstock cutover --dry-run          Only the gates
+  penstock cutover --expect-read-only --wait 120
+Exit status: 0 the application may move; 3 a gate is shut, and the stream goes on.")]
+    Cutover(CutoverOptions),
+    /// A cutover without consequences: how long it would take, and what the gates say
+    Rehearse,
     /// See it work: a sample shop under load, replicated for a minute
     #[command(after_help = "scripts/demo installs and starts what it needs, then calls this.")]
     Demo(DemoOptions),
+    /// Write man pages and shell completions, for packages
+    #[command(hide = true)]
+    Generate {
+        /// Where `man` and `completions` are made
+        directory: PathBuf,
+    },
+}
+
+/// What `provision` can print for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Emit {
+    /// Tables, indexes and alarms as a CloudFormation template
+    Cloudformation,
+    /// The policy of penstock's role
+    Iam,
+    /// The MySQL account
+    Grants,
 }
 
 /// What `run` may be told.
@@ -113,6 +179,49 @@ pub struct RunOptions {
     /// Forget the checkpoint and copy everything again (items of rows that are gone may remain)
     #[arg(long)]
     pub resnapshot: bool,
+}
+
+/// What `verify` may be told.
+#[derive(Debug, Clone, PartialEq, Args)]
+pub struct VerifyOptions {
+    /// Only so many percent of the rows, by chance, without the scan for extra items
+    #[arg(long, value_name = "PERCENT", conflicts_with_all = ["entity", "keys_from"])]
+    pub sample: Option<f64>,
+    /// Only one entity of the contract, without the scan for extra items
+    #[arg(long, value_name = "NAME", conflicts_with = "keys_from")]
+    pub entity: Option<String>,
+    /// Only the items that an earlier report (JSON) names
+    #[arg(long, value_name = "REPORT")]
+    pub keys_from: Option<PathBuf>,
+    /// Put right what differs; it counts as unproved until the next comparison
+    #[arg(long)]
+    pub repair: bool,
+    /// Values of rows and items into the report
+    #[arg(long)]
+    pub show_values: bool,
+    /// Stop the comparison that is under way
+    #[arg(long, conflicts_with_all = ["sample", "entity", "keys_from", "repair", "show_values"])]
+    pub stop: bool,
+}
+
+/// What `cutover` may be told.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct CutoverOptions {
+    /// Only say what the gates say
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Wait so long for gates that are shut
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub wait: u64,
+    /// MySQL must refuse writes (read_only or super_read_only)
+    #[arg(long)]
+    pub expect_read_only: bool,
+    /// Take a cutover back that has been made: the stream goes on from its position
+    #[arg(long, conflicts_with_all = ["dry_run", "wait", "expect_read_only", "abort"])]
+    pub reopen: bool,
+    /// Give up a cutover that is under way
+    #[arg(long, conflicts_with_all = ["dry_run", "wait", "expect_read_only"])]
+    pub abort: bool,
 }
 
 /// What can be done with dead letters.
@@ -128,6 +237,21 @@ pub enum DeadLetters {
         #[arg(long, value_name = "NEXT")]
         from: Option<String>,
     },
+    /// Read their rows again, and write what is valid now
+    #[command(after_help = "\
+For after the cause is gone: another limit of DynamoDB, an item that is too large no more. A row that changes in MySQL needs no retry.
+Exit status: 0 all of them are valid now, or gone; 3 some are not.")]
+    Retry {
+        /// Only those of this projection, as the list shows it
+        #[arg(long, value_name = "LABEL")]
+        projection: Option<String>,
+        /// Only that of this row, as the list shows it
+        #[arg(long, value_name = "KEY")]
+        source_key: Option<String>,
+    },
+    /// All of them, one JSON object a line
+    #[command(after_help = "Source keys are values of your rows: mind where you put them.")]
+    Export,
 }
 
 /// What `demo` may be told; scripts/demo fills it in.

@@ -1,13 +1,17 @@
-//! `penstock dead-letters list`
+//! `penstock dead-letters list|retry|export`
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
-use super::{Answer, Cli, Format, Outcome, output, runtime, state_directory, status};
+use super::{Answer, Cli, Format, Outcome, attached, output, runtime, state_directory, status};
 use crate::admin::Client;
-use crate::checkpoint::{DeadLetter, DeadLetterPage};
-use crate::error::Result;
+use crate::admin::control::{Retried, Retry};
+use crate::checkpoint::{DeadLetter, DeadLetterPage, Store};
+use crate::error::{Error, Kind, Result};
 
 const PAGE: usize = 500;
+/// How long a page of rows may take to be read again and written.
+const WAIT: Duration = Duration::from_secs(600);
 
 pub(super) fn list(cli: &Cli, limit: usize, from: Option<&str>) -> Outcome {
     let state = state_directory(cli)?;
@@ -26,6 +30,99 @@ pub(super) fn list(cli: &Cli, limit: usize, from: Option<&str>) -> Outcome {
         output::print(&render(&page))?;
     }
     Ok(Answer::Done)
+}
+
+/// Reads their rows again, page by page.
+pub(super) fn retry(cli: &Cli, projection: Option<&str>, source_key: Option<&str>) -> Outcome {
+    let retried = attached::with(cli, async |client| {
+        // A daemon of our own copies first what is not copied yet.
+        let mut all = Retried::default();
+        loop {
+            let which = Retry {
+                projection: projection.map(str::to_owned),
+                source_key: source_key.map(str::to_owned),
+                from: all.next.take(),
+            };
+            let page: Option<Retried> = client.post("/dead-letters/retry", &which, WAIT).await?;
+            let page = page.ok_or_else(|| {
+                Error::new(Kind::Interrupted, "the daemon ended before it answered")
+            })?;
+            all.tried += page.tried;
+            all.cleared += page.cleared;
+            all.unknown += page.unknown;
+            all.next = page.next;
+            if all.next.is_none() {
+                return Ok(all);
+            }
+        }
+    })?;
+    if cli.format == Format::Json {
+        output::print_json(&retried)?;
+    } else {
+        output::print(&render_retried(&retried))?;
+    }
+    Ok(
+        match retried.tried == retried.cleared && retried.unknown == 0 {
+            true => Answer::Done,
+            false => Answer::No,
+        },
+    )
+}
+
+fn render_retried(retried: &Retried) -> String {
+    let Retried {
+        tried,
+        cleared,
+        unknown,
+        ..
+    } = retried;
+    let mut out = format!("{tried} tried, {cleared} of them have no dead letter any more\n");
+    if *unknown > 0 {
+        let _ = writeln!(
+            out,
+            "{unknown} are of another contract: `penstock run --resnapshot` forgets them"
+        );
+    }
+    out
+}
+
+/// Writes all of them to stdout, one JSON object a line.
+pub(super) fn export(cli: &Cli) -> Outcome {
+    let state = state_directory(cli)?;
+    let client = Client::new(&state);
+    let runtime = runtime()?;
+    let mut from: Option<String> = None;
+    let mut store = None;
+    loop {
+        let page = match &store {
+            Some(store) => page_of(store, from.as_deref())?,
+            None => match runtime.block_on(client.dead_letters(from.as_deref(), PAGE))? {
+                Some(page) => page,
+                None => match status::open_existing(&state)? {
+                    Some(opened) => page_of(store.insert(opened), from.as_deref())?,
+                    None => DeadLetterPage::default(),
+                },
+            },
+        };
+        let mut lines = String::new();
+        for letter in &page.letters {
+            let line = serde_json::to_string(letter)
+                .map_err(|e| Error::new(Kind::Internal, "a dead letter as JSON").with_source(e))?;
+            lines.push_str(&line);
+            lines.push('\n');
+        }
+        if !lines.is_empty() {
+            output::print(&lines)?;
+        }
+        from = page.next;
+        if from.is_none() {
+            return Ok(Answer::Done);
+        }
+    }
+}
+
+fn page_of(store: &Store, from: Option<&str>) -> Result<DeadLetterPage> {
+    store.dead_letters(from, PAGE)
 }
 
 async fn collect_from_daemon(

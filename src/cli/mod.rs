@@ -4,24 +4,33 @@
 //! 3 the answer is no.
 
 mod args;
+mod attached;
 mod check;
+mod control;
+mod cutover;
 mod dead_letters;
 mod demo;
 mod explain;
+mod generate;
 mod logging;
 mod output;
 mod provision;
 mod run;
 pub mod seams;
+mod service;
+mod serving;
 mod status;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use args::{Cli, Command, DeadLetters, DemoOptions, Format, RunOptions};
+pub use args::{
+    Cli, Command, CutoverOptions, DeadLetters, DemoOptions, Emit, Format, RunOptions, VerifyOptions,
+};
 pub use output::{Answer, Failure, Outcome};
 
 use crate::config::{self, Settings};
@@ -48,13 +57,28 @@ fn dispatch(cli: &Cli) -> Outcome {
     match &cli.command {
         Command::Check { offline, strict } => check::run(cli, *offline, *strict),
         Command::Explain { offline, sql } => explain::run(cli, *offline, *sql),
-        Command::Provision { yes } => provision::run(cli, *yes),
+        Command::Provision { yes, emit, offline } => match emit {
+            Some(what) => provision::emit(cli, *what, *offline),
+            None => provision::run(cli, *yes),
+        },
         Command::Run(options) => run::run(cli, options),
         Command::Status => status::run(cli),
         Command::DeadLetters(DeadLetters::List { limit, from }) => {
             dead_letters::list(cli, *limit, from.as_deref())
         }
+        Command::Verify(options) => verify::run(cli, options),
+        Command::DeadLetters(DeadLetters::Retry {
+            projection,
+            source_key,
+        }) => dead_letters::retry(cli, projection.as_deref(), source_key.as_deref()),
+        Command::DeadLetters(DeadLetters::Export) => dead_letters::export(cli),
+        Command::Resnapshot { table } => control::resnapshot(cli, table),
+        Command::Pause => control::pause(cli),
+        Command::Resume => control::resume(cli),
+        Command::Cutover(options) => cutover::cutover(cli, options),
+        Command::Rehearse => cutover::rehearse(cli),
         Command::Demo(options) => demo::run(options),
+        Command::Generate { directory } => generate::run(directory),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `penstock provision`
 
 use super::seams::{self, Step, TableStep};
-use super::{Answer, Cli, Format, Outcome, output, runtime, settings};
+use super::{Answer, Cli, Emit, Format, Outcome, output, runtime, settings, settings_offline};
 
 pub(super) fn run(cli: &Cli, yes: bool) -> Outcome {
     let settings = settings(cli)?;
@@ -17,6 +17,17 @@ pub(super) fn run(cli: &Cli, yes: bool) -> Outcome {
     } else {
         Answer::Done
     })
+}
+
+/// Prints what others need; the same in every `--format`.
+pub(super) fn emit(cli: &Cli, what: Emit, offline: bool) -> Outcome {
+    let settings = match offline {
+        true => settings_offline(cli)?,
+        false => settings(cli)?,
+    };
+    let text = runtime()?.block_on(seams::emit(&settings, what, offline))?;
+    output::print(&text)?;
+    Ok(Answer::Done)
 }
 
 pub(super) fn render(steps: &[TableStep]) -> String {

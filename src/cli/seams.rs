@@ -4,13 +4,16 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{DemoOptions, Format, RunOptions};
+use super::service::Service;
+use super::serving::{self, Signals, Up, at_once};
+use super::{DemoOptions, Emit, Format, RunOptions};
+use crate::blueprint;
 use crate::config::{Endpoint, Settings};
-use crate::daemon::{Daemon, Event, Shared, Start, open_target};
+use crate::daemon::{Daemon, Event, Rest, Shared, cut_over, open_target};
 use crate::error::{Error, Kind, Result};
 use crate::metrics::Exposition;
 use crate::plan::{Plan, explain as explained};
-use crate::prepare::{self, Prepared, Read};
+use crate::prepare::{self, Read};
 use crate::sink::provision::{self as tables, Condition};
 use crate::source::preflight;
 
@@ -224,6 +227,29 @@ async fn target_states(settings: &Settings, plan: &Plan) -> Result<Vec<tables::T
     states
 }
 
+/// The plan, compared with MySQL's tables unless `offline`.
+async fn plan(settings: &Settings, offline: bool) -> Result<Plan> {
+    let mut read = prepare::read(settings, false)?;
+    let looked = match &read.contract {
+        Some(contract) if !offline => Some(read.look(settings, contract).await?),
+        _ => None,
+    };
+    looked.as_ref().map_or(Ok(()), prepare::Looked::readable)?;
+    let plan = read.compile(settings, looked.as_ref());
+    read.verdict()?;
+    plan.ok_or_else(|| Error::new(Kind::Internal, "a plan without a reason"))
+}
+
+/// What others need to make tables, role and account.
+pub async fn emit(settings: &Settings, what: Emit, offline: bool) -> Result<String> {
+    let plan = plan(settings, offline).await?;
+    Ok(match what {
+        Emit::Cloudformation => blueprint::cloudformation(&plan),
+        Emit::Iam => blueprint::iam(&plan, settings.target.region.as_deref()),
+        Emit::Grants => blueprint::grants(&plan, &settings.source.user),
+    })
+}
+
 /// The plan in this format.
 pub async fn explain(
     settings: &Settings,
@@ -231,17 +257,7 @@ pub async fn explain(
     sql: bool,
     format: Format,
 ) -> Result<String> {
-    let mut read = prepare::read(settings, false)?;
-    let looked = match &read.contract {
-        Some(contract) if !offline => Some(prepare::look(settings, contract).await?),
-        _ => None,
-    };
-    looked.as_ref().map_or(Ok(()), prepare::Looked::readable)?;
-    let plan = read.compile(settings, looked.as_ref());
-    read.verdict()?;
-    let Some(plan) = plan else {
-        return Err(Error::new(Kind::Internal, "a plan without a reason"));
-    };
+    let plan = plan(settings, offline).await?;
     if sql {
         return match format {
             Format::Text => explained::sql(&plan),
@@ -287,17 +303,7 @@ const PATIENCE: Duration = Duration::from_secs(30 * 60);
 /// Makes what is missing, if `create`.
 pub async fn provision(settings: &Settings, create: bool) -> Result<Vec<TableStep>> {
     // What cannot be run yet can be provisioned: tables and indexes are in the contract.
-    let mut read = prepare::read(settings, false)?;
-    let looked = match &read.contract {
-        Some(contract) => Some(prepare::look(settings, contract).await?),
-        None => None,
-    };
-    looked.as_ref().map_or(Ok(()), prepare::Looked::readable)?;
-    let plan = read.compile(settings, looked.as_ref());
-    read.verdict()?;
-    let Some(plan) = plan else {
-        return Err(Error::new(Kind::Internal, "a plan without a reason"));
-    };
+    let plan = plan(settings, false).await?;
     let (embedded, client, _) = open_target(settings).await?;
     let before = tables::inspect(&client, &plan).await?;
     let wrong = before
@@ -367,26 +373,90 @@ async fn serve(
 ) -> Result<Summary> {
     let begun = Instant::now();
     let mut signals = Signals::new()?;
-    let mut daemon = tokio::select! {
-        biased;
-        () = signals.end() => return if options.until_caught_up {
-            Err(interrupted())
-        } else {
-            Ok(Summary::default())
-        },
-        started = start(settings, options, exposition) => started?,
+    let mut service = Service::begin();
+    let mut again = false;
+    loop {
+        let up = async {
+            match again {
+                false => serving::up(&settings, options.resnapshot, &exposition).await,
+                true => serving::up_again(&settings, &exposition).await,
+            }
+        };
+        let up = tokio::select! {
+            biased;
+            () = signals.end() => return if options.until_caught_up {
+                Err(interrupted())
+            } else {
+                Ok(Summary::default())
+            },
+            up = up => up?,
+        };
+        let ended = match up {
+            Up::Rest(rest) => at_rest(rest, options, &mut signals, &mut service).await?,
+            Up::Flow(daemon) => flow(*daemon, options, begun, &mut signals, &mut service).await?,
+        };
+        match ended {
+            Some(summary) => return Ok(summary),
+            // A cutover was taken back: everything is checked and started as if for the first time.
+            None => again = true,
+        }
+    }
+}
+
+/// Nothing flows; `None` when a cutover was taken back.
+async fn at_rest(
+    rest: Box<Rest>,
+    options: &RunOptions,
+    signals: &mut Signals,
+    service: &mut Service,
+) -> Result<Option<Summary>> {
+    if options.until_caught_up || options.resnapshot {
+        return Err(cut_over());
+    }
+    tracing::info!(address = %rest.address, "serving /status and /metrics");
+    service.rests();
+    let ended = tokio::select! {
+        () = signals.end() => Some(Summary::default()),
+        () = rest.reopened() => None,
     };
+    match ended {
+        Some(_) => service.ends(),
+        None => service.starts_again(),
+    }
+    rest.end().await;
+    Ok(ended)
+}
+
+/// The flow, until it ends; `None` when a cutover was taken back.
+async fn flow(
+    mut daemon: Daemon,
+    options: &RunOptions,
+    begun: Instant,
+    signals: &mut Signals,
+    service: &mut Service,
+) -> Result<Option<Summary>> {
+    service.serves(&daemon);
     let copied_before = copied(&daemon.shared);
     let ended = tokio::select! {
         () = signals.end() => Ended::Asked,
         event = daemon.until(options.until_caught_up) => match event {
             Event::CaughtUp => Ended::CaughtUp,
             Event::Stopped => Ended::Stopped,
+            Event::Reopened => Ended::Reopened,
         },
     };
+    let mut ended = ended;
     if ended == Ended::Stopped && !options.until_caught_up {
         // The process stays up and tells the reason until somebody ends it.
-        signals.end().await;
+        let reopened = daemon.cutover.reopened.clone();
+        tokio::select! {
+            () = signals.end() => {}
+            () = reopened.cancelled() => ended = Ended::Reopened,
+        }
+    }
+    match ended {
+        Ended::Reopened => service.starts_again(),
+        Ended::Asked | Ended::CaughtUp | Ended::Stopped => service.ends(),
     }
     let shared = Arc::clone(&daemon.shared);
     let failure = shared.failure();
@@ -410,41 +480,13 @@ async fn serve(
             Err(Error::new(failure.error_kind, failure.reason).with_remedy(failure.remedy))
         }
         (Ended::Asked, _) if options.until_caught_up => Err(interrupted()),
-        _ => Ok(summary),
+        (Ended::Reopened, _) => Ok(None),
+        _ => Ok(Some(summary)),
     }
-}
-
-async fn start(
-    settings: Arc<Settings>,
-    options: &RunOptions,
-    exposition: Exposition,
-) -> Result<Daemon> {
-    let Prepared {
-        plan,
-        catalog,
-        facts,
-    } = prepare::online(&settings).await?;
-    let daemon = Daemon::start(Start {
-        settings,
-        plan,
-        catalog,
-        facts,
-        exposition,
-        resnapshot: options.resnapshot,
-    })
-    .await?;
-    tracing::info!(address = %daemon.address, "serving /status and /metrics");
-    Ok(daemon)
 }
 
 fn copied(shared: &Shared) -> u64 {
     shared.progress.tables().iter().map(|t| t.rows).sum()
-}
-
-/// A second signal: nobody waits for what is in flight. The stores are as after a crash, which they survive.
-fn at_once() -> ! {
-    tracing::warn!("told to end twice: not waiting for what is in flight; the next run writes it");
-    std::process::exit(1)
 }
 
 fn interrupted() -> Error {
@@ -460,34 +502,8 @@ enum Ended {
     Stopped,
     /// By a signal.
     Asked,
-}
-
-/// What ends the daemon from outside.
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let open = |kind| {
-            signal(kind).map_err(|e| {
-                Error::new(Kind::Internal, "signals cannot be received").with_source(e)
-            })
-        };
-        Ok(Self {
-            terminate: open(SignalKind::terminate())?,
-            interrupt: open(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn end(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
+    /// A cutover was taken back.
+    Reopened,
 }
 
 /// The demo; true when both sides were equal at its end.

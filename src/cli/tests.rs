@@ -52,20 +52,34 @@ fn the_command_line_is_sound() {
 }
 
 #[test]
-fn wrong_usage_is_status_2_and_later_commands_are_not_there() {
+fn wrong_usage_is_status_2() {
     for args in [
-        &["verify"][..],
-        &["cutover"],
-        &["pause"],
-        &["resume"],
-        &["run", "--fast"],
-        &["provision", "--emit", "iam"],
+        &["run", "--fast"][..],
+        &["provision", "--emit", "terraform"],
+        // What is printed for others is not made as well.
+        &["provision", "--emit", "iam", "--yes"],
+        &["provision", "--offline"],
+        &["resnapshot"],
     ] {
         let error = Cli::try_parse_from([&["penstock"], args].concat()).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{args:?}");
     }
     let outcome = dispatch(&parse(&["status", "--format", "mermaid"]));
     assert_eq!(output::status(&outcome), 2);
+}
+
+#[test]
+fn a_cutover_is_made_or_taken_back_or_given_up_but_not_at_once() {
+    let cli = parse(&["cutover", "--wait", "60", "--expect-read-only"]);
+    let Command::Cutover(options) = cli.command else {
+        panic!("not a cutover");
+    };
+    assert_eq!((options.wait, options.expect_read_only), (60, true));
+    for more in ["--dry-run", "--expect-read-only", "--abort"] {
+        let args = ["penstock", "cutover", "--reopen", more];
+        let error = Cli::try_parse_from(args).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{more}");
+    }
 }
 
 #[test]
@@ -202,6 +216,7 @@ fn status_of_a_daemon() -> Status {
                 open_chunks: 0,
             },
         ],
+        paused: None,
         dead_letters: 3,
         parity: None,
         gates: Vec::new(),

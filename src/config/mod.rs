@@ -35,6 +35,8 @@ pub struct Settings {
     pub pipeline: Pipeline,
     pub mapping: Mapping,
     pub sink: Sink,
+    pub verify: Verify,
+    pub cutover: Cutover,
 }
 
 /// `[source]`: the MySQL server.
@@ -105,10 +107,13 @@ pub struct Pipeline {
 }
 
 /// `[mapping]`: what holds for all items.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
     /// NULL becomes DynamoDB's NULL; else the attribute is left out.
     pub write_nulls: bool,
+    /// Attributes that others add to the items, and that stay when penstock writes: it updates items then, one in a request,
+    /// instead of putting them in batches.
+    pub preserve: Vec<String>,
 }
 
 /// `[sink]`: requests to DynamoDB.
@@ -118,6 +123,30 @@ pub struct Sink {
     pub request_timeout: Duration,
     /// An item that DynamoDB does not take for so long stops the stream.
     pub retry_for: Duration,
+}
+
+/// `[verify]`: comparisons of both sides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Verify {
+    /// Rows that are read from MySQL, a second; `None` is no limit.
+    pub rows_per_second: Option<u64>,
+    /// Read units of DynamoDB, a second; `None` is no limit.
+    pub read_units_per_second: Option<u64>,
+    /// Time between two full comparisons that the daemon makes by itself; `None`: only when asked.
+    pub every: Option<Duration>,
+}
+
+/// `[cutover]`: what its gates tolerate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cutover {
+    /// Behind the source when the drain begins.
+    pub max_lag_seconds: u64,
+    /// Since the source's last word.
+    pub max_heartbeat_seconds: u64,
+    /// Since the last checkpoint.
+    pub max_checkpoint_seconds: u64,
+    /// How long the drain may take.
+    pub drain_within: Duration,
 }
 
 /// What answers for `password_env`.

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::walk::{Found, Section, Walk};
-use super::{Endpoint, Mapping, Pipeline, Secret, Settings, Sink, Snapshot, Source, Target, Tls};
+use super::{
+    Cutover, Endpoint, Mapping, Pipeline, Secret, Settings, Sink, Snapshot, Source, Target, Tls,
+    Verify,
+};
 
 const TLS: [(&str, Tls); 5] = [
     ("disabled", Tls::Disabled),
@@ -27,7 +30,7 @@ type Environment<'a> = Option<&'a super::Environment>;
 pub(super) fn read(walk: &mut Walk, environment: Environment) -> Option<Settings> {
     let names = [
         "source", "target", "contract", "state", "metrics", "snapshot", "pipeline", "mapping",
-        "sink",
+        "sink", "verify", "cutover",
     ];
     let [
         source,
@@ -39,7 +42,9 @@ pub(super) fn read(walk: &mut Walk, environment: Environment) -> Option<Settings
         pipeline,
         mapping,
         sink,
-    ] = walk.sections(names, &["verify", "cutover"]);
+        verify,
+        cutover,
+    ] = walk.sections(names, &[]);
     // Each is read before any `?`, so that all their problems are told.
     let source = read_source(walk, source, environment);
     let target = read_target(walk, target);
@@ -50,6 +55,8 @@ pub(super) fn read(walk: &mut Walk, environment: Environment) -> Option<Settings
     let pipeline = read_pipeline(walk, pipeline);
     let mapping = read_mapping(walk, mapping);
     let sink = read_sink(walk, sink);
+    let verify = read_verify(walk, verify);
+    let cutover = read_cutover(walk, cutover);
     Some(Settings {
         file: walk.path().to_path_buf(),
         source: source?,
@@ -61,6 +68,8 @@ pub(super) fn read(walk: &mut Walk, environment: Environment) -> Option<Settings
         pipeline,
         mapping,
         sink,
+        verify,
+        cutover,
     })
 }
 
@@ -172,14 +181,22 @@ fn read_password(walk: &mut Walk, s: &mut Section, environment: Environment) -> 
             }
             value.map(Secret::new)
         }
-        (None, Some(file)) => read_password_file(walk, &file),
+        (None, Some(file)) => read_password_file(walk, &file, environment),
         (None, None) => None,
     }
 }
 
-fn read_password_file(walk: &mut Walk, file: &Found<String>) -> Option<Secret> {
+fn read_password_file(
+    walk: &mut Walk,
+    file: &Found<String>,
+    environment: &super::Environment,
+) -> Option<Secret> {
     use std::os::unix::fs::PermissionsExt as _;
-    let path = beside(walk.path(), &file.value);
+    // A service is handed its credentials in a directory of their own: the same settings hold there and in a shell.
+    let path = environment("CREDENTIALS_DIRECTORY")
+        .map(|directory| Path::new(&directory).join(&file.value))
+        .filter(|handed| handed.exists())
+        .unwrap_or_else(|| beside(walk.path(), &file.value));
     let cure = "name a file that penstock's user can read and that holds the password only";
     let meta = match std::fs::metadata(&path) {
         Ok(meta) if meta.len() <= SECRET_BYTES => meta,
@@ -353,15 +370,20 @@ fn read_pipeline(walk: &mut Walk, mut s: Section) -> Pipeline {
 
 fn read_mapping(walk: &mut Walk, mut s: Section) -> Mapping {
     let nulls = s.word(walk, "nulls", &[("omit", false), ("null", true)]);
-    s.refused(
-        walk,
-        "preserve",
-        "mapping.preserve is not in this version: a put replaces the whole item",
-        "remove it, and keep attributes of others in other items",
-    );
+    let preserve = s.texts(walk, "preserve");
+    if let Some(names) = &preserve
+        && names.value.iter().any(String::is_empty)
+    {
+        walk.error(
+            names,
+            "`preserve` names an attribute without a name",
+            "write preserve = [\"ttl\"]",
+        );
+    }
     s.finish(walk);
     Mapping {
         write_nulls: nulls.is_some_and(|f| f.value),
+        preserve: preserve.map(|f| f.value).unwrap_or_default(),
     }
 }
 
@@ -383,6 +405,32 @@ fn read_sink(walk: &mut Walk, mut s: Section) -> Sink {
         request_timeout: Duration::from_millis(timeout),
         retry_for: Duration::from_secs(retry_for),
     }
+}
+
+fn read_verify(walk: &mut Walk, mut s: Section) -> Verify {
+    let mut number = |key, most| {
+        let found = s.number(walk, key, 0..=most).map(|f| f.value);
+        found.filter(|n| *n > 0)
+    };
+    let verify = Verify {
+        rows_per_second: number("rows_per_second", 100_000_000),
+        read_units_per_second: number("read_units_per_second", 100_000_000),
+        every: number("every_s", 31_536_000).map(Duration::from_secs),
+    };
+    s.finish(walk);
+    verify
+}
+
+fn read_cutover(walk: &mut Walk, mut s: Section) -> Cutover {
+    let mut seconds = |key, default| s.number(walk, key, 1..=86_400).map_or(default, |f| f.value);
+    let cutover = Cutover {
+        max_lag_seconds: seconds("max_lag_s", 10),
+        max_heartbeat_seconds: seconds("max_heartbeat_age_s", 30),
+        max_checkpoint_seconds: seconds("max_checkpoint_age_s", 60),
+        drain_within: Duration::from_secs(seconds("drain_within_s", 300)),
+    };
+    s.finish(walk);
+    cutover
 }
 
 /// A path as written, relative to the settings file.

@@ -71,7 +71,8 @@ fn every_key_is_read() {
         server_id=7\nauth=\"password\"\n[target]\nendpoint=\"http://localhost:8000/\"\nregion=\"eu-west-1\"\n\
         table_prefix=\"t-\"\n[contract]\npath=\"/c\"\n[state]\npath=\"/s\"\n[metrics]\nlisten=\"[::1]:1\"\n\
         [snapshot]\nworkers=2\nchunk_rows=500\n[pipeline]\nmemory_mb=0x10\n[mapping]\nnulls=\"null\"\n\
-        [sink]\nrequest_timeout_ms=500\nretry_for_s=60\n";
+        [sink]\nrequest_timeout_ms=500\nretry_for_s=60\n\
+        [cutover]\nmax_lag_s=1\nmax_heartbeat_age_s=2\nmax_checkpoint_age_s=3\ndrain_within_s=4\n";
     let s = good(text).settings;
     assert_eq!((s.source.host.as_str(), s.source.port), ("db", 3307));
     assert_eq!((s.source.tls, s.source.server_id), (Tls::Required, Some(7)));
@@ -94,13 +95,22 @@ fn every_key_is_read() {
     assert!(s.mapping.write_nulls);
     assert_eq!(s.sink.request_timeout, Duration::from_millis(500));
     assert_eq!(s.sink.retry_for, Duration::from_secs(60));
+    assert_eq!(
+        s.cutover,
+        Cutover {
+            max_lag_seconds: 1,
+            max_heartbeat_seconds: 2,
+            max_checkpoint_seconds: 3,
+            drain_within: Duration::from_secs(4),
+        }
+    );
 }
 
 #[test]
 fn all_problems_at_once_in_the_order_of_the_file() {
     let found = problems(
         "[source]\nprot = 3306\nuser = 7\ndatabase = \"\"\npassword_env = \"PW\"\ntls = \"requierd\"\n\
-         [state]\n[snapshot]\nworkers = 0\nchunk_rows = 1.5\n[pipelines]\n[cutover]\n[metrics]\nlisten = \"9464\"\n",
+         [state]\n[snapshot]\nworkers = 0\nchunk_rows = 1.5\n[pipelines]\n[cutover]\nmax_lag_s = 0\n[metrics]\nlisten = \"9464\"\n",
     );
     let text = render(&found);
     for wanted in [
@@ -116,7 +126,7 @@ fn all_problems_at_once_in_the_order_of_the_file() {
         "`chunk_rows` is a number with a fraction",
         "there is no section [pipelines]",
         "did you mean [pipeline]?",
-        "[cutover] is not in this version",
+        "`max_lag_s` is out of range",
         "`listen` is not an address with a port",
     ] {
         assert!(text.contains(wanted), "{wanted}\nnot in\n{text}");
@@ -145,14 +155,9 @@ fn what_is_for_later_versions_is_refused_by_name() {
             .contains("sink.fence is not in this version")
     );
     assert!(
-        only("[mapping]\npreserve = [\"ttl\"]\n")
+        only("[mapping]\npreserve = [\"ttl\", 7]\n")
             .message
-            .contains("mapping.preserve")
-    );
-    assert!(
-        only("[verify]\nrate = 1\n")
-            .message
-            .contains("[verify] is not in this version")
+            .contains("`preserve` is a")
     );
     assert!(
         only_source("auth = \"rds-iam\"")
@@ -192,6 +197,24 @@ fn where_the_password_is_must_be_there() {
     let none = good(&GOOD.replace("password_env = \"PW\"\n", ""));
     assert_eq!(none.settings.source.password, None);
     assert!(none.warnings[0].message.contains("without one"));
+}
+
+#[test]
+fn a_password_file_is_looked_for_among_the_services_credentials_first() {
+    let (credentials, etc) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let directory = credentials.path().display().to_string();
+    let environment =
+        move |name: &str| (name == "CREDENTIALS_DIRECTORY").then(|| directory.clone());
+    let text = GOOD.replace("password_env = \"PW\"", "password_file = \"pw\"");
+    let password = || {
+        let loaded = parse(&etc.path().join("penstock.toml"), &text, &environment);
+        loaded.ok().and_then(|l| l.settings.source.password)
+    };
+    assert_eq!(password(), None);
+    fs::write(etc.path().join("pw"), "of the shell").unwrap();
+    assert_eq!(password(), Some(Secret::new("of the shell")));
+    fs::write(credentials.path().join("pw"), "of the service").unwrap();
+    assert_eq!(password(), Some(Secret::new("of the service")));
 }
 
 #[test]

@@ -267,6 +267,27 @@ impl<'t> Section<'t> {
         None
     }
 
+    /// A list of texts.
+    pub(super) fn texts(
+        &mut self,
+        walk: &mut Walk,
+        key: &'static str,
+    ) -> Option<Found<Vec<String>>> {
+        const WANTED: &str = "a list of texts, as in [\"ttl\"]";
+        let (value, span) = self.take(key)?;
+        let DeValue::Array(values) = value else {
+            return self.wrong_type(walk, key, &value, &span, WANTED);
+        };
+        let mut texts = Vec::new();
+        for value in values {
+            match value.into_inner() {
+                DeValue::String(text) => texts.push(text.into_owned()),
+                other => return self.wrong_type(walk, key, &other, &span, WANTED),
+            }
+        }
+        Some(self.found(key, texts, span))
+    }
+
     /// A key that is known by name and refused, whatever its value.
     pub(super) fn refused(
         &mut self,

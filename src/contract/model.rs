@@ -17,6 +17,8 @@ pub type Text = Spanned<String>;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contract {
     pub tables: Vec<Table>,
+    /// Tables with errors of shape, as far as they could be read: only for finding what else is wrong with them.
+    pub broken: Vec<Table>,
 }
 
 /// One DynamoDB table.

@@ -1,6 +1,7 @@
 //! Derived cascades and the copying of tables: which tables can be followed, and what the open windows have to know.
 
 use super::stage::touch;
+use super::trouble::Trouble;
 use crate::change::Change;
 use crate::error::Result;
 use crate::metrics;
@@ -9,10 +10,14 @@ use crate::source::snapshot::{Progress, Window};
 use crate::view::cascade::Effect;
 use crate::view::joins::{Follow, Witness};
 
+/// From here on a table's restarts are told.
+const MANY_RESTARTS: u32 = 4;
+
 /// What the view thread knows of the copy while it derives a cascade.
 pub struct Watch<'w> {
     pub plan: &'w Plan,
     pub progress: &'w Progress,
+    pub trouble: &'w Trouble,
     pub windows: &'w mut Vec<Window>,
     /// Rows changed by cascades: updated, deleted; by source.
     pub counters: &'w [Counters],
@@ -41,6 +46,27 @@ impl Counters {
 }
 
 impl Watch<'_> {
+    /// Each restart by itself is harmless. One after the other, the copy may never end, and a person has to know why.
+    fn tell(&self, key: &ForeignKeyPlan, times: u32) {
+        let table = &self.plan.source(key.child).name;
+        let parent = &self.plan.source(key.parent).name;
+        let reason = format!(
+            "the copy of {table} has begun again {times} times: changes of {parent} reach its rows by foreign key {}, \
+             which the binlog does not tell, before they are all known",
+            key.name
+        );
+        if times < MANY_RESTARTS {
+            tracing::debug!("{reason}");
+            return;
+        }
+        if times.is_power_of_two() {
+            tracing::warn!(
+                "{reason}; if it does not end, hold back deletes and key changes of {parent} until it is copied"
+            );
+        }
+        self.trouble.copy(Some(reason));
+    }
+
     /// The tables whose copy a cascade makes begin again.
     fn undone(&self, key: &ForeignKeyPlan, effect: &Effect) -> Vec<SourceId> {
         let together = self.progress.under_way_together(key.child);
@@ -67,11 +93,8 @@ impl Witness for Watch<'_> {
         }
         let undone = self.undone(plan, effect);
         if !undone.is_empty() {
-            tracing::debug!(
-                table = %self.plan.source(plan.child).name,
-                "a cascade went through rows that are being copied: their copy begins again"
-            );
-            self.progress.begin_again(&undone);
+            let times = self.progress.begin_again(&undone);
+            self.tell(plan, times);
             for table in &undone {
                 let name = self.plan.source(*table).name.to_string();
                 metrics::SNAPSHOT_RESTARTS.with([&name]).increment(1);

@@ -81,17 +81,29 @@ impl Committer {
 
     /// Runs until the pipeline has ended or `stop` is cancelled; commits what is durable either way.
     pub async fn run(
+        self,
+        pipeline: PipelineProgress<Completion>,
+        letters: mpsc::Receiver<DeadLetterChange>,
+        stop: CancellationToken,
+    ) -> Result<()> {
+        let _ended = Ended(Arc::clone(&self.shared));
+        self.keep(pipeline, letters, stop).await
+    }
+
+    async fn keep(
         mut self,
         mut pipeline: PipelineProgress<Completion>,
         mut letters: mpsc::Receiver<DeadLetterChange>,
         stop: CancellationToken,
     ) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
         self.commit().await?;
         loop {
             tokio::select! {
                 biased;
                 // First: completions that never cease must not keep the checkpoint from moving.
                 () = tokio::time::sleep_until(self.due) => self.commit().await?,
+                () = shared.facts.wanted() => self.commit().await?,
                 letter = letters.recv() => match letter {
                     Some(letter) => self.letter(letter).await?,
                     // The view has ended; what is still in flight goes on becoming durable.
@@ -108,6 +120,7 @@ impl Committer {
             tokio::select! {
                 biased;
                 () = tokio::time::sleep_until(self.due) => self.commit().await?,
+                () = shared.facts.wanted() => self.commit().await?,
                 durable = pipeline.next() => match durable? {
                     Some(durable) => self.durable(durable, &mut letters).await?,
                     None => return self.commit().await,
@@ -176,6 +189,8 @@ impl Committer {
                 self.made = all;
                 self.due = self.due.min(self.last + CHUNK_INTERVAL);
             }
+            // Somebody waits.
+            Completion::Asked => self.due = self.due.min(self.last + CHUNK_INTERVAL),
             Completion::Xa { xid, prepared } => {
                 xids::apply(&mut self.checkpoint, xid, prepared);
             }
@@ -204,9 +219,11 @@ impl Committer {
     async fn commit(&mut self) -> Result<()> {
         self.last = Instant::now();
         self.due = self.last + INTERVAL;
-        if !self.dirty && self.letters.is_empty() {
+        self.shared.pulse.beat();
+        if !self.dirty && self.letters.is_empty() && !self.shared.facts.is_dirty() {
             return Ok(());
         }
+        let facts = self.shared.facts.write_to(&mut self.checkpoint);
         self.checkpoint.snapshot = self.progress.tables();
         self.checkpoint.snapshot_done = self
             .checkpoint
@@ -221,6 +238,7 @@ impl Committer {
         let committed = self.committed.clone();
         let (state, through) = (self.state.clone(), self.through);
         let started = Instant::now();
+        let writing = self.shared.pulse.writing();
         blocking(move || match state {
             None => store.commit(&checkpoint, &letters),
             Some(state) => {
@@ -233,6 +251,7 @@ impl Committer {
             }
         })
         .await?;
+        drop(writing);
         metrics::CHECKPOINT_COMMITS.with([]).increment(1);
         metrics::CHECKPOINT_DURATION
             .with([])
@@ -240,9 +259,21 @@ impl Committer {
         self.committed = self.checkpoint.clone();
         self.dirty = false;
         self.progress.committed();
+        self.shared.facts.committed(facts);
+        self.shared.committed_through(through);
         self.shared.committed(&self.committed);
         self.shared.letters_stored(self.store.dead_letter_count());
         Ok(())
+    }
+}
+
+/// However the committer ends: nobody waits for a fact that it will not commit.
+struct Ended(Arc<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.facts.ended();
+        self.0.committed_through(Sequence::MAX);
     }
 }
 

@@ -8,13 +8,13 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::budget::Budget;
+use super::requests::Ends;
 use super::shared::Shared;
 use super::stage::{Queued, Stage};
 use super::start::{report, thread};
 use crate::error::{Error, Kind, Result};
 use crate::metrics;
 use crate::source;
-use crate::source::snapshot::Request;
 use crate::source::stream::{self, Delivery, Stream, StreamState};
 use crate::source::transaction::{Assembler, StreamItem};
 
@@ -26,7 +26,7 @@ const ITEM_OVERHEAD: usize = 128;
 /// What the flow from the dump to the lanes is made of.
 pub struct Flow {
     pub stage: Stage,
-    pub requests: Receiver<Request>,
+    pub requests: Ends,
     pub view_stopped: Receiver<()>,
     pub assembler: Assembler,
     pub options: Arc<source::Options>,
@@ -54,6 +54,7 @@ pub fn spawn(flow: Flow) -> Result<Vec<(&'static str, JoinHandle<()>)>> {
         budget,
         flow.reading.clone(),
     );
+    let stream = stream.held_while(flow.shared.pause.holds());
     tokio::spawn(watch_connection(state, Arc::clone(&flow.shared)));
     let failed = flow.failed.clone();
     tokio::spawn(report(failed, stream.run()));
@@ -148,7 +149,7 @@ async fn watch_connection(mut state: watch::Receiver<StreamState>, shared: Arc<S
     let mut connected_before = false;
     loop {
         let (connected, reason) = match &*state.borrow_and_update() {
-            StreamState::Connecting => (false, None),
+            StreamState::Connecting | StreamState::Held => (false, None),
             StreamState::Streaming { .. } => (true, None),
             StreamState::Waiting { reason, .. } => (false, Some(reason.clone())),
         };

@@ -11,17 +11,38 @@
 mod budget;
 mod cascades;
 mod committer;
+mod control;
+mod cutover;
 mod deaths;
 mod decode;
+mod facts;
+mod filing;
+mod gauges;
+mod inspect;
 mod monitor;
+mod opening;
 mod outcome;
+mod pause;
+mod readings;
+mod rehearse;
+mod requests;
+mod resnapshot;
+mod rest;
+mod resume;
+mod rows;
+mod seal;
+mod series;
 mod shape;
 mod shared;
 mod stage;
 mod start;
 mod status;
+mod target;
+mod touches;
 mod trouble;
+mod verifier;
 mod views;
+mod vitals;
 mod xids;
 
 use std::sync::Arc;
@@ -31,11 +52,20 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub use cutover::{Cutover, Verifier};
+pub use facts::{Facts, fact_of, set_fact};
 pub use monitor::Question;
+pub use pause::{Pause, Paused};
+pub use requests::{Removed, Requests};
+pub use rest::{Rest, cut_over};
+pub use rows::Rows;
 pub use shared::{Failure, LagSeconds, Shared};
 pub use stage::Completion;
-pub use start::{Parts, Start, open_target};
+pub use start::{Parts, Start};
 pub use status::Answers;
+pub use target::open_target;
+pub use touches::{DirtySet, PassMark, Touches, Watch};
+pub use vitals::Vitals;
 
 use crate::error::{Error, Kind, Result};
 use crate::phase::Phase;
@@ -44,10 +74,14 @@ use crate::pipeline::{Control, Left};
 /// At SIGTERM: what is in flight has so long to become durable.
 const DRAIN: Duration = Duration::from_secs(7);
 
+/// What is being answered has so long to end.
+const ANSWERS: Duration = Duration::from_millis(300);
+
 /// A running daemon.
 pub struct Daemon {
     pub shared: Arc<Shared>,
     pub answers: Arc<Answers>,
+    pub cutover: Arc<Cutover>,
     /// Where HTTP is served.
     pub address: std::net::SocketAddr,
     /// The URL of the embedded DynamoDB, if that is the target.
@@ -62,6 +96,8 @@ pub enum Event {
     CaughtUp,
     /// A terminal error: [`Shared::failure`].
     Stopped,
+    /// An operator has taken a cutover back: to be started anew.
+    Reopened,
 }
 
 /// What runs, in the order in which it is ended.
@@ -83,6 +119,12 @@ impl Daemon {
         start::start(start).await
     }
 
+    /// To watch whether its parts live.
+    pub fn vitals(&self) -> Vitals {
+        let threads = self.parts.running.threads.iter();
+        Vitals::new(Arc::clone(&self.shared), threads.map(|(name, _)| *name))
+    }
+
     /// Waits until both sides are at the same place, or until an error stops the stream.
     pub async fn caught_up(&mut self) -> Event {
         loop {
@@ -101,8 +143,11 @@ impl Daemon {
         if caught_up {
             return self.caught_up().await;
         }
-        self.stopped().await;
-        Event::Stopped
+        let reopened = self.cutover.reopened.clone();
+        tokio::select! {
+            () = reopened.cancelled() => Event::Reopened,
+            () = self.stopped() => Event::Stopped,
+        }
     }
 
     /// Waits until an error has stopped the stream.
@@ -145,7 +190,7 @@ impl Daemon {
         let deadline = Instant::now() + DRAIN;
         reading.cancel();
         // The view ends after the change that it is at; it may be waiting for room in the pipeline, which drains.
-        let _ = view_stop.send(());
+        let _ = view_stop.try_send(());
         let left = control.drain(deadline).await;
         committing.cancel();
         let committed = tokio::time::timeout(Duration::from_secs(2), committer).await;
@@ -155,7 +200,7 @@ impl Daemon {
                 tracing::warn!(thread = name, "did not end in time");
             }
         }
-        drop(servers);
+        servers.end(ANSWERS).await;
         if let Some(embedded) = embedded {
             let _ = tokio::task::spawn_blocking(move || embedded.stop()).await;
         }

@@ -39,12 +39,13 @@ pub async fn watch(options: Arc<Options>, shared: Arc<Shared>) -> Result<()> {
                 } else if gap_since.get_or_insert(asked).elapsed() > PURGED_PATIENCE {
                     return Err(gap());
                 }
-                if let Some(kept) = answer.binlog_kept {
-                    let behind = shared.lag().apply.unwrap_or(0.0);
-                    metrics::SOURCE_RETENTION_HEADROOM
-                        .with([])
-                        .set(kept.as_secs_f64() - behind);
-                }
+                let kept = answer
+                    .binlog_kept
+                    .map_or(f64::INFINITY, |k| k.as_secs_f64());
+                let behind = shared.lag().apply.unwrap_or(0.0);
+                metrics::SOURCE_RETENTION_HEADROOM
+                    .with([])
+                    .set(kept - behind);
             }
             Err(error) => {
                 tracing::debug!(%error, "the source did not tell its position");

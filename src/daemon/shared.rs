@@ -6,12 +6,20 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::facts::Facts;
+use super::pause::Pause;
+use super::requests::Requests;
+use super::seal::Seal;
+use super::series;
+use super::touches::Touches;
 use super::trouble::Trouble;
+use super::vitals::Pulse;
 use crate::admin::READY_LAG_SECONDS;
 use crate::checkpoint::{Checkpoint, now_unix_ms};
-use crate::error::{Directive, Error, Kind};
+use crate::error::{Directive, Error, Kind, Result};
 use crate::metrics;
 use crate::phase::Phase;
+use crate::pipeline::Sequence;
 use crate::plan::{Plan, SourceId};
 use crate::position::{GtidSet, Position};
 use crate::source::snapshot::Progress;
@@ -36,6 +44,20 @@ pub struct Shared {
     copied: AtomicBool,
     /// What holds the flow up at present.
     pub trouble: Arc<Trouble>,
+    /// When the committer last gave a sign of life.
+    pub pulse: Pulse,
+    /// What is kept with the checkpoint beside the position.
+    pub facts: Facts,
+    /// The sequences up to here are in DynamoDB, and the checkpoint says so; the highest of all: nothing is committed any more.
+    through: watch::Sender<Sequence>,
+    /// Whether an operator holds the stream.
+    pub pause: Pause,
+    /// What the view has written, for those who compare.
+    pub touches: Arc<Touches>,
+    /// Keeps the sink from writing.
+    pub seal: Arc<Seal>,
+    /// What is asked of the view thread.
+    pub stage: Requests,
 }
 
 /// Why the daemon stopped.
@@ -77,13 +99,22 @@ pub struct LagSeconds {
 impl Shared {
     pub fn new(plan: Arc<Plan>, progress: Arc<Progress>, start: &Checkpoint, letters: u64) -> Self {
         let now = Instant::now();
-        let phase = if start.snapshot_done {
-            Phase::Streaming
-        } else {
-            Phase::Snapshot
+        let facts = Facts::of(start);
+        let pause = Pause::of(&facts);
+        let phase = match (pause.paused(), start.snapshot_done) {
+            (Some(paused), _) => {
+                tracing::warn!(
+                    by = paused.by,
+                    "paused by an operator: `penstock resume` lets the stream go on"
+                );
+                Phase::Paused
+            }
+            (None, true) => Phase::Streaming,
+            (None, false) => Phase::Snapshot,
         };
         metrics::set_phase(phase);
         metrics::DEAD_LETTERS.with([]).set(letters as f64);
+        series::declare(&plan);
         Self {
             plan,
             progress,
@@ -107,6 +138,13 @@ impl Shared {
             connected: AtomicBool::new(false),
             copied: AtomicBool::new(start.snapshot_done),
             trouble: Arc::default(),
+            pulse: Pulse::default(),
+            facts,
+            pause,
+            through: watch::channel(0).0,
+            touches: Arc::default(),
+            seal: Arc::default(),
+            stage: Requests::default(),
         }
     }
 
@@ -175,6 +213,11 @@ impl Shared {
     /// The position up to which everything is in DynamoDB.
     pub fn durable(&self) -> Position {
         lock(&self.durable).clone()
+    }
+
+    /// Whether everything of `gtids` is in DynamoDB.
+    pub fn is_durable(&self, gtids: &GtidSet) -> bool {
+        gtids.is_subset(&lock(&self.durable).gtids)
     }
 
     /// Seconds since the last checkpoint of this run.
@@ -288,6 +331,7 @@ impl Shared {
 
     pub fn table_copied(&self, source: SourceId) {
         let table = self.plan.source(source);
+        self.trouble.copy(None);
         tracing::info!(table = %table.name, "the table is copied");
     }
 
@@ -303,6 +347,34 @@ impl Shared {
         if checkpoint.snapshot_done && self.phase() == Phase::Snapshot {
             tracing::info!("the snapshot is complete");
             self.enter(Phase::Streaming);
+        }
+    }
+
+    pub fn committed_through(&self, through: Sequence) {
+        self.through.send_replace(through);
+    }
+
+    /// Waits until the sequence is in DynamoDB, and the checkpoint says so.
+    ///
+    /// # Errors
+    /// `Interrupted` where the daemon ends, or the stream stops, before that.
+    pub async fn until_committed(&self, sequence: Sequence) -> Result<()> {
+        let mut through = self.through.subscribe();
+        let mut phases = self.phases();
+        let stops = |phase: &Phase| matches!(phase, Phase::Stopped | Phase::ResnapshotRequired);
+        let committed = tokio::select! {
+            biased;
+            through = through.wait_for(|through| *through >= sequence) => {
+                through.is_ok_and(|through| *through != Sequence::MAX)
+            }
+            _ = phases.wait_for(stops) => false,
+        };
+        match committed {
+            true => Ok(()),
+            false => Err(Error::new(
+                Kind::Interrupted,
+                "the daemon stopped before this was written",
+            )),
         }
     }
 

@@ -8,21 +8,24 @@ use crossbeam_channel::{Receiver, select};
 use super::budget::Share;
 use super::cascades::{self, Watch};
 use super::deaths::Deaths;
-use super::outcome::{deliver, key_values, unreadable};
+use super::outcome::{Outlet, key_values, unreadable};
+use super::requests::{Ends, Extras, Request, Reread, StatePage};
 use super::shared::Shared;
 use super::views::Views;
 use crate::change::{Change, Row};
 use crate::error::{Error, Kind, Result};
 use crate::metrics;
+use crate::phase::Phase;
 use crate::pipeline::{Feed, Sequence};
 use crate::plan::{Plan, SourceId, SourceTable};
 use crate::position::{Gtid, GtidSet};
 use crate::source::decode::{DecodeError, Event, Layout, RowsEvent, RowsKind, TableMap};
-use crate::source::snapshot::{Progress, Request, Window, encode_key};
+use crate::source::snapshot::{Progress, Window, encode_key};
 use crate::source::transaction::StreamItem;
 use crate::view::{Outcome, Projector};
 
 mod chunks;
+mod reread;
 
 use chunks::Held;
 
@@ -44,6 +47,8 @@ pub enum Completion {
         range_id: u64,
         rows: u64,
     },
+    /// Something that was asked for beside the stream.
+    Asked,
     /// Items of a projection's first pass; whether those of every projection have been made with it.
     Made { all: bool },
 }
@@ -57,18 +62,23 @@ pub struct Stage {
     projector: Projector,
     /// Projections that are made of several rows.
     views: Option<Views>,
-    feed: Feed<Completion>,
+    out: Outlet,
     /// Every transaction that the stream has delivered whole, the start position included.
     received: GtidSet,
     layouts: Vec<Option<(Arc<TableMap>, Arc<Layout>)>>,
     windows: Vec<Window>,
     next_window: u64,
     held: Vec<Held>,
+    /// Rows that were read again and wait for the stream, and items to be removed that wait for the transaction at hand.
+    rereads: Vec<Reread>,
+    extras: Vec<Extras>,
+    /// An operator holds the stream, and these wait until it stands.
+    paused: bool,
+    pausing: Vec<tokio::sync::oneshot::Sender<Sequence>>,
     progress: Arc<Progress>,
     shared: Arc<Shared>,
     counters: Vec<Counters>,
     cascaded: Vec<cascades::Counters>,
-    deaths: Deaths,
     current: Option<Current>,
     outcomes: Vec<Outcome>,
     key: Vec<u8>,
@@ -117,17 +127,25 @@ impl Stage {
             projector: Projector::new(Arc::clone(&plan))?,
             views,
             layouts: vec![None; plan.sources.len()],
+            out: Outlet {
+                plan: Arc::clone(&plan),
+                feed,
+                deaths,
+                touches: Arc::clone(&shared.touches),
+            },
             plan,
-            feed,
             received,
             windows: Vec::new(),
             next_window: 1,
             held: Vec::new(),
+            rereads: Vec::new(),
+            extras: Vec::new(),
+            paused: shared.pause.paused().is_some(),
+            pausing: Vec::new(),
             progress: Arc::clone(&shared.progress),
             shared,
             counters,
             cascaded,
-            deaths,
             current: None,
             outcomes: Vec::new(),
             key: Vec::new(),
@@ -138,15 +156,16 @@ impl Stage {
     pub fn run(
         mut self,
         stream: &Receiver<Queued>,
-        requests: &Receiver<Request>,
+        ends: &Ends,
         stop: &Receiver<()>,
     ) -> Result<()> {
-        let mut requests = requests.clone();
         if !self.keep_promises()? {
             return Ok(());
         }
+        let nothing = crossbeam_channel::never();
         loop {
             let patience = self.patience();
+            let stream = if self.holds() { &nothing } else { stream };
             select! {
                 recv(stop) -> _ => return Ok(()),
                 recv(stream) -> item => match item {
@@ -158,17 +177,14 @@ impl Stage {
                     }
                     Err(_) => return Ok(()),
                 },
-                recv(requests) -> request => match request {
-                    Ok(request) => {
-                        if !self.request(request)? {
-                            return Ok(());
-                        }
-                    }
-                    // Every worker has ended: the snapshot is complete, and nobody asks any more.
-                    Err(_) => {
-                        self.windows.clear();
-                        requests = crossbeam_channel::never();
-                    }
+                // Neither hangs up while the daemon runs: others hold the other ends.
+                recv(ends.chunks) -> chunk => if let Ok(chunk) = chunk && !self.chunk(chunk)? {
+                    return Ok(());
+                },
+                recv(ends.requests) -> request => if let Ok(request) = request
+                    && !self.request(request)?
+                {
+                    return Ok(());
                 },
                 default(patience) => {}
             }
@@ -178,41 +194,106 @@ impl Stage {
         }
     }
 
+    /// A task's request.
+    fn request(&mut self, request: Request) -> Result<bool> {
+        match request {
+            Request::Watch { reply } => {
+                let watch = self.shared.touches.watch(self.arrived());
+                // Who does not wait for it any more has ended it.
+                let _ = reply.send(watch);
+                return Ok(true);
+            }
+            Request::StatePage {
+                source,
+                after,
+                limit,
+                reply,
+            } => {
+                let page = match self.views.as_mut().filter(|v| v.keeps(source)) {
+                    Some(views) => views.state_page(source, after.as_deref(), limit)?,
+                    None => StatePage::default(),
+                };
+                let _ = reply.send(page);
+                return Ok(true);
+            }
+            Request::Reread(reread) => self.rereads.push(reread),
+            Request::Remove(extras) => self.extras.push(extras),
+            Request::Pause { reply } => {
+                self.paused = true;
+                self.pausing.push(reply);
+            }
+            Request::Resume => {
+                self.paused = false;
+                self.shared.goes_on();
+            }
+        }
+        self.rest()
+    }
+
+    /// What can be done between transactions: a pause begins, or what waits is taken.
+    fn rest(&mut self) -> Result<bool> {
+        if !self.holds() {
+            return Ok(self.emit_held()? && self.take_asked()?);
+        }
+        if !self.pausing.is_empty() {
+            let sequence = self.out.feed.open();
+            self.out.feed.close(sequence, Completion::Asked);
+            for reply in self.pausing.drain(..) {
+                // Who does not wait any more has still asked for it.
+                let _ = reply.send(sequence);
+            }
+        }
+        // Whoever has asked need not be there any more to say so.
+        self.shared.pause.hold(true);
+        self.shared.enter(Phase::Paused);
+        Ok(true)
+    }
+
+    /// Whether nothing of the stream is taken.
+    fn holds(&self) -> bool {
+        self.paused && self.current.is_none()
+    }
+
+    /// What the stream has brought, with the transaction at hand: rows of that may have passed already.
+    fn arrived(&self) -> GtidSet {
+        let mut arrived = self.received.clone();
+        if let Some(current) = &self.current {
+            arrived.add(&current.gtid);
+        }
+        arrived
+    }
+
     /// How long to wait for something to do: not at all while items can be made.
     fn patience(&self) -> Duration {
         match &self.views {
+            _ if self.holds() => Duration::from_secs(3600),
             Some(views) if self.current.is_none() && views.due(&self.progress).is_some() => {
                 Duration::ZERO
             }
             Some(views) if !views.all_made() => Duration::from_millis(20),
-            _ => Duration::from_secs(3600),
+            // Often enough to be seen to live: `vitals`.
+            _ => Duration::from_secs(5),
         }
     }
 
     /// Makes a page of items whose tables are all copied. Between transactions only.
     fn make(&mut self) -> Result<bool> {
-        let Some(views) = self.views.as_mut().filter(|_| self.current.is_none()) else {
+        let rests = self.current.is_some() || self.paused;
+        let Some(views) = self.views.as_mut().filter(|_| !rests) else {
             return Ok(true);
         };
         let Some(projection) = views.due(&self.progress) else {
             return Ok(true);
         };
-        let sequence = self.feed.open();
+        let sequence = self.out.feed.open();
         let page = views.first_pass(sequence, projection)?;
         let all = views.all_made();
         for outcome in page.outcomes {
-            if !deliver(
-                &self.plan,
-                &mut self.feed,
-                &self.deaths,
-                None,
-                sequence,
-                outcome,
-            ) {
+            if !self.out.deliver(None, sequence, outcome) {
                 return Ok(false);
             }
         }
-        self.feed.close(sequence, Completion::Made { all });
+        self.out.feed.close(sequence, Completion::Made { all });
         Ok(true)
     }
 
@@ -222,22 +303,15 @@ impl Stage {
             return Ok(true);
         };
         let deletes = views.broken_promises()?;
-        let sequence = self.feed.open();
+        let sequence = self.out.feed.open();
         views.begin(sequence)?;
         let all = views.all_made();
         for delete in deletes {
-            if !deliver(
-                &self.plan,
-                &mut self.feed,
-                &self.deaths,
-                None,
-                sequence,
-                delete,
-            ) {
+            if !self.out.deliver(None, sequence, delete) {
                 return Ok(false);
             }
         }
-        self.feed.close(sequence, Completion::Made { all });
+        self.out.feed.close(sequence, Completion::Made { all });
         Ok(true)
     }
 
@@ -269,25 +343,28 @@ impl Stage {
                     offset,
                     committed_at_micros,
                 };
-                self.feed.close(current.sequence, done);
+                self.out.feed.close(current.sequence, done);
                 self.received.add(&gtid);
                 self.shared
                     .transaction_received(&self.received, committed_at_micros);
-                self.emit_held()
+                self.rest()
             }
             StreamItem::Alive { file, offset, .. } => {
                 // In the middle of a transaction the position is not one to resume at.
                 if self.current.is_some() {
                     return Ok(true);
                 }
-                let sequence = self.feed.open();
-                self.feed
+                let sequence = self.out.feed.open();
+                self.out
+                    .feed
                     .close(sequence, Completion::Alive { file, offset });
                 Ok(true)
             }
             StreamItem::Xa { xid, prepared } => {
-                let sequence = self.feed.open();
-                self.feed.close(sequence, Completion::Xa { xid, prepared });
+                let sequence = self.out.feed.open();
+                self.out
+                    .feed
+                    .close(sequence, Completion::Xa { xid, prepared });
                 Ok(true)
             }
             StreamItem::Abandoned { .. } => {
@@ -304,15 +381,15 @@ impl Stage {
         let (Some(views), Some(current)) = (&mut self.views, &self.current) else {
             return Ok(true);
         };
-        let (plan, feed, deaths) = (&self.plan, &mut self.feed, &self.deaths);
+        let out = &mut self.out;
         let (gtid, sequence) = (Some(&current.gtid), current.sequence);
-        views.finish(&mut |outcome| Ok(deliver(plan, feed, deaths, gtid, sequence, outcome)))
+        views.finish(&mut |outcome| Ok(out.deliver(gtid, sequence, outcome)))
     }
 
     fn begin(&mut self, gtid: Gtid) -> Result<bool> {
         match &mut self.current {
             None => {
-                let sequence = self.feed.open();
+                let sequence = self.out.feed.open();
                 if let Some(views) = &mut self.views {
                     views.begin(sequence)?;
                 }
@@ -356,7 +433,8 @@ impl Stage {
         let unreadable = |e: DecodeError| unreadable(source_table, &e);
         let rows = RowsEvent::parse(event).map_err(unreadable)?;
         let watched = self.windows.iter().any(|w| w.source == source);
-        let suppress = self.progress.is_complete(source);
+        // Whoever reads the table leaves to the stream what it touches: all of it is written.
+        let suppress = self.progress.is_complete(source) && !watched;
         let waits = self.progress.waits(source);
         let cascades = !plan.foreign_keys.is_empty()
             && !rows.without_foreign_key_checks()
@@ -449,6 +527,7 @@ impl Stage {
         let mut watch = Watch {
             plan: &self.plan,
             progress: &self.progress,
+            trouble: &self.shared.trouble,
             windows: &mut self.windows,
             counters: &self.cascaded,
             key: &mut self.key,
@@ -460,14 +539,7 @@ impl Stage {
     fn push(&mut self, sequence: Sequence) -> Result<bool> {
         let gtid = self.current.as_ref().map(|c| &c.gtid);
         for outcome in self.outcomes.drain(..) {
-            if !deliver(
-                &self.plan,
-                &mut self.feed,
-                &self.deaths,
-                gtid,
-                sequence,
-                outcome,
-            ) {
+            if !self.out.deliver(gtid, sequence, outcome) {
                 return Ok(false);
             }
         }
@@ -501,4 +573,4 @@ fn out_of_order(what: &str) -> Error {
 
 #[cfg(test)]
 #[path = "tests/stage.rs"]
-mod tests;
+pub(super) mod tests;

@@ -1,10 +1,8 @@
 //! From settings and plan to a running daemon, step by step; nothing is written before all that can be checked is.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use futures_util::FutureExt as _;
@@ -12,27 +10,40 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::committer::Committer;
+use super::control::Control;
+use super::cutover::{Cutover, Identity, Stop, Verifier};
 use super::deaths::{Deaths, Letters};
+use super::gauges;
+use super::inspect::Inspector;
 use super::monitor::{self, Question};
+use super::opening::{forget, not_cut_over, open_store, open_views, stored};
+use super::readings::Gatehouse;
+use super::resnapshot::{Resnapshot, Workers};
+use super::rows::Rows;
+use super::seal::Sealable;
 use super::shape;
 use super::shared::Shared;
 use super::stage::Stage;
 use super::status::Answers;
+use super::target::{open_target, ready_target};
 use super::trouble::Watched;
+use super::verifier::{Comparisons, Tools};
 use super::views::{self, Views};
 use super::{Daemon, Running, decode, xids};
+use crate::admin::cutover::Desk;
+use crate::admin::verify::Bench;
 use crate::admin::{Servers, StatusSource};
-use crate::checkpoint::{Checkpoint, Lineage, Loaded, Store, TableProgress, compatible};
-use crate::config::{Endpoint, Settings};
-use crate::error::{Directive, Error, Kind, Result};
+use crate::checkpoint::{Checkpoint, Lineage, Store, TableProgress, compatible};
+use crate::config::Settings;
+use crate::cutover::Versions;
+use crate::error::{Error, Kind, Result};
 use crate::metrics::{self, Exposition};
 use crate::pipeline;
 use crate::plan::{CopyOrder, Plan, SourceId, needs_logged_cascades};
 use crate::position::Position;
 use crate::prepare;
 use crate::schema::Catalog;
-use crate::sink::provision::{self, Condition};
-use crate::sink::{self, DynamoWriter, Table, embedded::Embedded};
+use crate::sink::{DynamoWriter, Table, embedded::Embedded};
 use crate::source;
 use crate::source::connect::{classify, connect};
 use crate::source::preflight::ServerFacts;
@@ -58,8 +69,6 @@ pub struct Parts {
     pub embedded: Option<Embedded>,
 }
 
-/// How long the target may be away when the daemon starts.
-const TARGET_PATIENCE: Duration = Duration::from_secs(60);
 /// How many dead letters may be on their way to the store.
 const LETTERS: usize = 256;
 
@@ -67,6 +76,7 @@ pub async fn start(start: Start) -> Result<Daemon> {
     let settings = Arc::clone(&start.settings);
     let plan = Arc::clone(&start.plan);
     let store = open_store(settings.state.clone(), start.resnapshot).await?;
+    not_cut_over(&store, &start).await?;
     let (embedded, client, target) = open_target(&settings).await?;
     ready_target(embedded.is_some(), &client, &plan).await?;
     if start.resnapshot {
@@ -74,7 +84,8 @@ pub async fn start(start: Start) -> Result<Daemon> {
     }
     let options = Arc::new(prepare::source_options(&settings));
     let views = open_views(settings.state.clone(), &plan, start.resnapshot).await?;
-    let checkpoint = checkpoint(&store, views.as_ref(), &options, &start).await?;
+    let mut checkpoint = checkpoint(&store, views.as_ref(), &options, &start).await?;
+    let refused = shape::resume(&mut checkpoint, &shape::shapes(&plan, &start.catalog)).err();
     let letters = stored_letters(&store, Letters::new(Arc::clone(&plan))).await?;
     let progress = Arc::new(snapshot_progress(
         &plan,
@@ -87,17 +98,66 @@ pub async fn start(start: Start) -> Result<Daemon> {
         &checkpoint,
         store.dead_letter_count(),
     ));
+    let gatehouse = Arc::new(Gatehouse::new(
+        Arc::clone(&shared),
+        Inspector::new(Arc::clone(&options)),
+        &settings.cutover,
+    ));
+    let identity = Identity {
+        versions: Versions {
+            penstock: env!("CARGO_PKG_VERSION").to_owned(),
+            mysql: start.facts.version.clone(),
+            mysql_server_uuid: start.facts.server_uuid.clone(),
+        },
+        target: target.clone(),
+        state: settings.state.clone(),
+    };
+    let tools = Tools {
+        shared: Arc::clone(&shared),
+        store: Arc::clone(&store),
+        options: Arc::clone(&options),
+        client: client.clone(),
+        settings: settings.verify,
+        state: settings.state.clone(),
+    };
+    let comparisons = Comparisons::new(tools, &checkpoint)?;
+    let cutover = Cutover::new(
+        Arc::clone(&shared),
+        Arc::clone(&store),
+        Arc::clone(&gatehouse),
+        Arc::clone(&comparisons) as Arc<dyn Verifier>,
+        identity,
+        [
+            settings.cutover.drain_within,
+            pipeline::Options::for_requests_of(settings.sink.request_timeout).late_after,
+        ],
+    );
     let answers = Arc::new(Answers {
         shared: Arc::clone(&shared),
         store: Arc::clone(&store),
+        gatehouse: Arc::clone(&gatehouse),
+        comparisons: Arc::clone(&comparisons),
         target,
         question: tokio::sync::Mutex::new(Question::new(Arc::clone(&options))),
+    });
+    let rows = Arc::new(Rows::new(Arc::clone(&options), Arc::clone(&shared)));
+    let bench = Arc::clone(&comparisons) as Arc<dyn Bench>;
+    let resnapshot = Resnapshot::new(Arc::clone(&shared), Arc::clone(&rows), Arc::clone(&bench))?;
+    let resnapshot = Arc::new(resnapshot);
+    let control = Arc::new(Control {
+        shared: Arc::clone(&shared),
+        store: Arc::clone(&store),
+        rows,
+        resnapshot: Arc::clone(&resnapshot),
     });
     let servers = crate::admin::serve(
         settings.listen,
         &settings.state,
         Arc::clone(&answers) as Arc<dyn StatusSource>,
         start.exposition.clone(),
+        crate::admin::cutover::routes(Arc::clone(&cutover) as Arc<dyn Desk>)
+            .merge(crate::admin::verify::routes(bench))
+            .merge(crate::admin::control::routes(control)),
     )
     .await?;
     let running = run(Run {
@@ -113,10 +173,24 @@ pub async fn start(start: Start) -> Result<Daemon> {
         progress,
         facts: start.facts,
         shared: Arc::clone(&shared),
+        resnapshot,
+        refused,
     })?;
+    gatehouse.watch(running.control.clone());
+    let _ = cutover.stop.set(Stop {
+        reading: running.reading.clone(),
+        view: running.view_stop.clone(),
+    });
+    tokio::spawn(until(running.reading.clone(), async move {
+        comparisons.keep_comparing().await;
+    }));
+    tokio::spawn(until(running.reading.clone(), async move {
+        gatehouse.keep_current().await;
+    }));
     Ok(Daemon {
         shared,
         answers,
+        cutover,
         address: servers.address,
         embedded_url: embedded.as_ref().map(Embedded::endpoint_url),
         parts: super::Parts {
@@ -140,17 +214,28 @@ struct Run {
     facts: ServerFacts,
     needs_cascades: bool,
     shared: Arc<Shared>,
+    resnapshot: Arc<Resnapshot>,
+    /// Why nothing may be read: the daemon is stopped from its start on.
+    refused: Option<Error>,
 }
 
 /// Starts the threads and tasks of the flow.
-fn run(run: Run) -> Result<Running> {
+fn run(mut run: Run) -> Result<Running> {
     let (failed, failures) = mpsc::unbounded_channel();
     let reading = CancellationToken::new();
     let committing = CancellationToken::new();
+    if let Some(error) = run.refused.take() {
+        // As if it had stopped by itself: it stays up and tells why.
+        reading.cancel();
+        let _ = failed.send(error);
+    }
     let memory = run.settings.pipeline.memory_bytes;
-    let writer = Arc::new(Watched {
-        writer: DynamoWriter::new(run.client.clone(), Table::all(&run.plan)),
-        trouble: Arc::clone(&run.shared.trouble),
+    let writer = Arc::new(Sealable {
+        writer: Watched {
+            writer: DynamoWriter::new(run.client.clone(), Table::all(&run.plan)),
+            trouble: Arc::clone(&run.shared.trouble),
+        },
+        seal: Arc::clone(&run.shared.seal),
     });
     let pipeline_options = pipeline::Options {
         max_bytes: memory / 2,
@@ -167,8 +252,11 @@ fn run(run: Run) -> Result<Running> {
     let control = durable.control();
     tokio::spawn(until(
         committing.clone(),
-        watch_lanes(control.clone(), lanes),
+        gauges::lanes(control.clone(), lanes),
     ));
+    if let Some(store) = &run.views {
+        tokio::spawn(until(committing.clone(), gauges::state(Arc::clone(store))));
+    }
     let (letters_in, letters_out) = mpsc::channel(LETTERS);
     let deaths = Deaths::new(run.letters.clone(), letters_in);
     let views = match &run.views {
@@ -188,8 +276,8 @@ fn run(run: Run) -> Result<Running> {
         failed.clone(),
         committer.run(durable, letters_out, committing.clone()),
     ));
-    let (requests_in, requests_out) = crossbeam_channel::unbounded();
-    let snapshot = spawn_workers(&run, requests_in, &reading, &failed);
+    let requests = run.shared.stage.take_ends()?;
+    copy(&run, &reading, &failed);
     let (view_stop, view_stopped) = crossbeam_channel::bounded(1);
     let stage = Stage::new(
         feed,
@@ -201,7 +289,7 @@ fn run(run: Run) -> Result<Running> {
     let tables = Tables::of(&run.plan, run.facts.lower_case_table_names != 0);
     let threads = decode::spawn(decode::Flow {
         stage,
-        requests: requests_out,
+        requests,
         view_stopped,
         assembler: Assembler::new(Arc::new(tables), run.checkpoint.position.clone())
             .with_harmless_xids(xids::of(&run.checkpoint)),
@@ -220,7 +308,6 @@ fn run(run: Run) -> Result<Running> {
             monitor::watch(Arc::clone(&run.options), Arc::clone(&run.shared)),
         ),
     ));
-    drop(snapshot);
     Ok(Running {
         reading,
         committing,
@@ -232,43 +319,27 @@ fn run(run: Run) -> Result<Running> {
     })
 }
 
-fn spawn_workers(
-    run: &Run,
-    requests: crossbeam_channel::Sender<source::snapshot::Request>,
-    reading: &CancellationToken,
-    failed: &mpsc::UnboundedSender<Error>,
-) -> Vec<tokio::task::JoinHandle<()>> {
-    if run.progress.all_complete() {
-        return Vec::new();
-    }
-    (0..run.settings.snapshot.workers.max(1))
-        .map(|_| {
-            let worker = Worker {
-                options: Arc::clone(&run.options),
-                plan: Arc::clone(&run.plan),
-                progress: Arc::clone(&run.progress),
-                view: requests.clone(),
-                chunk_rows: run.settings.snapshot.chunk_rows as u64,
-            };
-            let work = report(failed.clone(), worker.run());
-            tokio::spawn(until(reading.clone(), work))
-        })
-        .collect()
+/// Starts what copies tables, for the first time and again.
+fn copy(run: &Run, reading: &CancellationToken, failed: &mpsc::UnboundedSender<Error>) {
+    run.resnapshot.copies_with(Workers {
+        worker: Worker {
+            options: Arc::clone(&run.options),
+            plan: Arc::clone(&run.plan),
+            progress: Arc::clone(&run.progress),
+            view: run.shared.stage.chunks(),
+            chunk_rows: run.settings.snapshot.chunk_rows as u64,
+        },
+        count: run.settings.snapshot.workers,
+        reading: reading.clone(),
+        failed: failed.clone(),
+    });
+    let (resnapshot, failed) = (Arc::clone(&run.resnapshot), failed.clone());
+    tokio::spawn(until(reading.clone(), async move {
+        report(failed, resnapshot.keep()).await;
+    }));
 }
 
-/// Shows how full the pipeline is, often enough for a graph.
-async fn watch_lanes(control: pipeline::Control, queue: metrics::QueueGauges) {
-    let sequences = metrics::OPEN_SEQUENCES.with([]);
-    loop {
-        let now = control.gauges();
-        queue.items.set(now.items as f64);
-        queue.bytes.set(now.bytes as f64);
-        sequences.set(now.sequences as f64);
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-}
-
-async fn until(cancelled: CancellationToken, work: impl Future<Output = ()>) {
+pub async fn until(cancelled: CancellationToken, work: impl Future<Output = ()>) {
     tokio::select! {
         // What fails because the daemon is ending is no failure.
         biased;
@@ -292,106 +363,6 @@ fn panicked(what: &str) -> Error {
         Kind::Internal,
         format!("{what} panicked; the log has where and why"),
     )
-}
-
-async fn open_store(path: PathBuf, start_over: bool) -> Result<Arc<Store>> {
-    blocking(move || {
-        let (store, opened) = match Store::open(&path) {
-            // What cannot be read need not be, to start over; it is set aside.
-            Err(_) if start_over => Store::start_over(&path)?,
-            opened => opened?,
-        };
-        if let Some(rebuilt) = &opened.rebuilt {
-            tracing::warn!(
-                reason = rebuilt.reason,
-                set_aside = ?rebuilt.set_aside,
-                "the checkpoint store could not be read and was rebuilt from its mirror: a full verification is owed"
-            );
-        }
-        Ok(Arc::new(store))
-    })
-    .await
-}
-
-/// For `run --resnapshot`: only after source and target were found to be usable.
-async fn forget(store: &Arc<Store>) -> Result<()> {
-    let store = Arc::clone(store);
-    blocking(move || {
-        store.reset()?;
-        store.audit(
-            "resnapshot",
-            "the checkpoint was given up by `run --resnapshot`",
-        )
-    })
-    .await
-}
-
-/// A client for the target, the embedded server if that is the target, and what to call it.
-pub async fn open_target(settings: &Settings) -> Result<(Option<Embedded>, Client, String)> {
-    let mut target = sink::Target {
-        region: settings.target.region.clone(),
-        request_timeout: settings.sink.request_timeout,
-        ..sink::Target::default()
-    };
-    let mut embedded = None;
-    let label = match &settings.target.endpoint {
-        Endpoint::Embedded { port } => {
-            let (dir, port) = (settings.state.join("embedded"), *port);
-            let server = blocking(move || sink::embedded::start(&dir, port)).await?;
-            let url = server.endpoint_url();
-            target.endpoint_url = Some(url.clone());
-            embedded = Some(server);
-            format!("embedded {url}")
-        }
-        Endpoint::Url(url) => {
-            target.endpoint_url = Some(url.clone());
-            url.clone()
-        }
-        Endpoint::Aws => format!("aws {}", settings.target.region.as_deref().unwrap_or("")),
-    };
-    let client = sink::connect(&target).await;
-    Ok((embedded, client, label))
-}
-
-/// Refuses a target whose tables are not as the plan wants them; makes those of the embedded one.
-async fn ready_target(embedded: bool, client: &Client, plan: &Plan) -> Result<()> {
-    if embedded {
-        return provision::create(client, plan, Duration::from_secs(30), |_| {}).await;
-    }
-    let states = inspect(client, plan).await?;
-    let wrong: Vec<String> = states
-        .iter()
-        .filter(|s| s.condition != Condition::Right)
-        .map(ToString::to_string)
-        .collect();
-    if wrong.is_empty() {
-        return Ok(());
-    }
-    Err(Error::new(
-        Kind::TargetTable,
-        format!(
-            "DynamoDB is not as the contract wants it: {}",
-            wrong.join("; ")
-        ),
-    ))
-}
-
-/// The target's tables; a target that throttles or is away for a moment is asked again.
-async fn inspect(client: &Client, plan: &Plan) -> Result<Vec<provision::TableState>> {
-    let begun = std::time::Instant::now();
-    let mut pause = Duration::from_millis(100);
-    loop {
-        match provision::inspect(client, plan).await {
-            Err(error)
-                if error.directive() == Directive::Retry && begun.elapsed() < TARGET_PATIENCE =>
-            {
-                tracing::warn!(%error, "DynamoDB does not tell its tables; trying again");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(5));
-            }
-            answer => return answer,
-        }
-    }
 }
 
 /// The checkpoint to go on from, or a new one at the source's present end.
@@ -421,7 +392,6 @@ async fn checkpoint(
                     .clone_from(&start.facts.server_uuid);
             }
             compatible(&checkpoint, &start.plan.fingerprint)?;
-            shape::resume(&mut checkpoint, &shape::shapes(&start.plan, &start.catalog))?;
             tracing::info!(position = %checkpoint.position.gtids, "going on from the checkpoint");
             Ok(checkpoint)
         }
@@ -457,41 +427,6 @@ async fn checkpoint(
             Ok(checkpoint)
         }
     }
-}
-
-/// The last checkpoint: where joins have state, the one that was committed with it.
-fn stored(store: &Store, views: Option<&views::Opened>) -> Result<Option<Checkpoint>> {
-    let found = match store.load() {
-        Loaded::Found(checkpoint) => Some(*checkpoint),
-        Loaded::None => None,
-    };
-    let Some(views) = views else {
-        return Ok(found);
-    };
-    match (&views.checkpoint, found) {
-        (Some(with_state), _) => Ok(Some(with_state.clone())),
-        (None, None) => Ok(None),
-        (None, Some(_)) => Err(Error::new(
-            Kind::Store,
-            "the state of the joins is missing, and the checkpoint cannot go on without it",
-        )
-        .with_remedy("restore the directory `views` of the state directory, or start over with `penstock run --resnapshot`")),
-    }
-}
-
-async fn open_views(
-    state: PathBuf,
-    plan: &Arc<Plan>,
-    start_over: bool,
-) -> Result<Option<views::Opened>> {
-    let plan = Arc::clone(plan);
-    blocking(move || {
-        if start_over {
-            crate::state::Store::wipe(&views::directory(&state))?;
-        }
-        views::open(&state, &plan)
-    })
-    .await
 }
 
 /// What was found before the start position was taken must hold at it: the tables are the same, and no prepared XA
@@ -573,7 +508,7 @@ async fn stored_letters(store: &Arc<Store>, letters: Letters) -> Result<Letters>
     .await
 }
 
-async fn blocking<T: Send + 'static>(
+pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     tokio::task::spawn_blocking(work)

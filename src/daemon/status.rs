@@ -7,16 +7,21 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 
 use super::monitor::Question;
+use super::readings::Gatehouse;
 use super::shared::Shared;
+use super::verifier::Comparisons;
 use crate::admin::{LagSeconds, PositionStatus, Status, StatusSource, Stopped, TableStatus};
-use crate::checkpoint::{DeadLetterPage, Store};
+use crate::checkpoint::{AuditEntry, DeadLetterPage, Store};
 use crate::error::{Error, Kind, Result};
 use crate::metrics;
+use crate::phase::Phase;
 
 /// Answers for one run.
 pub struct Answers {
     pub shared: Arc<Shared>,
     pub store: Arc<Store>,
+    pub gatehouse: Arc<Gatehouse>,
+    pub comparisons: Arc<Comparisons>,
     /// `embedded http://127.0.0.1:8000`, `aws eu-central-1`.
     pub target: String,
     /// A connection kept for asking the source's position.
@@ -54,9 +59,13 @@ impl StatusSource for Answers {
                 file: position.file,
                 offset: position.offset,
             },
-            lag_seconds: LagSeconds {
-                read: lag.read,
-                apply: lag.apply,
+            lag_seconds: match shared.phase() {
+                // MySQL is not followed any more.
+                Phase::CutOver => LagSeconds::default(),
+                _ => LagSeconds {
+                    read: lag.read,
+                    apply: lag.apply,
+                },
             },
             snapshot: shared
                 .progress
@@ -64,9 +73,10 @@ impl StatusSource for Answers {
                 .iter()
                 .map(TableStatus::from)
                 .collect(),
+            paused: shared.pause.paused(),
             dead_letters: shared.dead_letters(),
-            parity: None,
-            gates: Vec::new(),
+            parity: self.comparisons.parity(),
+            gates: self.gatehouse.latest(),
             stopped: shared.failure().map(|failure| Stopped {
                 kind: failure.error_kind.name().to_owned(),
                 reason: failure.reason,
@@ -97,7 +107,24 @@ impl StatusSource for Answers {
         })
     }
 
+    fn applied(&self) -> u64 {
+        self.shared.applied()
+    }
+
+    fn audit(&self, most: usize) -> BoxFuture<'_, Vec<AuditEntry>> {
+        let store = Arc::clone(&self.store);
+        Box::pin(async move {
+            let read = tokio::task::spawn_blocking(move || store.audit_log()).await;
+            let entries = read.ok().and_then(Result::ok).unwrap_or_default();
+            entries.into_iter().rev().take(most).collect()
+        })
+    }
+
     fn refresh_metrics(&self) {
+        // Nothing flows, so no age means anything: they stay as they were.
+        if self.shared.phase() == Phase::CutOver {
+            return;
+        }
         let lag = self.shared.lag();
         metrics::set_lag(metrics::Stage::Read, lag.read);
         metrics::set_lag(metrics::Stage::Apply, lag.apply);
@@ -107,6 +134,9 @@ impl StatusSource for Answers {
         }
         for table in self.shared.progress.tables() {
             let name = format!("{}.{}", table.database, table.table);
+            metrics::SNAPSHOT_COPIED
+                .with([&name])
+                .set(table.rows as f64);
             metrics::SNAPSHOT_ESTIMATE
                 .with([&name])
                 .set(table.estimated_rows as f64);

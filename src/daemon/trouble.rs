@@ -17,9 +17,13 @@ pub struct Trouble {
     stream: Mutex<Option<String>>,
     /// Why the source does not tell its position.
     question: Mutex<Option<String>>,
+    /// Why a table's copy does not come to its end.
+    copy: Mutex<Option<String>>,
     /// Since when no write succeeds, and why.
     target: Mutex<Option<(Instant, String)>>,
     target_refuses: AtomicBool,
+    /// When the target last answered a write, whatever it said.
+    answered: Mutex<Option<Instant>>,
 }
 
 impl Trouble {
@@ -34,7 +38,8 @@ impl Trouble {
                 let seconds = since.elapsed().as_secs();
                 format!("DynamoDB has taken no writes for {seconds} s: {reason}")
             });
-        source.into_iter().chain(target).collect()
+        let copy = lock(&self.copy).clone();
+        source.into_iter().chain(copy).chain(target).collect()
     }
 
     /// The binlog stream broke for this reason, or is connected.
@@ -47,7 +52,18 @@ impl Trouble {
         *lock(&self.question) = reason;
     }
 
+    /// A table's copy begins again and again for this reason, or a table is copied.
+    pub fn copy(&self, reason: Option<String>) {
+        *lock(&self.copy) = reason;
+    }
+
+    /// How long ago the target answered a write, or failed to; `None` before the first.
+    pub fn target_silent_for(&self) -> Option<Duration> {
+        lock(&self.answered).map(|at| at.elapsed())
+    }
+
     fn target_answered(&self, outcome: &Outcome) {
+        *lock(&self.answered) = Some(Instant::now());
         if outcome.fates.contains(&Fate::Written) {
             if self.target_refuses.swap(false, Ordering::Relaxed) {
                 *lock(&self.target) = None;

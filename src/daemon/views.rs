@@ -1,18 +1,20 @@
 //! The joins of a plan beside the stage: their state, moved with the stream's transactions and the snapshot's chunks.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::requests::StatePage;
 use crate::change::{Change, Row};
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Kind, Result};
-use crate::pipeline::Sequence;
-use crate::plan::{Plan, SourceId};
+use crate::pipeline::{Origin, Sequence};
+use crate::plan::{Plan, ProjectionId, SourceId, TargetId};
 use crate::source::snapshot::Progress;
 use crate::state::{self, Store, Writer};
 use crate::view::Outcome;
 use crate::view::cascade::Notes;
-use crate::view::joins::{self, Joins, Page, Settled, Witness};
+use crate::view::joins::{self, Joins, Named, Page, Settled, Witness};
 
 /// The keys that one transaction touches stay in memory up to here, in bytes for each of two sets.
 const SET_BYTES: usize = 24 << 20;
@@ -136,6 +138,68 @@ impl Views {
         self.joins.finish(&mut self.writer, out)
     }
 
+    /// Whether items of the projection are made of the state.
+    pub fn makes(&self, projection: ProjectionId) -> bool {
+        self.joins.makes(projection)
+    }
+
+    pub fn state_key(&self, source: SourceId, row: &Row<'_>) -> Result<Vec<u8>> {
+        self.joins.state_key(source, row)
+    }
+
+    /// Marks a driving row's item, to be written whatever is known of it.
+    pub fn force(&mut self, projection: ProjectionId, row: &Row<'_>) -> Result<()> {
+        self.joins.force(projection, row)
+    }
+
+    /// See [`Joins::parts`].
+    pub fn parts(
+        &mut self,
+        projection: ProjectionId,
+        driving: &Row<'_>,
+        limit: usize,
+    ) -> Result<Option<BTreeSet<Named>>> {
+        self.joins
+            .parts(&mut self.writer, projection, driving, limit)
+    }
+
+    /// See [`Joins::owners`].
+    pub fn owners(
+        &mut self,
+        target: TargetId,
+        keys: &BTreeSet<Vec<u8>>,
+    ) -> Result<Vec<(Vec<u8>, Origin)>> {
+        self.joins.owners(&mut self.writer, target, keys)
+    }
+
+    /// Some of the rows of a table, in the state's order.
+    pub fn state_page(
+        &mut self,
+        source: SourceId,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<StatePage> {
+        let (names, more) = self
+            .joins
+            .state_page(&mut self.writer, source, after, limit)?;
+        Ok(StatePage { names, more })
+    }
+
+    /// Marks the items that the row drives.
+    pub fn force_all(&mut self, source: SourceId, row: &Row<'_>) -> Result<()> {
+        self.joins.force_all(source, row)
+    }
+
+    /// Makes durable what [`finish`](Self::finish) is about to write, where it does not follow from the binlog.
+    pub fn promise(&mut self, sequence: Sequence) -> Result<()> {
+        let (mut after, mut made) = (None, 0_u32);
+        while let Some(promises) = self.joins.promises(&mut self.writer, &mut after)? {
+            self.store.promise(sequence, made, &promises)?;
+            made = made.saturating_add(u32::try_from(promises.len()).unwrap_or(u32::MAX));
+        }
+        Ok(())
+    }
+
     /// The deletes that promises of an earlier run call for, once.
     pub fn broken_promises(&mut self) -> Result<Vec<Outcome>> {
         let mut deletes = Vec::new();
@@ -159,7 +223,15 @@ impl Views {
     pub fn first_pass(&mut self, sequence: Sequence, projection: usize) -> Result<Page> {
         self.writer.begin(sequence)?;
         let page = self.joins.first_pass(&mut self.writer, projection)?;
-        self.store.promise(sequence, &page.promises)?;
+        self.store.promise(sequence, 0, &page.promises)?;
         Ok(page)
     }
 }
+
+#[cfg(test)]
+#[path = "tests/views.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "tests/promises.rs"]
+mod promises;

@@ -1,4 +1,4 @@
-//! Both sides of the demo, compared: what MySQL says the items are (queries written by hand, not our plan) and what
+//! Both sides of the demo, compared: the items that MySQL computes from the contract as SQL (`explain --sql`), and what
 //! a scan of DynamoDB finds.
 
 use std::collections::BTreeMap;
@@ -8,77 +8,24 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Row, Value};
 
+use crate::contract::model::AttributeType;
 use crate::error::{Error, Kind, Result};
-
-/// The items of one entity as SQL: each column is an attribute `name:type`; NULL leaves it out.
-struct Entity {
-    label: &'static str,
-    table: &'static str,
-    /// Items of this entity begin their partition key with this, and their sort key with that.
-    prefixes: [&'static str; 2],
-    keys: &'static [&'static str],
-    sql: &'static str,
-}
-
-const ENTITIES: [Entity; 4] = [
-    Entity {
-        label: "Products",
-        table: "Products",
-        prefixes: ["", ""],
-        keys: &["product_id"],
-        sql: "SELECT id `product_id:N`, sku `sku:S`, title `title:S`, description `description:S`,
-                price `price:N`, price `price_label:S`, NULLIF(tags, '') `tags:SS`, weight_g `weight_g:N`,
-                REPLACE(TO_BASE64(image), '\n', '') `image:S`,
-                DATE_FORMAT(updated_at, '%Y-%m-%dT%H:%i:%s.') `updated_at:part`,
-                CONCAT(LPAD(MICROSECOND(updated_at) DIV 1000, 3, '0'), 'Z') `updated_at:rest`
-              FROM products",
-    },
-    Entity {
-        label: "Shop: users",
-        table: "Shop",
-        prefixes: ["USER#", "PROFILE"],
-        keys: &["PK", "SK"],
-        sql: "SELECT CONCAT('USER#', id) `PK:S`, 'PROFILE' `SK:S`, 'USER' `entity_type:S`, id `user_id:N`,
-                email `email:S`, name `name:S`, status `status:S`,
-                DATE_FORMAT(created_at, '%Y-%m-%dT%H:%i:%sZ') `created_at:S`, preferences `preferences:J`
-              FROM users",
-    },
-    Entity {
-        label: "Shop: orders",
-        table: "Shop",
-        prefixes: ["ORDER#", "ORDER"],
-        keys: &["PK", "SK"],
-        sql: "SELECT CONCAT('ORDER#', id) `PK:S`, 'ORDER' `SK:S`, 'ORDER' `entity_type:S`, id `order_id:N`,
-                CONCAT('USER#', user_id) `customer:S`, status `order_status:S`, total `total:N`,
-                DATE_FORMAT(placed_at, '%Y-%m-%dT%H:%i:%s.%f') `placed_at:part`, 'Z' `placed_at:rest`,
-                DATE(placed_at) `placed_on:S`, note `note:S`
-              FROM orders",
-    },
-    Entity {
-        label: "Shop: order items",
-        table: "Shop",
-        prefixes: ["ORDER#", "ITEM#"],
-        keys: &["PK", "SK"],
-        sql: "SELECT CONCAT('ORDER#', order_id) `PK:S`, CONCAT('ITEM#', LPAD(line, 11, '0')) `SK:S`,
-                'ORDER_ITEM' `entity_type:S`, LPAD(line, 11, '0') `line_padded:S`, line `line:N`,
-                product_id `product_id:N`, quantity `quantity:N`, unit_price `unit_price:N`
-              FROM order_items",
-    },
-];
+use crate::plan::select::{SESSION, Select, select};
+use crate::plan::{Plan, Role, TargetTable};
 
 type Item = BTreeMap<String, String>;
 
-/// How one entity compares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How one DynamoDB table compares.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compared {
-    pub label: &'static str,
-    /// Rows in MySQL.
+    pub table: String,
+    /// Items that MySQL computes.
     pub rows: usize,
     /// Items in DynamoDB.
     pub items: usize,
-    /// Rows without an item.
+    /// Of these, those that are not in DynamoDB.
     pub missing: usize,
-    /// Items without a row.
+    /// Items that should not be there.
     pub extra: usize,
     /// Items whose attributes are not what MySQL says.
     pub different: usize,
@@ -91,17 +38,14 @@ impl Compared {
 }
 
 /// Compares everything. Both sides must stand still.
-pub async fn compare(mysql: &mut Conn, dynamo: &Client) -> Result<Vec<Compared>> {
-    mysql
-        .query_drop("SET time_zone = '+00:00'")
-        .await
-        .map_err(mysql_failed)?;
+pub async fn compare(plan: &Plan, mysql: &mut Conn, dynamo: &Client) -> Result<Vec<Compared>> {
+    mysql.query_drop(SESSION).await.map_err(mysql_failed)?;
     let mut results = Vec::new();
-    for entity in &ENTITIES {
-        let want = expected(mysql, entity).await?;
-        let have = scanned(dynamo, entity).await?;
+    for target in &plan.targets {
+        let want = expected(plan, target, mysql).await?;
+        let have = scanned(dynamo, target).await?;
         results.push(Compared {
-            label: entity.label,
+            table: target.name.clone(),
             rows: want.len(),
             items: have.len(),
             missing: want.keys().filter(|k| !have.contains_key(*k)).count(),
@@ -115,46 +59,57 @@ pub async fn compare(mysql: &mut Conn, dynamo: &Client) -> Result<Vec<Compared>>
     Ok(results)
 }
 
-async fn expected(mysql: &mut Conn, entity: &Entity) -> Result<BTreeMap<String, Item>> {
-    let rows: Vec<Row> = mysql.query(entity.sql).await.map_err(mysql_failed)?;
-    Ok(rows
-        .iter()
-        .map(|row| keyed(attributes(row), entity))
-        .collect())
+/// The table's items as the SELECTs of its projections give them.
+async fn expected(
+    plan: &Plan,
+    target: &TargetTable,
+    mysql: &mut Conn,
+) -> Result<BTreeMap<String, Item>> {
+    let mut items = BTreeMap::new();
+    for projection in plan.projections.iter().filter(|p| p.target == target.id) {
+        let select = select(plan, projection)
+            .map_err(|e| Error::new(Kind::Internal, "the demo's contract as SQL").with_source(e))?;
+        let rows: Vec<Row> = mysql.query(&select.sql).await.map_err(mysql_failed)?;
+        for row in &rows {
+            let (key, item) = keyed(attributes(row, &select), target);
+            // The first one owns a key.
+            items.entry(key).or_insert(item);
+        }
+    }
+    Ok(items)
 }
 
-fn attributes(row: &Row) -> Item {
+/// The attributes of a row: those that are NULL, and keys of indexes that are empty, are left out.
+fn attributes(row: &Row, select: &Select) -> Item {
     let mut item = Item::new();
-    for (i, column) in row.columns_ref().iter().enumerate() {
-        let name = column.name_str();
-        let (name, kind) = name.split_once(':').unwrap_or((&name, "S"));
-        let Some(Value::Bytes(bytes)) = row.as_ref(i) else {
+    for (index, column) in (select.key.len()..).zip(&select.columns) {
+        let Some(Value::Bytes(bytes)) = row.as_ref(index) else {
             continue;
         };
         let text = String::from_utf8_lossy(bytes).into_owned();
-        let text = match kind {
-            "N" => number(&text),
-            "SS" => sorted(text.split(',').map(str::to_owned)),
-            "J" => serde_json::from_str::<serde_json::Value>(&text)
-                .map(|v| json(&v))
+        if text.is_empty() && (column.role == Role::IndexKey || column.ty == AttributeType::SS) {
+            continue;
+        }
+        let text = match column.ty {
+            AttributeType::N => number(&text),
+            AttributeType::SS => sorted(text.split(',').map(str::to_owned)),
+            AttributeType::M | AttributeType::L => serde_json::from_str(&text)
+                .map(|value| json(&value))
                 .unwrap_or(text),
             _ => text,
         };
-        // A value in two parts: the second one is appended.
-        item.entry(name.to_owned())
-            .and_modify(|t| t.push_str(&text))
-            .or_insert(text);
+        item.insert(column.name.clone(), text);
     }
     item
 }
 
-async fn scanned(dynamo: &Client, entity: &Entity) -> Result<BTreeMap<String, Item>> {
+async fn scanned(dynamo: &Client, target: &TargetTable) -> Result<BTreeMap<String, Item>> {
     let mut items = BTreeMap::new();
     let mut from = None;
     loop {
         let page = dynamo
             .scan()
-            .table_name(entity.table)
+            .table_name(&target.name)
             .set_exclusive_start_key(from)
             .send()
             .await
@@ -166,18 +121,8 @@ async fn scanned(dynamo: &Client, entity: &Entity) -> Result<BTreeMap<String, It
                 .iter()
                 .map(|(name, value)| (name.clone(), text(value)))
                 .collect();
-            let belongs = entity
-                .keys
-                .iter()
-                .zip(entity.prefixes)
-                .all(|(key, prefix)| {
-                    item.get(*key)
-                        .is_some_and(|value| value.starts_with(prefix))
-                });
-            if belongs {
-                let (key, item) = keyed(item, entity);
-                items.insert(key, item);
-            }
+            let (key, item) = keyed(item, target);
+            items.insert(key, item);
         }
         match page.last_evaluated_key {
             Some(next) if !next.is_empty() => from = Some(next),
@@ -186,11 +131,10 @@ async fn scanned(dynamo: &Client, entity: &Entity) -> Result<BTreeMap<String, It
     }
 }
 
-fn keyed(item: Item, entity: &Entity) -> (String, Item) {
-    let parts: Vec<&str> = entity
-        .keys
-        .iter()
-        .map(|k| item.get(*k).map_or("", String::as_str))
+fn keyed(item: Item, target: &TargetTable) -> (String, Item) {
+    let keys = std::iter::once(&target.pk).chain(&target.sk);
+    let parts: Vec<&str> = keys
+        .map(|k| item.get(&k.name).map_or("", String::as_str))
         .collect();
     (parts.join("\n"), item)
 }

@@ -16,6 +16,7 @@ use crate::daemon::{Daemon, Event, Start};
 use crate::error::{Error, Kind, Result};
 use crate::metrics::Exposition;
 use crate::phase::Phase;
+use crate::plan::Plan;
 use crate::prepare::{self, Prepared};
 
 /// What the demo is asked to do.
@@ -43,6 +44,8 @@ pub async fn run(options: Options, exposition: Exposition) -> Result<bool> {
     let rows = fill_shop(&opts, options.scale).await?;
     let settings = Arc::new(write_settings(&options)?);
     let prepared = prepare::online(&settings).await?;
+    let plan = Arc::clone(&prepared.plan);
+    show_contract(&plan);
     let started = Instant::now();
     let until = CancellationToken::new();
     let load = tokio::spawn(
@@ -64,7 +67,7 @@ pub async fn run(options: Options, exposition: Exposition) -> Result<bool> {
         return Err(stopped(&daemon));
     }
     let caught_up = drained.elapsed();
-    let results = compare_sides(&opts, &daemon).await?;
+    let results = compare_sides(&opts, &plan, &daemon).await?;
     summary(&Summary {
         rows,
         copied,
@@ -138,7 +141,7 @@ fn write_settings(options: &Options) -> Result<Settings> {
          # Small chunks, so that the bar moves.\n[snapshot]\nchunk_rows = 1000\n",
         sample::DATABASE
     );
-    write("shop.json", include_str!("../../contracts/shop.json"))?;
+    write("shop.json", &contract()?)?;
     write("penstock.toml", &text)?;
     let path = options.state.join("penstock.toml");
     match config::load(&path) {
@@ -151,6 +154,39 @@ fn write_settings(options: &Options) -> Result<Settings> {
             ),
         )),
     }
+}
+
+/// The two sample contracts as one: items of single rows, and items that join.
+fn contract() -> Result<String> {
+    const SAMPLES: [&str; 2] = [
+        include_str!("../../contracts/shop.json"),
+        include_str!("../../contracts/shop-joins.json"),
+    ];
+    let wrong = || Error::new(Kind::Internal, "the demo's contract has another form");
+    let mut tables = Vec::new();
+    for sample in SAMPLES {
+        let (_, rest) = sample.split_once("\"tables\": [").ok_or_else(wrong)?;
+        let (inner, _) = rest.rsplit_once(']').ok_or_else(wrong)?;
+        tables.push(inner.trim_end());
+    }
+    Ok(format!(
+        "{{\n  \"tables\": [{}\n  ]\n}}\n",
+        tables.join(",")
+    ))
+}
+
+/// What the contract makes of the shop.
+fn show_contract(plan: &Plan) {
+    let joined = plan.projections.iter().filter(|p| {
+        let graph = p.graph.as_ref();
+        graph.is_some_and(crate::plan::graph::Graph::joins)
+    });
+    println!(
+        "  contract   {} DynamoDB tables, {} kinds of items, {} of them of joined rows",
+        plan.targets.len(),
+        plan.projections.len(),
+        joined.count()
+    );
 }
 
 async fn start(
@@ -235,7 +271,7 @@ async fn show_stream(daemon: &Daemon, bars: &MultiProgress, time: Duration) {
     bar.finish();
 }
 
-async fn compare_sides(opts: &OptsBuilder, daemon: &Daemon) -> Result<Vec<Compared>> {
+async fn compare_sides(opts: &OptsBuilder, plan: &Plan, daemon: &Daemon) -> Result<Vec<Compared>> {
     let mut mysql = Conn::new(opts.clone().db_name(Some(sample::DATABASE)))
         .await
         .map_err(failed)?;
@@ -244,7 +280,7 @@ async fn compare_sides(opts: &OptsBuilder, daemon: &Daemon) -> Result<Vec<Compar
         ..crate::sink::Target::default()
     };
     let dynamo = crate::sink::connect(&target).await;
-    compare(&mut mysql, &dynamo).await
+    compare(plan, &mut mysql, &dynamo).await
 }
 
 struct Summary<'a> {
@@ -258,15 +294,17 @@ struct Summary<'a> {
 
 fn summary(summary: &Summary<'_>) {
     let Summary { load, .. } = summary;
-    println!("\nBoth sides, row by row (what MySQL's own SQL says, and a scan of DynamoDB):\n");
+    println!(
+        "\nBoth sides, item by item (what MySQL computes from the contract as SQL, and a scan of DynamoDB):\n"
+    );
     println!(
         "  {:<20} {:>8} {:>8} {:>8} {:>6} {:>10}",
-        "", "rows", "items", "missing", "extra", "different"
+        "", "MySQL", "DynamoDB", "missing", "extra", "different"
     );
     for r in summary.results {
         println!(
             "  {:<20} {:>8} {:>8} {:>8} {:>6} {:>10}",
-            r.label, r.rows, r.items, r.missing, r.extra, r.different
+            r.table, r.rows, r.items, r.missing, r.extra, r.different
         );
     }
     println!(
@@ -328,4 +366,19 @@ fn is_terminal() -> bool {
 
 fn failed(error: mysql_async::Error) -> Error {
     Error::new(Kind::SourceUnavailable, "the demo's MySQL failed").with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contract_of_the_demo_is_both_samples() {
+        let text = contract().expect("the samples");
+        let (contract, diagnostics) = crate::contract::parse(&text, false);
+        assert!(!diagnostics.has_errors(), "{:?}", diagnostics.all);
+        let tables = contract.expect("a contract").tables;
+        let names: Vec<&str> = tables.iter().map(|t| t.name.value.as_str()).collect();
+        assert_eq!(names, ["Products", "Shop", "Orders", "OrderLines"]);
+    }
 }

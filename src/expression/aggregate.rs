@@ -63,6 +63,16 @@ impl Aggregate {
         }
     }
 
+    /// Whether the result is the same in whatever order the values come: not so for sums of doubles, nor for the least of
+    /// texts that are equal and differ.
+    pub fn takes_any_order(&self) -> bool {
+        match &self.state {
+            State::Count(_) | State::Decimal { .. } => true,
+            State::Double { .. } => false,
+            State::Extreme { comparison, .. } => comparison.is_identity(),
+        }
+    }
+
     fn count() -> Self {
         Aggregate {
             ty: Type {

@@ -68,6 +68,22 @@ pub fn comparison(a: &Type, b: &Type) -> Result<Comparison, Refusal> {
     Ok(Comparison { how })
 }
 
+/// Whether `own = other` can hold for two values of `own` only where `own = own` holds for them: text that is compared
+/// with a number is not told apart as text is, `1` and `01` equal the same number.
+pub fn tells_apart(own: &Type, other: &Type) -> bool {
+    let (Ok(alone), Ok(used)) = (comparison(own, own), comparison(own, other)) else {
+        // Refused where it is used.
+        return true;
+    };
+    match (&alone.how, &used.how) {
+        (_, How::Never) | (How::Int, How::Decimal) | (How::Text(_), How::Bytes) => true,
+        (How::Text(alone), How::Text(used)) => {
+            alone.name() == used.name() || used.name().ends_with("_bin")
+        }
+        (alone, used) => std::mem::discriminant(alone) == std::mem::discriminant(used),
+    }
+}
+
 /// The order of values of one type, as ORDER BY has it.
 pub fn order(ty: &Type) -> Result<Comparison, Refusal> {
     match ty.kind {
@@ -233,6 +249,14 @@ fn time(value: &Datum<'_>) -> Option<i64> {
 }
 
 impl Comparison {
+    /// Whether values of one type that are equal are the same.
+    pub(super) fn is_identity(&self) -> bool {
+        matches!(
+            self.how,
+            How::Int | How::Decimal | How::Bytes | How::Moment | How::Time | How::Never
+        )
+    }
+
     /// `None`: NULL is involved.
     pub fn compare(&self, a: &Value<'_>, b: &Value<'_>) -> Option<Ordering> {
         self.how.compare(&Datum::of(a), &Datum::of(b))

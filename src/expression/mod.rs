@@ -35,7 +35,7 @@ mod types;
 use std::sync::Arc;
 
 pub use aggregate::Aggregate;
-pub use comparison::{Comparison, comparison, order};
+pub use comparison::{Comparison, comparison, order, tells_apart};
 pub use types::{Type, TypeKind};
 
 use crate::change::{Row, Value};

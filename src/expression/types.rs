@@ -55,7 +55,7 @@ pub(super) const CONNECTION: &str = "utf8mb4_0900_ai_ci";
 pub(super) const JSON_COLLATION: &str = "utf8mb4_bin";
 
 impl TypeKind {
-    pub(super) fn is_number(&self) -> bool {
+    pub fn is_number(&self) -> bool {
         matches!(
             self,
             TypeKind::Int { .. }

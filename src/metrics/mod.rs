@@ -108,7 +108,7 @@ metrics_table! {
     SOURCE_CONNECTED: Gauges Gauge "penstock_source_connected_info" [] "1 while the binlog stream is connected.";
     SOURCE_RECONNECTS: Counters Counter "penstock_source_reconnects_total" [] "Times the binlog stream was connected again.";
     SOURCE_HEARTBEAT_AGE: Gauges Gauge "penstock_source_heartbeat_age_seconds" [] "Seconds since the source sent anything, heartbeats included.";
-    SOURCE_RETENTION_HEADROOM: Gauges Gauge "penstock_source_binlog_retention_headroom_seconds" [] "Seconds until the source may purge what has not been read yet, by its own retention setting.";
+    SOURCE_RETENTION_HEADROOM: Gauges Gauge "penstock_source_binlog_retention_headroom_seconds" [] "Seconds until the source may purge what has not been read yet, by its own retention setting; +Inf where it never does.";
     SOURCE_EVENTS: Counters Counter "penstock_source_events_total" ["type"] "Binlog events received, by type.";
     SOURCE_BYTES: Counters Counter "penstock_source_read_bytes_total" [] "Bytes of binlog received.";
     SOURCE_TRANSACTIONS: Counters Counter "penstock_source_transactions_total" [] "Transactions received.";
@@ -117,6 +117,7 @@ metrics_table! {
     CASCADED_ROWS: Counters Counter "penstock_source_cascaded_rows_total" ["table", "kind"] "Rows changed by foreign keys without a word in the binlog, derived from their parents: update, delete.";
 
     SNAPSHOT_ROWS: Counters Counter "penstock_snapshot_rows_total" ["table"] "Rows that the snapshot has read.";
+    SNAPSHOT_COPIED: Gauges Gauge "penstock_snapshot_copied_rows" ["table"] "Rows of the table's copy that are durable, those of earlier runs included.";
     SNAPSHOT_ESTIMATE: Gauges Gauge "penstock_snapshot_estimated_rows" ["table"] "Rows in the table, as the optimizer estimated when its copy began.";
     SNAPSHOT_OPEN_CHUNKS: Gauges Gauge "penstock_snapshot_open_chunks" ["table"] "Chunks handed out and not yet durable.";
     SNAPSHOT_REREAD_CHUNKS: Counters Counter "penstock_snapshot_reread_chunks_total" ["table"] "Chunks read a second time, after a restart or because their window was voided.";
@@ -139,10 +140,25 @@ metrics_table! {
     TARGET_UNPROCESSED: Counters Counter "penstock_target_unprocessed_items_total" ["table"] "Items that DynamoDB gave back unprocessed.";
     TARGET_RATE: Gauges Gauge "penstock_target_rate_limit_items" ["table"] "Items per second that the adaptive rate allows at present.";
 
+    STATE_DISK: Gauges Gauge "penstock_state_disk_bytes" [] "Bytes on disk of the state that joins are computed from.";
+    STATE_OVERLAY: Gauges Gauge "penstock_state_overlay_bytes" [] "Bytes of that state in memory that no checkpoint has committed yet.";
+    STATE_BUFFER: Gauges Gauge "penstock_state_buffer_bytes" [] "Bytes of that state that the store holds in memory until it writes them out.";
+    STATE_READS: Counters Counter "penstock_state_reads_total" ["layer"] "Reads of single keys of that state, by where they were found: overlay (memory), scratch (spilled), base (committed), none.";
+    STATE_PAGES: Counters Counter "penstock_state_pages_total" [] "Pages of its indexes and rows that were read in order.";
+    STATE_PAGE_ENTRIES: Counters Counter "penstock_state_page_entries_total" [] "Entries that these pages gave.";
+    STATE_SPILLED: Counters Counter "penstock_state_spilled_bytes_total" [] "Bytes of it that went to disk before their checkpoint because they did not fit into memory.";
+    STATE_COMMITTED: Counters Counter "penstock_state_committed_entries_total" [] "Entries of it that checkpoints have committed.";
+
     CHECKPOINT_AGE: Gauges Gauge "penstock_checkpoint_age_seconds" [] "Seconds since the last checkpoint was committed.";
     CHECKPOINT_COMMITS: Counters Counter "penstock_checkpoint_commits_total" [] "Checkpoints committed.";
     CHECKPOINT_DURATION: Histograms Histogram "penstock_checkpoint_commit_duration_seconds" [] "How long commits took until they were on disk.";
+    PARITY_ITEMS: Counters Counter "penstock_parity_items_checked_total" [] "Items that were compared with what MySQL says they must be.";
+    PARITY_MISMATCHES: Gauges Gauge "penstock_parity_mismatches" ["kind"] "Items that differed in the last comparison that ended: missing, different, extra. NaN while there was none.";
+    PARITY_RATIO: Gauges Gauge "penstock_parity_ratio" [] "Share of items that were equal in the last comparison that ended. NaN while there was none.";
+    PARITY_CLEAN: Gauges Gauge "penstock_parity_last_clean_pass_timestamp_seconds" [] "When the last full comparison that found both sides equal ended, in seconds since 1970; 0 while there was none.";
+
     DEAD_LETTERS: Gauges Gauge "penstock_dead_letter_rows" [] "Rows that have no valid item, once for each projection.";
+    GATE_OPEN: Gauges Gauge "penstock_gate_open" ["gate"] "1 while a gate of the cutover is open, 0 while it is shut; read every few seconds.";
     DEAD_LETTERS_SEEN: Counters Counter "penstock_dead_letter_events_total" ["projection"] "Times a row without a valid item was met.";
 }
 
@@ -191,6 +207,10 @@ words! {
 words! {
     /// The queues of the flow.
     Queue { Events = "events", Rows = "rows", Chunks = "chunks", Lanes = "lanes" }
+}
+words! {
+    /// Where a read of the joins' state ended.
+    Layer { Overlay = "overlay", Scratch = "scratch", Base = "base", None = "none" }
 }
 words! {
     /// How a request ended.

@@ -16,7 +16,15 @@ const UNITS: &[&str] = &[
     "throttles",
     "commits",
     "reconnects",
+    "reads",
+    "pages",
+    "entries",
     "info",
+    "open",
+    // Asked for by these names.
+    "checked",
+    "mismatches",
+    "ratio",
 ];
 
 #[test]
@@ -48,7 +56,9 @@ fn every_name_has_a_noun_a_unit_and_total_for_counters() {
                     "operation",
                     "outcome",
                     "reason",
-                    "projection"
+                    "projection",
+                    "layer",
+                    "gate"
                 ]
                 .contains(label),
                 "{name} has the unbounded label {label}"

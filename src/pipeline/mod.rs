@@ -130,7 +130,8 @@ impl Options {
     }
 }
 
-/// Starts the lanes on `runtime`. The [`Feed`] goes to the thread that makes the mutations, [`Progress`] to the task
+/// Starts the lanes, on a thread of their own: that is enough for more than DynamoDB takes, and tasks that share a thread wake
+/// each other without the kernel. Only where there is no such thread they run on `runtime`. The [`Feed`] goes to the thread that makes the mutations, [`Progress`] to the task
 /// that commits what is durable; `C` is what a sequence carries from the one to the other. Dropping the feed ends the
 /// pipeline once everything accepted is durable.
 pub fn start<C: Send + 'static>(
@@ -151,6 +152,7 @@ pub fn start<C: Send + 'static>(
         Arc::clone(&depth),
     ));
     let tasks = TaskTracker::new();
+    let runtime = thread(tasks.clone()).unwrap_or_else(|| runtime.clone());
     let options = Arc::new(options);
     let lanes = (0..options.lanes.max(1))
         .map(|_| {
@@ -163,7 +165,7 @@ pub fn start<C: Send + 'static>(
                 Arc::clone(&options),
                 Arc::clone(&depth),
             );
-            tasks.spawn_on(lane.run(stop.clone()), runtime);
+            tasks.spawn_on(lane.run(stop.clone()), &runtime);
             sender
         })
         .collect();
@@ -172,4 +174,18 @@ pub fn start<C: Send + 'static>(
         Feed::new(lanes, budget, Arc::clone(&tracker)),
         Progress::new(tracker),
     )
+}
+
+/// A thread for tasks; it ends with the last of them.
+fn thread(tasks: TaskTracker) -> Option<Handle> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .ok()?;
+    let handle = runtime.handle().clone();
+    std::thread::Builder::new()
+        .name("lanes".into())
+        .spawn(move || runtime.block_on(tasks.wait()))
+        .ok()?;
+    Some(handle)
 }

@@ -31,7 +31,17 @@ pub fn compile(
     diagnostics: &mut Diagnostics,
 ) -> Option<Plan> {
     let mut found = Diagnostics::default();
-    let plan = Compiler::new(catalog, default_database, mapping, &mut found).run(contract);
+    let plan = match contract.tables.is_empty() {
+        true => None,
+        false => Compiler::new(catalog, default_database, mapping, &mut found).run(contract),
+    };
+    for table in &contract.broken {
+        let mut more = Diagnostics::default();
+        Compiler::new(catalog, default_database, mapping, &mut more).table(table);
+        more.all.retain(|d| SCHEMA.contains(&d.code));
+        found.all.extend(more.all);
+    }
+    let plan = plan.filter(|_| contract.broken.is_empty());
     // What the parser has refused already is not said twice.
     let refused = diagnostics
         .all
@@ -60,6 +70,20 @@ pub fn compile(
     }
     plan
 }
+
+/// What is said of tables whose shape is wrong: that something they name is not there. The rest may only follow from
+/// their shape.
+const SCHEMA: &[&str] = &[
+    "ambiguous-reference",
+    "ambiguous-table",
+    "unknown-column",
+    "unknown-placeholder",
+    "unknown-reference",
+    "unknown-table",
+];
+
+/// DynamoDB takes update expressions of 4 KB and 300 operators.
+const MOST_UPDATED: usize = 250;
 
 /// Every entity is compared with every other one of its table.
 const MOST_ENTITIES: usize = 1000;
@@ -172,6 +196,7 @@ impl<'a, 'd> Compiler<'a, 'd> {
             ty: sk_ty,
         });
         let gsis = indexes.finish(table, &pk, sk.as_ref(), self.cx.d);
+        self.preserved(id, &table.place);
         self.targets.push(TargetTable {
             id,
             name,
@@ -180,6 +205,43 @@ impl<'a, 'd> Compiler<'a, 'd> {
             gsis,
             place: table.place.clone(),
         });
+    }
+
+    /// Attributes of others that stay make updates of puts: they must not be ours, and an expression has an end.
+    fn preserved(&mut self, target: TargetId, table: &Place) {
+        if self.mapping.preserve.is_empty() {
+            return;
+        }
+        let mut names: HashMap<&str, &Place> = HashMap::new();
+        for projection in self.projections.iter().filter(|p| p.target == target) {
+            names.extend(
+                projection
+                    .attributes
+                    .iter()
+                    .map(|a| (a.name.as_str(), &a.place)),
+            );
+        }
+        if names.len() > MOST_UPDATED {
+            self.cx.d.error_help(
+                "preserve-too-many",
+                table,
+                format!("with [mapping] preserve items of a table may have at most {MOST_UPDATED} attributes, and these have {}", names.len()),
+                "keep the attributes of others in items of their own",
+            );
+        }
+        let own = self
+            .mapping
+            .preserve
+            .iter()
+            .find_map(|name| Some((name, *names.get(name.as_str())?)));
+        if let Some((name, place)) = own {
+            self.cx.d.error_help(
+                "preserve-own",
+                place,
+                format!("`{name}` is an attribute of the contract, and [mapping] preserve says that it is somebody else's"),
+                "take it out of one of the two",
+            );
+        }
     }
 
     fn table_name(&mut self, name: &str, place: &Place) {

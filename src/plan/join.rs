@@ -2,14 +2,17 @@
 
 use sqlparser::ast::Value;
 
-use super::model::{ConstructionPlan, HopPlan, JoinPlan, RowRef, SourceId, Sql, ValueSource};
-use super::scope::{Cx, Mode, Scope, fixed_columns};
+use super::model::{
+    ConstructionPlan, HopPlan, JoinPlan, RowRef, SourceId, Sql, SqlRef, ValueSource,
+};
+use super::scope::{Cx, Mode, Other, Scope, fixed_columns};
 use super::sql;
 use super::types::is_number;
 use crate::contract::diagnostic::Place;
 use crate::contract::model::{
     Attribute, Calculation, Construction, Hop, Join, Scalar, Spanned, Text, ToOneKind,
 };
+use crate::expression::{Type, tells_apart};
 
 /// Compiles the attribute's join.
 pub(super) fn join(
@@ -161,6 +164,7 @@ pub(super) fn calculation(
                 condition: condition?,
                 select,
                 node: 0,
+                fold: 0,
             })
         }
         Calculation::Case { cases, otherwise } => {
@@ -286,8 +290,28 @@ fn hop_to(
 
 /// Whether at most one row can satisfy the conditions: they fix all columns of a unique key.
 fn matches_one(cx: &Cx<'_, '_>, source: SourceId, conditions: &[Sql], row: RowRef) -> bool {
-    let fixed = fixed_columns(conditions, row);
     let table = cx.sources.table(source);
+    let column = |source: SourceId, slot: usize| {
+        let columns = &cx.sources.table(source).columns;
+        columns.get(slot).map(Type::from)
+    };
+    let exact = |own: &SqlRef, other: Other<'_>| {
+        let Some(own) = column(own.source, own.slot) else {
+            return true;
+        };
+        match other {
+            _ if cx.sources.offline() => true,
+            Other::Column(other) => {
+                column(other.source, other.slot).is_none_or(|other| tells_apart(&own, &other))
+            }
+            Other::Literal(Value::Number(..)) => own.kind.is_number(),
+            Other::Literal(Value::SingleQuotedString(_) | Value::DoubleQuotedString(_)) => {
+                !own.kind.is_number()
+            }
+            Other::Literal(_) => false,
+        }
+    };
+    let fixed = fixed_columns(conditions, row, &exact);
     let keys =
         std::iter::once(&table.primary_key).chain(table.unique_keys.iter().map(|k| &k.columns));
     keys.filter(|k| !k.is_empty())

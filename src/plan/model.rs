@@ -47,6 +47,8 @@ pub struct Mapping {
     pub write_nulls: bool,
     /// Put before every DynamoDB table's name.
     pub table_prefix: String,
+    /// Attributes that others add to the items, and that stay.
+    pub preserve: Vec<String>,
 }
 
 /// A MySQL table that the plan reads, and the columns that it needs.
@@ -185,8 +187,9 @@ pub enum ValueSource {
         source: SourceId,
         condition: Sql,
         select: Option<Sql>,
-        /// The rows in the projection's graph; set where the plan has one.
+        /// The rows in the projection's graph, and the place among its folds; set where the plan has one.
         node: NodeId,
+        fold: usize,
     },
     Case {
         cases: Vec<(Sql, Sql)>,
@@ -292,6 +295,15 @@ impl Plan {
 
     pub fn target(&self, id: TargetId) -> &TargetTable {
         &self.targets[usize::from(id.0)]
+    }
+
+    /// Every attribute that items of this table may have, each name once.
+    pub fn attribute_names(&self, target: TargetId) -> Vec<String> {
+        let of_target = self.projections.iter().filter(|p| p.target == target);
+        let names: std::collections::BTreeSet<&str> = of_target
+            .flat_map(|p| p.attributes.iter().map(|a| a.name.as_str()))
+            .collect();
+        names.into_iter().map(str::to_owned).collect()
     }
 
     pub fn projection(&self, id: ProjectionId) -> &Projection {

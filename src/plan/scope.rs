@@ -332,8 +332,13 @@ fn location(expr: &Expr) -> Option<Location> {
     }
 }
 
-/// The columns of `row` that the conditions hold equal to something that does not depend on it.
-pub(super) fn fixed_columns(conditions: &[Sql], row: RowRef) -> Vec<usize> {
+/// The columns of `row` that the conditions hold equal to something that does not depend on it: a column of another row,
+/// or a literal (`None`). `exact` says whether that comparison tells the column's values apart.
+pub(super) fn fixed_columns(
+    conditions: &[Sql],
+    row: RowRef,
+    exact: &dyn Fn(&SqlRef, Other<'_>) -> bool,
+) -> Vec<usize> {
     let mut fixed = Vec::new();
     for sql in conditions {
         let mut open = vec![&*sql.expr];
@@ -349,7 +354,7 @@ pub(super) fn fixed_columns(conditions: &[Sql], row: RowRef) -> Vec<usize> {
                     left,
                     op: BinaryOperator::Eq,
                     right,
-                } => fixed.extend(fixed_side(sql, left, right, row)),
+                } => fixed.extend(fixed_side(sql, left, right, row, exact)),
                 _ => {}
             }
         }
@@ -357,18 +362,34 @@ pub(super) fn fixed_columns(conditions: &[Sql], row: RowRef) -> Vec<usize> {
     fixed
 }
 
-fn fixed_side(sql: &Sql, left: &Expr, right: &Expr, row: RowRef) -> Option<usize> {
-    let side = |expr: &Expr| match expr {
-        Expr::Value(_) => Some(None),
-        _ => location(expr)
-            .and_then(|at| reference_at(sql, at))
-            .map(Some),
-    };
-    match (side(left)?, side(right)?) {
-        (Some(a), b) if a.row == row && b.is_none_or(|b| b.row != row) => Some(a.slot),
-        (a, Some(b)) if b.row == row && a.is_none_or(|a| a.row != row) => Some(b.slot),
-        _ => None,
+/// What a column is held equal to.
+#[derive(Clone, Copy)]
+pub(super) enum Other<'s> {
+    Column(&'s SqlRef),
+    Literal(&'s sqlparser::ast::Value),
+}
+
+fn fixed_side(
+    sql: &Sql,
+    left: &Expr,
+    right: &Expr,
+    row: RowRef,
+    exact: &dyn Fn(&SqlRef, Other<'_>) -> bool,
+) -> Option<usize> {
+    fn side<'s>(sql: &'s Sql, expr: &'s Expr) -> Option<Other<'s>> {
+        match expr {
+            Expr::Value(value) => Some(Other::Literal(&value.value)),
+            _ => reference_at(sql, location(expr)?).map(Other::Column),
+        }
     }
+    let own = |other: Other<'_>| matches!(other, Other::Column(r) if r.row == row);
+    let (left, right) = (side(sql, left)?, side(sql, right)?);
+    let (column, other) = match (left, right) {
+        (Other::Column(column), other) if own(left) && !own(right) => (column, other),
+        (other, Other::Column(column)) if own(right) && !own(left) => (column, other),
+        _ => return None,
+    };
+    exact(column, other).then_some(column.slot)
 }
 
 /// The resolved reference that begins there.

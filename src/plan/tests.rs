@@ -128,6 +128,47 @@ fn bad_contracts_are_refused_at_their_place() {
     assert!(wrong.is_empty(), "{}", wrong.concat());
 }
 
+/// A table whose shape is wrong still says what it names, and that is looked up; nothing else is said of it.
+#[test]
+fn what_a_table_of_a_wrong_shape_names_is_looked_up_too() {
+    let text = r#"{"tables": [
+        {"table": "Orders", "type": "single-entity", "source_table": "orders", "pk": "missing_key", "attributes": [
+            {"name": "id", "type": "X", "source_column": "idd"},
+            {"name": "note", "type": "S", "source_column": "note"},
+            {"name": "total", "type": "N", "source_column": "totl"}]},
+        {"table": "Shop", "type": "multi-entity", "entities": [
+            {"entity_type": "C", "source_table": "custmers", "pk_template": "C#{id}", "attributes": [5]}]},
+        {"table": "Good", "type": "single-entity", "source_table": "orders", "pk": "id", "attributes": [
+            {"name": "id", "type": "N", "source_column": "id"}]}]}"#;
+    let (contract, mut diagnostics) = parsed(text);
+    let shape = diagnostics.all.len();
+    assert!(diagnostics.has_errors());
+    let contract = contract.expect("what could be read");
+    let catalog = tables();
+    let mapping = Mapping::default();
+    let plan = compile(
+        &contract,
+        Some(&catalog),
+        "shop",
+        &mapping,
+        &mut diagnostics,
+    );
+    assert!(plan.is_none(), "a part of a contract is no contract");
+    let found: Vec<_> = diagnostics.all[shape..]
+        .iter()
+        .map(|d| (d.code, &text[d.place.span.clone()]))
+        .collect();
+    let expected = [
+        ("unknown-column", "\"idd\""),
+        ("unknown-column", "\"totl\""),
+        ("unknown-table", "\"custmers\""),
+    ];
+    let bare = |(code, token): &(_, &str)| (*code, token.trim_matches('"').to_owned());
+    let found: Vec<_> = found.iter().map(bare).collect();
+    let expected: Vec<_> = expected.iter().map(bare).collect();
+    assert_eq!(found, expected, "{}", shown(text, &diagnostics));
+}
+
 #[test]
 fn good_contracts_are_explained() {
     let catalog = tables();

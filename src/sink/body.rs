@@ -1,15 +1,13 @@
 //! The body of a BatchWriteItem request, put together from items that are JSON already.
 
-use bytes::Bytes;
-
 use super::writer::Table;
 use crate::pipeline::{Action, Mutation};
 
 /// `{"RequestItems":{"table":[{"PutRequest":{"Item":…}},{"DeleteRequest":{"Key":…}}]}}`, tables in the order of their
 /// first write. `tables` is indexed by the target's id.
-pub fn batch_write(tables: &[Table], writes: &[&Mutation]) -> Bytes {
+pub fn batch_write(tables: &[Table], writes: &[&Mutation], body: &mut Vec<u8>) {
     let size: usize = writes.iter().map(|write| 64 + payload(write).len()).sum();
-    let mut body = Vec::with_capacity(size + 128);
+    body.reserve(size + 128);
     body.extend_from_slice(br#"{"RequestItems":{"#);
     let mut first_table = true;
     for (index, write) in writes.iter().enumerate() {
@@ -39,7 +37,6 @@ pub fn batch_write(tables: &[Table], writes: &[&Mutation]) -> Bytes {
         body.push(b']');
     }
     body.extend_from_slice(b"}}");
-    body.into()
 }
 
 fn payload(write: &Mutation) -> &[u8] {

@@ -5,9 +5,9 @@ use std::error::Error as StdError;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::ConnectorError;
 use serde::Deserialize;
 
+use super::reply::Reply;
 use crate::error::{Error, Kind};
 use crate::metrics::RetryReason;
 
@@ -113,9 +113,12 @@ where
         SdkError::DispatchFailure(failure) => connection(what, failure.is_user(), &error),
         _ => {
             let service = error.as_service_error();
+            let response = error.raw_response();
             judge(&Refusal {
                 what,
-                response: error.raw_response(),
+                status: response.map_or(0, |r| r.status().as_u16()),
+                content_type: response.and_then(|r| r.headers().get("content-type")),
+                request_id: response.and_then(RequestId::request_id),
                 code: service.and_then(ProvideErrorMetadata::code),
                 words: service
                     .and_then(ProvideErrorMetadata::message)
@@ -129,7 +132,7 @@ where
 pub(super) fn unsigned(what: &str, error: &(dyn StdError + 'static)) -> Failure {
     let message = format!(
         "{what}: the request could not be made or signed: {}",
-        causes(error)
+        texts(chain(error))
     );
     let error = Error::new(Kind::TargetDenied, message);
     Failure::new(Meaning::NotWritten, RetryReason::Connection, error)
@@ -147,11 +150,27 @@ pub(super) fn late(what: &str) -> Failure {
     )
 }
 
-/// The connection failed before an answer began.
-pub(super) fn broken(what: &str, error: &ConnectorError) -> Failure {
-    connection(what, error.is_user(), error)
+/// Nothing of the request has left.
+pub(super) fn not_sent(what: &str, error: &std::io::Error) -> Failure {
+    disconnected(what, Meaning::NotWritten, &texts(chain(error)))
 }
 
+/// The connection failed before an answer began.
+pub(super) fn broken(what: &str, error: &std::io::Error) -> Failure {
+    disconnected(what, Meaning::Unknown, &texts(chain(error)))
+}
+
+/// The connection failed in the middle of an answer.
+pub(super) fn broken_answer(what: &str, error: &std::io::Error) -> Failure {
+    let message = format!("{what}: the answer broke off: {}", texts(chain(error)));
+    Failure::new(
+        Meaning::Unknown,
+        RetryReason::Connection,
+        Error::new(Kind::TargetUnavailable, message),
+    )
+}
+
+/// Of the SDK's connection.
 fn connection(what: &str, wrong_request: bool, error: &(dyn StdError + 'static)) -> Failure {
     let meaning = if never_connected(error) {
         Meaning::NotWritten
@@ -160,22 +179,17 @@ fn connection(what: &str, wrong_request: bool, error: &(dyn StdError + 'static))
     } else {
         Meaning::Unknown
     };
+    // The outermost says only that something failed.
+    disconnected(what, meaning, &texts(chain(error).skip(1)))
+}
+
+fn disconnected(what: &str, meaning: Meaning, why: &str) -> Failure {
     let kind = match meaning {
         Meaning::Fatal(kind) => kind,
         _ => Kind::TargetUnavailable,
     };
-    let message = format!("{what}: the connection failed: {}", causes(error));
+    let message = format!("{what}: the connection failed: {why}");
     Failure::new(meaning, RetryReason::Connection, Error::new(kind, message))
-}
-
-/// The connection failed in the middle of an answer.
-pub(super) fn broken_answer(what: &str, error: &(dyn StdError + 'static)) -> Failure {
-    let message = format!("{what}: the answer broke off: {}", causes(error));
-    Failure::new(
-        Meaning::Unknown,
-        RetryReason::Connection,
-        Error::new(Kind::TargetUnavailable, message),
-    )
 }
 
 /// DynamoDB's error as its wire has it.
@@ -187,17 +201,19 @@ struct Body {
     message: Option<String>,
 }
 
-/// Judges an answer that is not the one hoped for; `body` is what came with it.
-pub(super) fn refused(what: &str, response: &HttpResponse, body: &[u8]) -> Failure {
-    let told = match response.status().as_u16() {
+/// Judges an answer that is not the one hoped for.
+pub(super) fn refused(what: &str, reply: &Reply) -> Failure {
+    let told = match reply.status {
         // A success that cannot be read is nothing that DynamoDB says.
         200 => None,
-        _ => serde_json::from_slice::<Body>(body).ok(),
+        _ => serde_json::from_slice::<Body>(&reply.body).ok(),
     };
     let (code, words) = told.map_or((None, None), |body| (body.ty, body.message));
     judge(&Refusal {
         what,
-        response: Some(response),
+        status: reply.status,
+        content_type: reply.content_type.as_deref(),
+        request_id: reply.request_id.as_deref(),
         code: code.as_deref(),
         words: words.as_deref().unwrap_or_default(),
     })
@@ -205,7 +221,9 @@ pub(super) fn refused(what: &str, response: &HttpResponse, body: &[u8]) -> Failu
 
 struct Refusal<'a> {
     what: &'a str,
-    response: Option<&'a HttpResponse>,
+    status: u16,
+    content_type: Option<&'a str>,
+    request_id: Option<&'a str>,
     code: Option<&'a str>,
     words: &'a str,
 }
@@ -213,13 +231,12 @@ struct Refusal<'a> {
 fn judge(refusal: &Refusal<'_>) -> Failure {
     let Refusal {
         what,
-        response,
-        code,
+        status,
         words,
+        ..
     } = *refusal;
-    let status = response.map_or(0, |r| r.status().as_u16());
-    let Some(code) = code else {
-        return not_dynamo(what, status, response);
+    let Some(code) = refusal.code else {
+        return not_dynamo(refusal);
     };
     let code = code.rsplit('#').next().unwrap_or(code);
     let meaning = CODES
@@ -230,8 +247,8 @@ fn judge(refusal: &Refusal<'_>) -> Failure {
         Meaning::Fatal(kind) => kind,
         _ => Kind::TargetUnavailable,
     };
-    let id = response
-        .and_then(RequestId::request_id)
+    let id = refusal
+        .request_id
         .map_or_else(String::new, |id| format!(", request {}", shorten(id)));
     // What DynamoDB says about an item may quote it.
     let told = match meaning {
@@ -254,11 +271,10 @@ fn judge(refusal: &Refusal<'_>) -> Failure {
 }
 
 /// An answer without DynamoDB's error code: a proxy, a load balancer, another service.
-fn not_dynamo(what: &str, status: u16, raw: Option<&HttpResponse>) -> Failure {
+fn not_dynamo(refusal: &Refusal<'_>) -> Failure {
+    let Refusal { what, status, .. } = *refusal;
     let meaning = by_status(status);
-    let content_type = raw
-        .and_then(|r| r.headers().get("content-type"))
-        .unwrap_or("no content type");
+    let content_type = refusal.content_type.unwrap_or("no content type");
     let message = format!(
         "{what}: status {status} with {}, which is not an answer of DynamoDB",
         shorten(content_type)
@@ -323,9 +339,8 @@ fn chain<'a>(
     std::iter::successors(Some(error), |&e| e.source())
 }
 
-/// The causes, without the outermost error.
-fn causes(error: &(dyn StdError + 'static)) -> String {
-    let texts: Vec<String> = chain(error).skip(1).map(ToString::to_string).collect();
+fn texts<'a>(chain: impl Iterator<Item = &'a (dyn StdError + 'static)>) -> String {
+    let texts: Vec<String> = chain.map(ToString::to_string).collect();
     shorten(&texts.join(": ")).to_owned()
 }
 

@@ -7,11 +7,15 @@ mod answer;
 mod body;
 pub mod classify;
 pub mod client;
+mod connection;
 pub mod embedded;
 mod keys;
 mod meters;
 pub mod provision;
 mod rate;
+mod reply;
+mod signature;
+mod update;
 mod wire;
 mod writer;
 
@@ -20,4 +24,5 @@ mod tests;
 
 pub use client::{Target, connect};
 pub use meters::Stats;
+pub use wire::Wire;
 pub use writer::{DynamoWriter, Table};

@@ -1,63 +1,72 @@
-//! BatchWriteItem without the SDK's machinery around each call: most of what it costs is spent there.
+//! Requests without the SDK's machinery around each call: most of what they cost is spent there.
 //!
-//! The SDK's client is asked once how it would send: address, region, connection pool, credentials and limits are
-//! its own, renewed by its own rules. Each request is then signed and sent directly, and its answer is judged by
+//! The SDK's client is asked once how it would send: address, region, credentials and limits are its own, renewed by its
+//! own rules. Each request is then signed and sent over connections of ours, and its answer is judged by
 //! [`super::classify`].
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::Client;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
+use aws_sdk_dynamodb::config::Credentials;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::auth::{AuthScheme, AuthSchemeId};
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorSettings, SharedHttpConnector,
-};
 use aws_smithy_runtime_api::client::identity::{
-    Identity, ResolveCachedIdentity, SharedIdentityCache, SharedIdentityResolver,
+    ResolveCachedIdentity, SharedIdentityCache, SharedIdentityResolver,
 };
 use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextMut;
 use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::byte_stream::ByteStream;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::timeout::TimeoutConfig;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use hyper::Uri;
 use tokio::sync::OnceCell;
 
 use super::answer::Unprocessed;
-use super::classify::{Failure, broken, broken_answer, classify, late, refused, unsigned};
+use super::classify::{self, Failure, classify};
+use super::connection::{Broken, Connections, Room};
+use super::reply::Reply;
+use super::signature::{Signer, Subject};
 
-const OPERATION: &str = "BatchWriteItem";
-const TARGET: &str = "DynamoDB_20120810.BatchWriteItem";
-const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
+const WRITE: &str = "BatchWriteItem";
+const PROTOCOL: &str = "DynamoDB_20120810";
+const HEADERS: &[(&str, &str)] = &[("content-type", "application/x-amz-json-1.0")];
 const USER_AGENT: &str = concat!("penstock/", env!("CARGO_PKG_VERSION"));
-/// An answer gives back at most what was sent.
-const LONGEST_ANSWER: usize = 32 << 20;
 /// Without a limit of the client's own.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Sends BatchWriteItem requests as `client` would.
+/// Sends requests as `client` would.
 pub struct Wire {
     client: Client,
     route: OnceCell<Route>,
 }
 
-/// How the client would send.
+/// Where requests go, and how they are signed.
 struct Route {
-    uri: String,
-    region: String,
-    connector: SharedHttpConnector,
-    identities: SharedIdentityCache,
+    connections: Connections,
+    subject: Subject,
+    credentials: Keyring,
+    /// By operation. Renewed each second, and with it what the client's credentials are.
+    signers: Mutex<Vec<(&'static str, Arc<Signer>)>>,
+    timeout: Duration,
+}
+
+/// The client's credentials, which it keeps and renews.
+struct Keyring {
+    cache: SharedIdentityCache,
     resolver: SharedIdentityResolver,
     components: RuntimeComponents,
-    /// For the identity's resolver, which takes nothing from it.
+    /// For the resolver, which takes nothing from it.
     bag: ConfigBag,
+}
+
+/// How the client would send.
+struct Found {
+    uri: String,
+    credentials: Keyring,
+    connect_timeout: Duration,
     timeout: Duration,
 }
 
@@ -69,96 +78,115 @@ impl Wire {
         }
     }
 
-    /// One attempt: what DynamoDB left unprocessed.
-    pub async fn send(&self, body: Bytes) -> Result<Unprocessed, Failure> {
-        let route = self.route.get_or_try_init(|| find(&self.client)).await?;
-        match tokio::time::timeout(route.timeout, route.send(body)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(late(OPERATION)),
+    /// One attempt at BatchWriteItem: what DynamoDB left unprocessed.
+    pub(super) async fn send(&self, room: &mut Room) -> Result<Unprocessed, Failure> {
+        let reply = self.exchange(WRITE, &room.body, &mut room.head).await?;
+        if reply.status == 200
+            && let Some(unprocessed) = Unprocessed::read(&reply.body)
+        {
+            return Ok(unprocessed);
         }
+        Err(classify::refused(WRITE, &reply))
+    }
+
+    /// One attempt at any operation: the body of a good answer.
+    pub async fn ask(&self, operation: &'static str, body: Bytes) -> Result<Bytes, Failure> {
+        let reply = self.exchange(operation, &body, &mut Vec::new()).await?;
+        match reply.status {
+            200 => Ok(reply.body.into()),
+            _ => Err(classify::refused(operation, &reply)),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        operation: &'static str,
+        body: &[u8],
+        head: &mut Vec<u8>,
+    ) -> Result<Reply, Failure> {
+        let route = self.route.get_or_try_init(|| find(&self.client)).await?;
+        route.exchange(operation, body, head).await
     }
 }
 
 impl Route {
-    async fn send(&self, body: Bytes) -> Result<Unprocessed, Failure> {
-        let request = self
-            .request(body)
-            .await
-            .map_err(|e| unsigned(OPERATION, &*e))?;
-        let mut response = self
-            .connector
-            .call(request)
-            .await
-            .map_err(|e| broken(OPERATION, &e))?;
-        let answer = read(&mut response)
-            .await
-            .map_err(|e| broken_answer(OPERATION, &*e))?;
-        if response.status().as_u16() == 200
-            && let Some(unprocessed) = Unprocessed::read(&answer)
-        {
-            return Ok(unprocessed);
-        }
-        Err(refused(OPERATION, &response, &answer))
+    fn new(found: Found, region: String) -> Result<Self, BoxError> {
+        let uri: Uri = found.uri.parse()?;
+        Ok(Self {
+            connections: Connections::new(&uri, found.connect_timeout)?,
+            subject: Subject::new(&uri, region, HEADERS, USER_AGENT),
+            credentials: found.credentials,
+            signers: Mutex::default(),
+            timeout: found.timeout,
+        })
     }
 
-    async fn request(&self, body: Bytes) -> Result<HttpRequest, BoxError> {
-        let identity = self.identity().await?;
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name("dynamodb")
-            .time(SystemTime::now())
-            .settings(SigningSettings::default())
-            .build()?
-            .into();
-        let signed = [("content-type", CONTENT_TYPE), ("x-amz-target", TARGET)];
-        let signable = SignableRequest::new(
-            "POST",
-            self.uri.as_str(),
-            signed.into_iter(),
-            SignableBody::Bytes(&body),
-        )?;
-        let (instructions, _) = sign(signable, &params)?.into_parts();
-        let length = body.len().to_string();
-        let mut request = HttpRequest::new(SdkBody::from(body));
-        request.set_method("POST")?;
-        request.set_uri(self.uri.as_str())?;
-        let headers = request.headers_mut();
-        for (name, value) in signed {
-            headers.insert(name, value);
+    async fn exchange(
+        &self,
+        operation: &'static str,
+        body: &[u8],
+        head: &mut Vec<u8>,
+    ) -> Result<Reply, Failure> {
+        let signer = self
+            .signer(operation, SystemTime::now())
+            .await
+            .map_err(|e| classify::unsigned(operation, &*e))?;
+        signer.write_head(body, head);
+        let mut connection = self
+            .connections
+            .take()
+            .await
+            .map_err(|e| classify::not_sent(operation, &e))?;
+        let exchange = connection.exchange(head, body);
+        let Ok(ended) = tokio::time::timeout(self.timeout, exchange).await else {
+            return Err(classify::late(operation));
+        };
+        let (reply, reusable) = ended.map_err(|broken| match &broken {
+            Broken::BeforeRequest(error) => classify::not_sent(operation, error),
+            Broken::BeforeAnswer(error) => classify::broken(operation, error),
+            Broken::InAnswer(error) => classify::broken_answer(operation, error),
+        })?;
+        if reusable {
+            self.connections.give_back(connection);
         }
-        headers.insert("content-length", length);
-        headers.insert("user-agent", USER_AGENT);
-        for (name, value) in instructions.headers() {
-            headers.try_insert(name.to_owned(), value.to_owned())?;
-        }
-        Ok(request)
+        Ok(reply)
     }
 
-    async fn identity(&self) -> Result<Identity, BoxError> {
-        self.identities
-            .resolve_cached_identity(self.resolver.clone(), &self.components, &self.bag)
+    async fn signer(
+        &self,
+        operation: &'static str,
+        now: SystemTime,
+    ) -> Result<Arc<Signer>, BoxError> {
+        let known =
+            |(name, signer): &&(&'static str, Arc<Signer>)| *name == operation && signer.is_of(now);
+        if let Some((_, signer)) = self.signers().iter().find(known) {
+            return Ok(Arc::clone(signer));
+        }
+        let credentials = tokio::time::timeout(self.timeout, self.credentials.ask())
             .await
+            .map_err(|_| "no credentials in time")??;
+        let target = format!("{PROTOCOL}.{operation}");
+        let signer = Arc::new(Signer::new(&self.subject, &target, &credentials, now)?);
+        let mut signers = self.signers();
+        signers.retain(|(name, _)| *name != operation);
+        signers.push((operation, Arc::clone(&signer)));
+        Ok(signer)
+    }
+
+    fn signers(&self) -> MutexGuard<'_, Vec<(&'static str, Arc<Signer>)>> {
+        self.signers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn read(response: &mut HttpResponse) -> Result<Bytes, BoxError> {
-    let mut body = ByteStream::new(response.take_body());
-    let Some(first) = body.next().await.transpose()? else {
-        return Ok(Bytes::new());
-    };
-    let Some(second) = body.next().await.transpose()? else {
-        return Ok(first);
-    };
-    let mut whole = BytesMut::from(&first[..]);
-    whole.extend_from_slice(&second);
-    while let Some(more) = body.next().await.transpose()? {
-        whole.extend_from_slice(&more);
-        if whole.len() > LONGEST_ANSWER {
-            return Err("the answer does not end".into());
-        }
+impl Keyring {
+    async fn ask(&self) -> Result<Credentials, BoxError> {
+        let identity = self
+            .cache
+            .resolve_cached_identity(self.resolver.clone(), &self.components, &self.bag)
+            .await?;
+        let credentials = identity.data::<Credentials>().cloned();
+        credentials.ok_or_else(|| "the credentials are of another kind than AWS's".into())
     }
-    Ok(whole.freeze())
 }
 
 /// Lets the client prepare a request up to its signature, and takes what it would go with.
@@ -173,26 +201,24 @@ async fn find(client: &Client) -> Result<Route, Failure> {
     let found = probe.lock().take();
     let region = client.config().region().map(ToString::to_string);
     match (found, prepared) {
-        (Some(mut route), _) => {
-            route.region = region.unwrap_or_default();
-            Ok(route)
-        }
-        (None, Err(error)) => Err(classify(OPERATION, error)),
-        (None, Ok(_)) => Err(Failure::protocol(
-            "BatchWriteItem: sent without being asked",
-        )),
+        (Some(found), _) => Route::new(found, region.unwrap_or_default())
+            .map_err(|e| Failure::protocol(format!("{WRITE}: {e}"))),
+        (None, Err(error)) => Err(classify(WRITE, error)),
+        (None, Ok(_)) => Err(Failure::protocol(format!(
+            "{WRITE}: sent without being asked"
+        ))),
     }
 }
 
 /// Takes the route out of the client's hands and ends the call before anything is sent.
 #[derive(Clone, Default)]
 struct Probe {
-    route: Arc<Mutex<Option<Route>>>,
+    found: Arc<Mutex<Option<Found>>>,
 }
 
 impl Probe {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Route>> {
-        self.route.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Found>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -215,22 +241,22 @@ impl Intercept for Probe {
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let limits = cfg.load::<TimeoutConfig>().cloned();
-        let mut settings = HttpConnectorSettings::builder();
-        settings.set_connect_timeout(limits.as_ref().and_then(TimeoutConfig::connect_timeout));
-        settings.set_read_timeout(limits.as_ref().and_then(TimeoutConfig::read_timeout));
         let resolver = components
             .auth_scheme(AuthSchemeId::from("sigv4"))
             .and_then(|scheme| scheme.identity_resolver(components))
             .ok_or("no credentials to sign with")?;
-        let http = components.http_client().ok_or("no HTTP client")?;
-        *self.lock() = Some(Route {
+        *self.lock() = Some(Found {
             uri: context.request().uri().to_owned(),
-            region: String::new(),
-            connector: http.http_connector(&settings.build(), components),
-            identities: components.identity_cache(),
-            resolver,
-            components: components.clone(),
-            bag: ConfigBag::base(),
+            credentials: Keyring {
+                cache: components.identity_cache(),
+                resolver,
+                components: components.clone(),
+                bag: ConfigBag::base(),
+            },
+            connect_timeout: limits
+                .as_ref()
+                .and_then(TimeoutConfig::connect_timeout)
+                .unwrap_or(PATIENCE),
             timeout: limits
                 .and_then(|l| l.operation_attempt_timeout().or(l.operation_timeout()))
                 .unwrap_or(PATIENCE),

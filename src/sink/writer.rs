@@ -6,10 +6,11 @@ use aws_sdk_dynamodb::Client;
 
 use super::answer::Unprocessed;
 use super::classify::{Failure, Meaning};
+use super::connection::Rooms;
 use super::meters::{Meters, Stats};
 use super::rate::Rate;
 use super::wire::Wire;
-use super::{body, keys};
+use super::{body, keys, update};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::{Action, Batch, Fate, Mutation, Outcome, Writer};
 use crate::plan::{Plan, TargetId};
@@ -22,11 +23,17 @@ pub struct Table {
     name: String,
     /// Names of the key attributes: the partition key's, then the sort key's if there is one.
     keys: Vec<String>,
+    /// Where attributes of others stay: the names of all attributes that the contract gives the table's items.
+    updates: Option<Vec<String>>,
 }
+
+/// Items of one batch that are written at the same time where each takes a request of its own.
+const AT_A_TIME: usize = 8;
 
 /// Writes batches to DynamoDB.
 pub struct DynamoWriter {
     wire: Wire,
+    rooms: Rooms,
     /// By the target's id, as `rates`.
     tables: Vec<Table>,
     rates: Vec<Rate>,
@@ -42,6 +49,7 @@ impl Table {
                 .chain(sort_key)
                 .map(str::to_owned)
                 .collect(),
+            updates: None,
         }
     }
 
@@ -51,9 +59,17 @@ impl Table {
             .iter()
             .map(|target| {
                 let sort_key = target.sk.as_ref().map(|sk| sk.name.as_str());
-                Self::new(&target.name, &target.pk.name, sort_key)
+                let keeps = !plan.settings.preserve.is_empty();
+                Self {
+                    updates: keeps.then(|| plan.attribute_names(target.id)),
+                    ..Self::new(&target.name, &target.pk.name, sort_key)
+                }
             })
             .collect()
+    }
+
+    pub(super) fn is_key(&self, name: &str) -> bool {
+        self.keys.iter().any(|key| key == name)
     }
 
     pub(super) fn quoted_name(&self) -> &str {
@@ -67,6 +83,7 @@ impl DynamoWriter {
         let now = Instant::now();
         Self {
             wire: Wire::new(client),
+            rooms: Rooms::default(),
             rates: tables.iter().map(|_| Rate::new(now)).collect(),
             meters: Meters::new(tables.iter().map(|table| table.name.as_str())),
             tables,
@@ -87,10 +104,12 @@ impl DynamoWriter {
 
     /// Sends `writes` in one request; the indexes of those that DynamoDB left unprocessed.
     async fn send(&self, writes: &[&Mutation]) -> Result<Vec<usize>, Failure> {
-        let body = body::batch_write(&self.tables, writes);
-        let length = body.len();
+        let mut room = self.rooms.take();
+        body::batch_write(&self.tables, writes, &mut room.body);
+        let length = room.body.len();
         let started = Instant::now();
-        let answer = self.wire.send(body).await;
+        let answer = self.wire.send(&mut room).await;
+        self.rooms.give_back(room);
         let left = answer
             .and_then(|answer| self.left(&answer, writes))
             .map_err(|failure| self.naming_tables(failure, writes));
@@ -217,29 +236,38 @@ impl DynamoWriter {
         }
     }
 
-    /// Something in the batch is not acceptable: each item by itself, so that the others go on.
+    /// Each item by itself, some at a time: where something in the batch is not acceptable, so that the others go on, and
+    /// where items are updated, which no request does for several.
     async fn one_by_one(&self, batch: &Batch) -> Result<Outcome> {
         let mut fates = Vec::with_capacity(batch.writes.len());
         let mut trouble = None;
-        for write in &batch.writes {
+        for writes in batch.writes.chunks(AT_A_TIME) {
             if trouble.is_some() {
                 // In trouble with the connection or the rate: the rest comes again later.
-                fates.push(Fate::NotWritten);
+                fates.extend(writes.iter().map(|_| Fate::NotWritten));
                 continue;
             }
-            let (fate, error) = self.alone(write).await?;
-            if fate == Fate::NotWritten || fate == Fate::Unknown {
-                let left = || Error::new(Kind::TargetUnavailable, "item left unprocessed");
-                trouble = Some(error.unwrap_or_else(left));
+            let each = writes.iter().map(|write| self.alone(write));
+            for ended in futures_util::future::join_all(each).await {
+                let (fate, error) = ended?;
+                if fate == Fate::NotWritten || fate == Fate::Unknown {
+                    let left = || Error::new(Kind::TargetUnavailable, "item left unprocessed");
+                    trouble = Some(error.unwrap_or_else(left));
+                }
+                fates.push(fate);
             }
-            fates.push(fate);
         }
+        self.record(batch, |index| fates.get(index) == Some(&Fate::NotWritten));
         self.count_written(batch, &fates);
         Ok(Outcome { fates, trouble })
     }
 
     async fn alone(&self, write: &Mutation) -> Result<(Fate, Option<Error>)> {
-        match self.send(&[write]).await {
+        let sent = match self.update(write) {
+            Some(body) => self.send_update(write, body?).await,
+            None => self.send(&[write]).await,
+        };
+        match sent {
             Ok(unprocessed) if unprocessed.is_empty() => Ok((Fate::Written, None)),
             Ok(_) => Ok((Fate::NotWritten, None)),
             Err(failure) if failure.meaning == Meaning::Invalid => {
@@ -247,6 +275,30 @@ impl DynamoWriter {
             }
             Err(failure) => self.fate(failure),
         }
+    }
+
+    /// The update that a put is where attributes of others stay.
+    fn update(&self, write: &Mutation) -> Option<Result<Vec<u8>>> {
+        let table = self.tables.get(usize::from(write.target.0))?;
+        let names = table.updates.as_ref()?;
+        let Action::Put { item, .. } = &write.action else {
+            return None;
+        };
+        let body = update::update_item(table, names, &write.key.0, item);
+        Some(body.ok_or_else(|| Error::new(Kind::Internal, "an item that is no JSON object")))
+    }
+
+    /// Nothing comes back unprocessed from an update.
+    async fn send_update(&self, write: &Mutation, body: Vec<u8>) -> Result<Vec<usize>, Failure> {
+        let length = body.len();
+        let started = Instant::now();
+        let answer = self.wire.ask("UpdateItem", body.into()).await;
+        let left = answer
+            .map(|_| Vec::new())
+            .map_err(|failure| self.naming_tables(failure, &[write]));
+        let ended = left.as_ref().map(Vec::len);
+        self.meters.request(length, started.elapsed(), ended);
+        left
     }
 
     /// A row without a valid item has no item: what its key held before is deleted.
@@ -287,6 +339,9 @@ impl DynamoWriter {
 impl Writer for DynamoWriter {
     async fn write(&self, batch: &Batch) -> Result<Outcome> {
         self.wait_for_turn(batch).await;
+        if self.tables.iter().any(|table| table.updates.is_some()) {
+            return self.one_by_one(batch).await;
+        }
         let writes: Vec<&Mutation> = batch.writes.iter().collect();
         match self.send(&writes).await {
             Ok(unprocessed) => Ok(self.written(batch, &unprocessed)),

@@ -14,6 +14,7 @@ pub mod dump;
 pub mod options;
 pub mod payload;
 pub mod preflight;
+pub mod row_key;
 pub mod snapshot;
 pub mod statement;
 pub mod stream;

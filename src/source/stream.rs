@@ -102,11 +102,21 @@ pub enum StreamState {
     Streaming {
         server_uuid: String,
     },
+    /// Somebody holds the stream: there is no connection.
+    Held,
     /// The last attempt failed; the next one comes by itself.
     Waiting {
         reason: String,
         attempts: u32,
     },
+}
+
+/// How a connection ended without an error.
+enum Ended {
+    /// The decode thread is gone.
+    Gone,
+    /// Somebody holds the stream.
+    Held,
 }
 
 /// The reading half.
@@ -121,6 +131,8 @@ pub struct Stream {
     permits: u32,
     gauges: QueueGauges,
     state: watch::Sender<StreamState>,
+    /// Whether somebody holds the stream: no connection is kept then.
+    held: watch::Receiver<bool>,
     cancel: CancellationToken,
 }
 
@@ -150,9 +162,15 @@ impl Stream {
             permits,
             gauges: metrics::queue(metrics::Queue::Events, budget.events, budget.bytes),
             state,
+            held: watch::channel(false).1,
             cancel,
         };
         (stream, receiver, watch)
+    }
+
+    /// The same, keeping no connection while `held` says so. Nothing of it is lost: it goes on behind what was received.
+    pub fn held_while(self, held: watch::Receiver<bool>) -> Self {
+        Self { held, ..self }
     }
 
     /// Runs until it is cancelled (`Ok`), or an error that only a person can cure. Unavailable servers are tried
@@ -161,12 +179,32 @@ impl Stream {
         let cancel = self.cancel.clone();
         let mut attempts = 0;
         loop {
+            let mut held = self.held.clone();
+            if *held.borrow() {
+                self.state.send_replace(StreamState::Held);
+                tokio::select! {
+                    biased;
+                    () = cancel.cancelled() => return Ok(()),
+                    () = until(&mut held, false) => {}
+                }
+                self.state.send_replace(StreamState::Connecting);
+            }
             let ended = tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Ok(()),
                 ended = self.connected(&mut attempts) => ended,
             };
-            let Err(error) = ended else { return Ok(()) };
+            let error = match ended {
+                Ok(Ended::Gone) => return Ok(()),
+                Ok(Ended::Held) => {
+                    attempts = 0;
+                    match self.synchronized(&cancel).await {
+                        true => continue,
+                        false => return Ok(()),
+                    }
+                }
+                Err(error) => error,
+            };
             if error.directive() != Directive::Retry {
                 return Err(error);
             }
@@ -176,13 +214,8 @@ impl Stream {
                 reason: error.to_string(),
                 attempts,
             });
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => return Ok(()),
-                synced = self.synchronize() => match synced {
-                    Some(received) => self.received = received,
-                    None => return Ok(()),
-                },
+            if !self.synchronized(&cancel).await {
+                return Ok(());
             }
             tokio::select! {
                 biased;
@@ -192,32 +225,63 @@ impl Stream {
         }
     }
 
-    /// One connection, to its end. `Ok` only when the decode thread is gone.
-    async fn connected(&mut self, attempts: &mut u32) -> Result<()> {
+    /// Takes over what is complete; false when there is nothing to go on for.
+    async fn synchronized(&mut self, cancel: &CancellationToken) -> bool {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => false,
+            synced = self.synchronize() => match synced {
+                Some(received) => {
+                    self.received = received;
+                    true
+                }
+                None => false,
+            },
+        }
+    }
+
+    /// One connection, to its end.
+    async fn connected(&mut self, attempts: &mut u32) -> Result<Ended> {
+        let mut held = self.held.clone();
         let server_uuid = check_history(&self.options, &self.received, self.needs_cascades).await?;
         let complete = &self.received.complete;
         let mut dump = Dump::start(&self.options, complete, self.server_id).await?;
         self.state
             .send_replace(StreamState::Streaming { server_uuid });
         loop {
-            let bytes = dump.next().await?;
+            let bytes = tokio::select! {
+                biased;
+                () = until(&mut held, true) => return Ok(Ended::Held),
+                bytes = dump.next() => bytes?,
+            };
             *attempts = 0;
             let weight = u32::try_from(bytes.len() / PERMIT + 1).unwrap_or(u32::MAX);
             let weight = weight.min(self.permits);
-            let permit = Arc::clone(&self.budget).acquire_many_owned(weight).await;
-            let Ok(permit) = permit else { return Ok(()) };
+            let permit = tokio::select! {
+                biased;
+                permit = Arc::clone(&self.budget).acquire_many_owned(weight) => permit,
+                () = until(&mut held, true) => return Ok(Ended::Held),
+            };
+            let Ok(permit) = permit else {
+                return Ok(Ended::Gone);
+            };
             let share = Share::new(self.gauges.clone(), bytes.len(), permit);
-            if !self.deliver(Delivery::Event { bytes, share }).await {
-                return Ok(());
+            let event = Delivery::Event { bytes, share };
+            if let Err(ended) = self.deliver(event, true).await {
+                return Ok(ended);
             }
         }
     }
 
-    /// Waits for room without blocking the runtime; `false` when the decode thread is gone.
-    async fn deliver(&self, delivery: Delivery) -> bool {
+    /// Waits for room without blocking the runtime. What somebody holds up is given up, if it `may_be_held`: it comes again.
+    async fn deliver(
+        &self,
+        delivery: Delivery,
+        may_be_held: bool,
+    ) -> std::result::Result<(), Ended> {
         let mut delivery = match self.sender.try_send(delivery) {
-            Ok(()) => return true,
-            Err(TrySendError::Disconnected(_)) => return false,
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Disconnected(_)) => return Err(Ended::Gone),
             Err(TrySendError::Full(back)) => back,
         };
         loop {
@@ -226,20 +290,30 @@ impl Stream {
                 sender.send_timeout(delivery, Duration::from_millis(100))
             });
             delivery = match sent.await {
-                Ok(Ok(())) => return true,
+                Ok(Ok(())) => return Ok(()),
                 Ok(Err(SendTimeoutError::Timeout(back))) => back,
-                Ok(Err(SendTimeoutError::Disconnected(_))) | Err(_) => return false,
+                Ok(Err(SendTimeoutError::Disconnected(_))) | Err(_) => return Err(Ended::Gone),
             };
+            if may_be_held && *self.held.borrow() {
+                return Err(Ended::Held);
+            }
         }
     }
 
     /// Tells the decode thread of the break; what is complete by then.
     async fn synchronize(&self) -> Option<Received> {
         let (reply, answer) = oneshot::channel();
-        if !self.deliver(Delivery::Disconnected { reply }).await {
-            return None;
-        }
+        self.deliver(Delivery::Disconnected { reply }, false)
+            .await
+            .ok()?;
         answer.await.ok()
+    }
+}
+
+/// Waits until the stream is held, or is not; for ever where nobody can change that any more.
+async fn until(held: &mut watch::Receiver<bool>, wanted: bool) {
+    if held.wait_for(|held| *held == wanted).await.is_err() {
+        std::future::pending().await
     }
 }
 

@@ -23,8 +23,9 @@ pub struct Figures {
     pub overlay_hits: u64,
     pub scratch_hits: u64,
     pub base_hits: u64,
-    /// Pages that were read.
+    /// Pages that were read, and the entries that they gave.
     pub pages: u64,
+    pub page_entries: u64,
     pub commits: u64,
     /// Entries that commits have written to the base.
     pub committed_entries: u64,
@@ -42,10 +43,19 @@ pub(super) struct Meters {
     pub scratch_hits: AtomicU64,
     pub base_hits: AtomicU64,
     pub pages: AtomicU64,
+    pub page_entries: AtomicU64,
     pub commits: AtomicU64,
     pub committed_entries: AtomicU64,
     pub last_commit_nanos: AtomicU64,
     pub commit_nanos: AtomicU64,
+}
+
+impl Figures {
+    /// Reads that found nothing in any layer.
+    pub fn misses(&self) -> u64 {
+        let hits = self.overlay_hits + self.scratch_hits + self.base_hits;
+        self.gets.saturating_sub(hits)
+    }
 }
 
 /// Adds to a counter.
@@ -74,6 +84,7 @@ impl Meters {
             scratch_hits: read(&self.scratch_hits),
             base_hits: read(&self.base_hits),
             pages: read(&self.pages),
+            page_entries: read(&self.page_entries),
             commits: read(&self.commits),
             committed_entries: read(&self.committed_entries),
             last_commit: Duration::from_nanos(read(&self.last_commit_nanos)),

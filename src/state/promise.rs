@@ -14,16 +14,16 @@ use crate::error::Result;
 const PROMISE: &[u8] = b"promise/";
 
 impl Store {
-    /// Makes the promises of a sequence durable.
+    /// Makes promises of a sequence durable; `first` is how many it has already made.
     ///
     /// # Errors
     /// `Store` where the disk fails.
-    pub fn promise(&self, sequence: u64, promises: &[Vec<u8>]) -> Result<()> {
+    pub fn promise(&self, sequence: u64, first: u32, promises: &[Vec<u8>]) -> Result<()> {
         if promises.is_empty() {
             return Ok(());
         }
         let mut batch = self.base().batch();
-        for (number, promise) in (0_u32..).zip(promises) {
+        for (number, promise) in (first..).zip(promises) {
             batch.put(&key(sequence, number), Some(promise));
         }
         batch.commit(Some(PersistMode::SyncAll))
@@ -54,6 +54,10 @@ impl Store {
 
     /// Forgets the promises of the sequences up to `through`.
     pub(super) fn forget_promises(&self, through: u64) -> Result<()> {
+        // The first commit of a run comes before anything is written: what an earlier run promised stays promised.
+        if through == 0 {
+            return Ok(());
+        }
         let range = self.base().range(Bound::Included(key(0, 0)), end(through));
         let mut batch = self.base().batch();
         for entry in range {

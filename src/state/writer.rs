@@ -150,10 +150,14 @@ impl State for Writer {
             }
             _ => Bound::Included(self.key.clone()),
         };
+        let mut given = 0;
         let mut strip = |key: &[u8], value: &[u8]| {
+            given += 1;
             each(key.get(size_of::<u16>()..).unwrap_or_default(), value);
         };
-        page::page(&self.shared, &self.key, from, limit, &mut strip)
+        let more = page::page(&self.shared, &self.key, from, limit, &mut strip);
+        add(&self.shared.meters.page_entries, given);
+        more
     }
 
     fn put(&mut self, space: Space, key: &[u8], value: &[u8]) -> Result<()> {

@@ -54,9 +54,13 @@ impl Converter {
         }
         match ty {
             AttributeType::S => writer.string(self.text(value)?)?,
-            AttributeType::N => match self.number(value)? {
-                Some(number) => writer.number(&number)?,
-                None => return Ok(Written::Nothing),
+            AttributeType::N => match value {
+                Value::Int(value) => writer.integer(*value < 0, value.unsigned_abs())?,
+                Value::UInt(value) => writer.integer(false, *value)?,
+                value => match self.number(value)? {
+                    Some(number) => writer.number(&number)?,
+                    None => return Ok(Written::Nothing),
+                },
             },
             AttributeType::B => writer.binary(self.bytes(value)?)?,
             AttributeType::Bool => writer.boolean(self.boolean(value)?)?,

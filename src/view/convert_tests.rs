@@ -134,6 +134,43 @@ fn strings() {
 }
 
 #[test]
+fn long_strings_are_escaped_wherever_it_is() {
+    for length in [0, 1, 31, 32, 33, 63, 64, 65, 100] {
+        for special in [
+            "\"", "\\", "\n", "\u{1f}", "\u{0}", "\u{7f}", "é", "\u{2028}",
+        ] {
+            for at in 0..=length {
+                let value = format!("{}{special}{}", "x".repeat(at), "y".repeat(length - at));
+                let written = json(&text(&value), AttributeType::S).unwrap().unwrap();
+                let tree: Tree = serde_json::from_str(&written).unwrap();
+                assert_eq!(tree["S"], value, "{written}");
+            }
+        }
+    }
+}
+
+/// What columns of integers become by the short way, their text becomes by the long one.
+#[test]
+fn integers_are_written_as_their_text_is() {
+    use AttributeType::N;
+    let mut values = vec![0, 1, 9, 10, 11, 99, 100, 101, 1000, 1_000_001, 10_000_000];
+    values.extend([
+        i64::MAX as u64,
+        i64::MAX as u64 + 1,
+        u64::MAX,
+        10u64.pow(19),
+    ]);
+    for value in values {
+        let unsigned = item(&Value::UInt(value), N, false);
+        assert_eq!(unsigned, item(&text(&value.to_string()), N, false));
+        for signed in [value as i64, (value as i64).wrapping_neg(), i64::MIN] {
+            let short = item(&Value::Int(signed), N, false);
+            assert_eq!(short, item(&text(&signed.to_string()), N, false));
+        }
+    }
+}
+
+#[test]
 fn numbers() {
     use AttributeType::N;
     assert_eq!(

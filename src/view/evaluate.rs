@@ -46,15 +46,19 @@ pub(super) fn value<'v>(
             source,
             select,
             node,
+            fold,
             ..
-        } => joined::aggregate(
-            *operation,
-            select.as_ref(),
-            scene,
-            *node,
-            plan.source(*source),
-        )
-        .map(Cow::Owned),
+        } => match scene.fold(*fold) {
+            Some(folded) => folded.map(Cow::Owned),
+            None => joined::aggregate(
+                *operation,
+                select.as_ref(),
+                scene,
+                *node,
+                plan.source(*source),
+            )
+            .map(Cow::Owned),
+        },
         ValueSource::Case { cases, otherwise } => {
             for (when, then) in cases {
                 if is_true(when, scene.path(&[]))? {

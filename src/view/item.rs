@@ -139,6 +139,30 @@ impl ItemWriter {
         Ok(())
     }
 
+    /// What [`number`](Self::number) writes for a whole number, without taking it apart.
+    pub(super) fn integer(&mut self, negative: bool, magnitude: u64) -> Result<(), Fault> {
+        let mut text = [b'0'; 20];
+        let mut start = text.len();
+        let mut rest = magnitude;
+        while rest > 0 || start == text.len() {
+            start -= 1;
+            text[start] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        let digits = &text[start..];
+        let zeros = digits.iter().rev().take_while(|digit| **digit == b'0');
+        let significant = digits.len() - zeros.count();
+        self.grow(1 + usize::from(negative) + significant.div_ceil(2))?;
+        self.raw(if negative {
+            b"{\"N\":\"-"
+        } else {
+            b"{\"N\":\""
+        });
+        self.raw(digits);
+        self.raw(b"\"}");
+        Ok(())
+    }
+
     pub(super) fn binary(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.grow(bytes.len())?;
         self.raw(b"{\"B\":");
@@ -250,14 +274,14 @@ impl ItemWriter {
 pub(super) fn write_json_string(text: &str, out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut from = 0;
-    for (at, byte) in bytes.iter().enumerate() {
-        if *byte >= 0x20 && *byte != b'"' && *byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&bytes[from..at]);
-        from = at + 1;
+    let mut rest = text.as_bytes();
+    loop {
+        let (plain, tail) = rest.split_at(plain(rest));
+        out.extend_from_slice(plain);
+        let Some((byte, tail)) = tail.split_first() else {
+            break;
+        };
+        rest = tail;
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
@@ -271,6 +295,15 @@ pub(super) fn write_json_string(text: &str, out: &mut Vec<u8>) {
             }
         }
     }
-    out.extend_from_slice(&bytes[from..]);
     out.push(b'"');
+}
+
+/// How many bytes at the front stand in a JSON string as they are.
+fn plain(bytes: &[u8]) -> usize {
+    let special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    // Without a branch for each byte, so that several are looked at together.
+    let clean = |chunk: &&[u8]| !chunk.iter().fold(false, |found, b| found | special(*b));
+    let start = 32 * bytes.chunks_exact(32).take_while(clean).count();
+    let rest = &bytes[start..];
+    start + rest.iter().position(|b| special(*b)).unwrap_or(rest.len())
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::construct;
 use super::evaluate::{append_value, constant, evaluated, is_true};
 use super::reason::Fault;
-use super::scene::Scene;
+use super::scene::{Path, Scene};
 use crate::change::Value;
 use crate::contract::model::AggregateOperation;
 use crate::expression::Aggregate;
@@ -85,17 +85,31 @@ pub(super) fn aggregate(
     node: NodeId,
     table: &SourceTable,
 ) -> Result<Value<'static>, Fault> {
-    let ty = select.and_then(|s| s.typed.as_ref()).map(|t| t.ty());
-    let mut sum = Aggregate::new(operation, ty).map_err(|_| UNTYPED)?;
+    let mut sum = begin(operation, select)?;
     let hops = [node];
     let path = scene.path(&hops);
     for row in construct::in_key_order(scene.rows(node), table)? {
-        match select {
-            Some(sql) => sum.add(&*evaluated(sql, path.with(row))?),
-            None => sum.add(&Value::Int(1)),
-        }
+        add(&mut sum, select, path.with(row))?;
     }
     Ok(sum.finish())
+}
+
+/// An aggregate of no row yet.
+pub(super) fn begin(
+    operation: AggregateOperation,
+    select: Option<&Sql>,
+) -> Result<Aggregate, Fault> {
+    let ty = select.and_then(|s| s.typed.as_ref()).map(|t| t.ty());
+    Aggregate::new(operation, ty).map_err(|_| UNTYPED)
+}
+
+/// Adds the path's row.
+pub(super) fn add(sum: &mut Aggregate, select: Option<&Sql>, path: Path<'_>) -> Result<(), Fault> {
+    match select {
+        Some(sql) => sum.add(&*evaluated(sql, path)?),
+        None => sum.add(&Value::Int(1)),
+    }
+    Ok(())
 }
 
 /// The plan is refused where an aggregate cannot be computed.

@@ -171,7 +171,7 @@ impl Run<'_> {
             self.out.push(Outcome::Gone(self.origin(gone)));
         }
         let new_key = match after {
-            Some(row) => self.put(row),
+            Some(row) => self.put(row, before.is_some()),
             None => None,
         };
         if let Some(row) = before {
@@ -183,8 +183,8 @@ impl Run<'_> {
         }
     }
 
-    /// The row's item, or why it has none; gives its key where that is valid.
-    fn put(&mut self, row: &Row<'_>) -> Option<Bytes> {
+    /// The row's item, or why it has none; gives its key where that is valid and wanted.
+    fn put(&mut self, row: &Row<'_>, wanted: bool) -> Option<Bytes> {
         let name = self.names.after.as_ref()?;
         let origin = self.origin(name);
         let scene = Scene::of(row);
@@ -205,23 +205,24 @@ impl Run<'_> {
             return None;
         }
         let key = self.work.writer.closed();
+        let given = wanted.then(|| key.clone());
         match self.program.write_rest(self.plan, scene, self.work) {
             Ok(()) => {
                 let action = Action::Put {
                     item: self.work.writer.closed(),
                     size: self.work.writer.size(),
                 };
-                let write = self.mutation(key.clone(), origin, action);
+                let write = self.mutation(key, origin, action);
                 self.later.push(write);
             }
             Err(reason) => {
                 // Whatever stands under the key is this row's, and no longer what the row says.
-                let write = self.mutation(key.clone(), origin.clone(), Action::Delete);
+                let write = self.mutation(key, origin.clone(), Action::Delete);
                 self.out.push(write);
                 self.later.push(Outcome::Unmappable { origin, reason });
             }
         }
-        Some(key)
+        given
     }
 
     /// Deletes the item of the old row, if it had a valid key that is not the new one.

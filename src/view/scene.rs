@@ -1,6 +1,7 @@
 //! The rows that an item is made of, at hand.
 
-use crate::change::Row;
+use super::reason::Fault;
+use crate::change::{Row, Value};
 use crate::expression::Rows;
 use crate::plan::RowRef;
 use crate::plan::graph::NodeId;
@@ -11,7 +12,12 @@ pub(super) struct Scene<'s> {
     pub driving: &'s Row<'s>,
     /// The rows of node 1 and on.
     pub joined: &'s [Vec<Row<'s>>],
+    /// The aggregates that were computed while the rows were read; `None`: their rows are among the joined ones.
+    pub folds: &'s [Folded],
 }
+
+/// An aggregate's value, or why there is none.
+pub(super) type Folded = Option<Result<Value<'static>, Fault>>;
 
 impl<'s> Scene<'s> {
     /// A scene of the driving row alone.
@@ -19,7 +25,13 @@ impl<'s> Scene<'s> {
         Self {
             driving,
             joined: &[],
+            folds: &[],
         }
+    }
+
+    /// The aggregate of the graph's fold, where it has been computed.
+    pub(super) fn fold(&self, fold: usize) -> Folded {
+        self.folds.get(fold)?.clone()
     }
 
     /// The rows of a node, in the order in which they were found.

@@ -20,6 +20,7 @@ pub struct Daemon {
     /// `(section, key, value as TOML)`; later ones replace earlier ones.
     settings: Vec<(String, String, String)>,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     runs: u32,
     child: Option<Child>,
 }
@@ -47,6 +48,7 @@ impl Daemon {
             port: 0,
             settings: Vec::new(),
             arguments: Vec::new(),
+            environment: Vec::new(),
             runs: 0,
             child: None,
         };
@@ -84,10 +86,21 @@ impl Daemon {
         self
     }
 
+    /// A variable of its environment. Holds from the next start on.
+    pub fn variable(&mut self, name: &str, value: &str) -> &mut Daemon {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Replaces the contract. Holds from the next start on.
     pub fn contract(&mut self, contract: &str) -> &mut Daemon {
         std::fs::write(self.folder.path().join("contract.json"), contract).expect("the contract");
         self
+    }
+
+    /// Where the current run serves HTTP.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub fn state(&self) -> PathBuf {
@@ -100,6 +113,40 @@ impl Daemon {
         let mut command = self.binary();
         command.args(arguments).stdin(Stdio::null());
         command.output().expect("penstock can be run")
+    }
+
+    /// The same, and the CPU seconds that it took.
+    pub fn command_timed(&mut self, arguments: &[&str]) -> (Output, f64) {
+        self.write_settings();
+        let binary = self.binary();
+        // The shell's last line: user and system time of its children, each as `0m0.123s`.
+        let mut command = Command::new("bash");
+        command
+            .args(["-c", "\"$@\"; code=$?; times >&2; exit $code", "bash"])
+            .arg(binary.get_program())
+            .args(binary.get_args())
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        let output = command.output().expect("bash can be run");
+        let told = String::from_utf8_lossy(&output.stderr);
+        let seconds = |text: &str| -> Option<f64> {
+            let (minutes, seconds) = text.strip_suffix('s')?.split_once('m')?;
+            Some(60.0 * minutes.parse::<f64>().ok()? + seconds.parse::<f64>().ok()?)
+        };
+        let times = told.lines().last().unwrap_or_default();
+        let used: Option<f64> = times.split_whitespace().map(seconds).sum();
+        let used = used.unwrap_or_else(|| panic!("no times in {told}"));
+        (output, used)
+    }
+
+    /// `penstock COMMAND` in the background, with the settings of this daemon.
+    pub fn spawn(&mut self, arguments: &[&str]) -> Child {
+        self.write_settings();
+        let mut command = self.binary();
+        command.args(arguments).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("penstock can be run")
     }
 
     /// Starts `penstock run`.
@@ -136,7 +183,8 @@ impl Daemon {
             .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
             .env_remove("AWS_PROFILE")
             .env("RUST_BACKTRACE", "1")
-            .env("NO_COLOR", "1");
+            .env("NO_COLOR", "1")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -151,7 +199,12 @@ impl Daemon {
                 let _ = writeln!(toml, "{key} = {value}");
             }
         }
-        std::fs::write(self.folder.path().join("penstock.toml"), toml).expect("the settings");
+        let file = self.folder.path().join("penstock.toml");
+        // Somebody may be reading it.
+        if std::fs::read_to_string(&file).is_ok_and(|now| now == toml) {
+            return;
+        }
+        std::fs::write(file, toml).expect("the settings");
     }
 
     /// `/status`, or nothing while it does not answer. Panics when the process has ended.

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // every test uses a part of it
 
+pub mod browser;
 pub mod daemon;
 pub mod http;
 pub mod invent;
@@ -10,6 +11,7 @@ pub mod mysql;
 pub mod oracle;
 pub mod plan;
 pub mod powerloss;
+pub mod prometheus;
 pub mod proxy;
 pub mod shop;
 pub mod storm;

@@ -14,6 +14,7 @@ use crate::support::{seconds, seed};
 
 const TIME: u64 = 30;
 const KILLS: u32 = 12;
+const LONG: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn killed_at_random_moments_the_joins_are_what_sql_says() {
@@ -46,6 +47,60 @@ async fn killed_at_random_moments_the_joins_are_what_sql_says() {
     for writer in writers {
         writer.await.expect("the writer");
     }
+    daemon.start();
+    equal(&database, &mut daemon, &target).await;
+}
+
+/// Kills between the pages of a first pass, and between those of wide changes; keys move while nobody looks.
+#[tokio::test]
+async fn killed_in_a_first_pass_and_in_a_fan_out_the_joins_are_what_sql_says() {
+    const CARTS: u32 = 6000;
+    let mut rng = Rng::with_seed(seed());
+    let server = Server::start(&mysql::FAST);
+    let database = Database::create(&server).await;
+    fill(&database).await;
+    let carts = format!(
+        "INSERT INTO carts WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < {CARTS})
+         SELECT 1000 + i, 1 + i % 3, '2024-05-05' FROM n"
+    );
+    database
+        .run(&["SET SESSION cte_max_recursion_depth = 100000", &carts])
+        .await;
+    let target = Target::dynoxide();
+    let mut daemon = ready(&database, &target, &contract());
+    let (mut passes, mut changes) = (0, 0);
+    for kill in 0..24 {
+        daemon.start();
+        let copied = daemon
+            .reach("the tables are copied", LONG, |status| {
+                let tables = status["snapshot"].as_array();
+                tables.is_some_and(|t| !t.is_empty() && t.iter().all(|t| t["state"] == "done"))
+            })
+            .await;
+        // The second half: everything has been made before.
+        if kill >= 12 {
+            daemon.caught_up(LONG).await;
+        }
+        let under_way = kill < 12 && copied["caught_up"] != true;
+        // Every key of a user's carts moves; the transaction is on its way when the kill comes.
+        let user = rng.u32(1..4);
+        let email =
+            format!("UPDATE users SET email = 'u{user}k{kill}@example.com' WHERE id = {user}");
+        database.run(&[&email]).await;
+        tokio::time::sleep(Duration::from_millis(rng.u64(0..250))).await;
+        match (under_way, daemon.status().await) {
+            (true, _) => passes += 1,
+            (false, Some(status)) if status["caught_up"] != true => changes += 1,
+            _ => {}
+        }
+        daemon.kill();
+        // And once more while nothing runs: what was written before is known from the state alone.
+        let email =
+            format!("UPDATE users SET email = 'u{user}d{kill}@example.com' WHERE id = {user}");
+        database.run(&[&email]).await;
+    }
+    println!("{passes} kills before all was made, {changes} within a change");
+    assert!(passes > 0 && changes > 0, "the kills came too late");
     daemon.start();
     equal(&database, &mut daemon, &target).await;
 }

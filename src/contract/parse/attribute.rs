@@ -2,6 +2,7 @@
 
 use super::limits::Names;
 use super::read::{At, Fields, Input, head};
+use super::table::blank;
 use crate::contract::json::{Value, clip};
 use crate::contract::model::{
     Attribute, AttributeType, Construction, Join, Scalar, Spanned, Table, TableKind, Text,
@@ -73,10 +74,16 @@ impl<'t> Input<'t> {
         if broken {
             return None;
         }
+        // The columns of one whose name or type is wrong can still be looked up; its table is broken.
+        let complete = name.is_some() && ty.is_some();
+        self.incomplete |= !complete;
         let attribute = Attribute {
             place: fields.place(),
-            name: name?,
-            ty: ty?,
+            name: name.unwrap_or_else(|| blank(&fields)),
+            ty: ty.unwrap_or_else(|| Spanned {
+                value: AttributeType::S,
+                place: fields.place(),
+            }),
             source_table,
             source_columns: columns.unwrap_or_default(),
             join: spanned(join),
@@ -84,7 +91,10 @@ impl<'t> Input<'t> {
             transformation: spanned(transformation),
             denormalized,
         };
-        self.value_source(attribute)
+        match complete {
+            true => self.value_source(attribute),
+            false => (!attribute.source_columns.is_empty()).then_some(attribute),
+        }
     }
 
     fn attribute_type(&mut self, word: Spanned<&'static str>) -> Option<Spanned<AttributeType>> {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use super::diagnostic::{Diagnostics, Place};
 use super::json::{self, Value};
-use super::model::Contract;
+use super::model::{Contract, Table};
 use super::spec;
 use read::{At, Input};
 
@@ -25,8 +25,9 @@ pub const MAX_BYTES: usize = 64 << 20;
 
 /// Reads a contract and collects every problem of its shape. With `strict`, unknown fields are errors.
 ///
-/// The contract holds the tables that are without errors, so that the caller can go on and find what is wrong with
-/// their meaning; whoever wants to run it asks [`Diagnostics::has_errors`] first. `None` where there is no such table.
+/// The contract holds the tables that are without errors and, apart, those that have some, so that the caller can go on
+/// and find what is wrong with their meaning; whoever wants to run it asks [`Diagnostics::has_errors`] first. `None`
+/// where there is no table at all.
 pub fn parse(text: &str, strict: bool) -> (Option<Contract>, Diagnostics) {
     let mut input = Input {
         text,
@@ -69,7 +70,7 @@ pub fn parse(text: &str, strict: bool) -> (Option<Contract>, Diagnostics) {
     };
     let contract = input
         .contract(&at)
-        .filter(|c| !input.misread && !c.tables.is_empty());
+        .filter(|c| !input.misread && !(c.tables.is_empty() && c.broken.is_empty()));
     (contract, input.found)
 }
 
@@ -124,9 +125,7 @@ impl<'t> Input<'t> {
                     message,
                     "write {\"tables\": [ … ]} around it",
                 );
-                return Some(Contract {
-                    tables: self.whole_table(root, &mut names).into_iter().collect(),
-                });
+                return Some(self.tables([root.clone()], &mut names));
             }
             _ => self
                 .fields(root, &spec::CONTRACT, None)?
@@ -142,9 +141,7 @@ impl<'t> Input<'t> {
                     "`tables` is a list; the object is taken as its only table",
                     "write [ … ] around it",
                 );
-                return Some(Contract {
-                    tables: self.whole_table(&list, &mut names).into_iter().collect(),
-                });
+                return Some(self.tables([list], &mut names));
             }
             _ => {
                 self.wrong_type(&list, "`tables`", "an array", "write [ … ]");
@@ -160,19 +157,35 @@ impl<'t> Input<'t> {
             );
             return None;
         }
-        let mut tables = Vec::new();
-        for (i, element) in elements.iter().enumerate() {
-            tables.extend(self.whole_table(&list.element(i, element), &mut names));
-        }
-        Some(Contract { tables })
+        let elements = elements.iter().enumerate();
+        let elements = elements.map(|(i, element)| list.element(i, element));
+        Some(self.tables(elements, &mut names))
     }
 
-    /// A table without errors; one with errors is left out, since what else there is to say about it would be noise.
+    fn tables(
+        &mut self,
+        elements: impl IntoIterator<Item = At<'t>>,
+        names: &mut limits::Names,
+    ) -> Contract {
+        let mut contract = Contract {
+            tables: Vec::new(),
+            broken: Vec::new(),
+        };
+        for at in elements {
+            match self.whole_table(&at, names) {
+                Ok(table) => contract.tables.push(table),
+                Err(broken) => contract.broken.extend(broken),
+            }
+        }
+        contract
+    }
+
+    /// A table without errors, or what could be read of one that has some.
     fn whole_table(
         &mut self,
         at: &At<'t>,
         names: &mut limits::Names,
-    ) -> Option<super::model::Table> {
+    ) -> Result<Table, Option<Table>> {
         let before = self.found.error_count();
         self.incomplete = false;
         let table = self.table(at);
@@ -180,7 +193,7 @@ impl<'t> Input<'t> {
             names.add(self, &table.name);
         }
         if self.found.error_count() > before {
-            return None;
+            return Err(table);
         }
         if (table.is_none() || self.incomplete) && !self.misread {
             // Whatever is left out must have been reported; if not, silence would lose a part of the contract.
@@ -189,8 +202,8 @@ impl<'t> Input<'t> {
                 &read::head(at),
                 "a part of this table was not understood",
             );
-            return None;
+            return Err(table);
         }
-        table
+        table.ok_or(None)
     }
 }

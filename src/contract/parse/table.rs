@@ -289,8 +289,8 @@ impl<'t> Input<'t> {
 }
 
 /// Stands for a text that is missing and was reported, so that the rest of the table can be checked. The table itself
-/// is left out of the contract.
-fn blank(fields: &Fields) -> Text {
+/// is one of the contract's broken ones.
+pub(super) fn blank(fields: &Fields) -> Text {
     Text {
         value: String::new(),
         place: fields.place(),

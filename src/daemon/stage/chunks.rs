@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Completion, Stage, deliver, key_values, out_of_order, unreadable};
+use super::{Completion, Stage, key_values, out_of_order, unreadable};
 use crate::change::{Change, Row, Value};
 use crate::error::Result;
 use crate::plan::SourceTable;
@@ -21,20 +21,15 @@ pub(super) struct Held {
 }
 
 impl Stage {
-    pub(super) fn request(&mut self, request: Request) -> Result<bool> {
+    pub(super) fn chunk(&mut self, request: Request) -> Result<bool> {
         match request {
             Request::Open { source, reply } => {
                 let id = self.next_window;
                 self.next_window += 1;
                 self.windows.push(Window::new(id, source));
-                let mut received = self.received.clone();
-                // Rows of the transaction at hand may have passed before the window opened: they have to be visible too.
-                if let Some(current) = &self.current {
-                    received.add(&current.gtid);
-                }
                 let opened = Opened {
                     window: id,
-                    received,
+                    received: self.arrived(),
                 };
                 if reply.send(opened).is_err() {
                     self.close_window(id);
@@ -66,7 +61,7 @@ impl Stage {
 
     /// Emits every held chunk whose high watermark the stream has passed. Between transactions only.
     pub(super) fn emit_held(&mut self) -> Result<bool> {
-        if self.current.is_some() {
+        if self.current.is_some() || self.paused {
             return Ok(true);
         }
         while let Some(i) = self
@@ -97,13 +92,17 @@ impl Stage {
             let _ = held.reply.send(Emitted::Void);
             return Ok(true);
         }
-        let sequence = self.feed.open();
+        let sequence = self.out.feed.open();
         if let Some(views) = &mut self.views {
             views.begin(sequence)?;
         }
         for raw in &held.rows {
             let row = chunk_row(table, raw)?;
             encode_key(key_values(table, &row), &mut self.key);
+            // Where the items are made already, a copy is there to put them right.
+            if let Some(views) = self.views.as_mut().filter(|v| v.keeps(table.id)) {
+                views.force_all(table.id, &row)?;
+            }
             if window.is_touched(&self.key) {
                 continue;
             }
@@ -120,19 +119,15 @@ impl Stage {
                 return Ok(false);
             }
         }
-        if let Some(views) = &mut self.views {
-            let (plan, feed, deaths) = (&self.plan, &mut self.feed, &self.deaths);
-            let mut out = |outcome| Ok(deliver(plan, feed, deaths, None, sequence, outcome));
-            if !views.finish(&mut out)? {
-                return Ok(false);
-            }
+        if !self.finish_promised(sequence)? {
+            return Ok(false);
         }
         let done = Completion::Chunk {
             source: table.id,
             range_id: held.assignment.range_id,
             rows: held.rows.len() as u64,
         };
-        self.feed.close(sequence, done);
+        self.out.feed.close(sequence, done);
         // A worker that has gone meanwhile needs no answer.
         let _ = held.reply.send(Emitted::Accepted);
         Ok(true)
@@ -152,7 +147,7 @@ impl Stage {
         Ok(false)
     }
 
-    fn settled<'r>(
+    pub(super) fn settled<'r>(
         &self,
         table: &SourceTable,
         row: Row<'r>,
@@ -171,7 +166,7 @@ impl Stage {
     }
 }
 
-fn chunk_row<'a>(table: &SourceTable, raw: &'a RawRow) -> Result<Row<'a>> {
+pub(super) fn chunk_row<'a>(table: &SourceTable, raw: &'a RawRow) -> Result<Row<'a>> {
     if raw.len() != table.columns.len() {
         return Err(out_of_order(
             "a snapshot row with another number of columns",

@@ -12,16 +12,21 @@ use super::*;
 use crate::checkpoint::{Checkpoint, DeadLetterChange, Lineage, Range, TableProgress, TableState};
 use crate::contract;
 use crate::daemon::deaths::Letters;
-use crate::pipeline::Action;
-use crate::pipeline::{self, Batch, Fate, Outcome as Written, Writer};
-use crate::plan::{self, Mapping};
+use crate::daemon::requests::{self, Extras, Removed, Reread, Settling};
+use crate::daemon::touches::Watch;
+use crate::pipeline::{self, Action, Batch, Fate, Key, Outcome as Written, Writer};
+use crate::plan::{self, Mapping, TargetId};
 use crate::position::Position;
 use crate::schema::{Catalog, Column, ColumnType, Generated, Table, TableName};
 use crate::source::decode::Checksum;
 use crate::source::decode::event::types;
-use crate::source::snapshot::{Assignment, Emitted, Opened};
+use crate::source::snapshot::{Assignment, Emitted, Opened, Request};
 
 const SOURCE: SourceId = SourceId(0);
+const TARGET: TargetId = TargetId(0);
+
+#[path = "asked.rs"]
+mod asked;
 
 /// What DynamoDB holds: the key's JSON and the item's.
 type Items = BTreeMap<String, String>;
@@ -136,8 +141,60 @@ impl Rig {
             source: SOURCE,
             reply,
         };
-        assert!(self.stage.request(request).expect("a window"));
+        assert!(self.stage.chunk(request).expect("a window"));
         answer.blocking_recv().expect("an answer")
+    }
+
+    fn watch(&mut self) -> Watch {
+        let (reply, answer) = oneshot::channel();
+        let watch = requests::Request::Watch { reply };
+        assert!(self.stage.request(watch).expect("a watch"));
+        answer.blocking_recv().expect("an answer")
+    }
+
+    /// Hands over what a SELECT of the rows `asked` for gave when `high` was the newest transaction executed.
+    fn reread(
+        &mut self,
+        window: &Opened,
+        asked: &[i32],
+        rows: &[[i32; 2]],
+        high: u64,
+    ) -> oneshot::Receiver<Settling> {
+        let (reply, answer) = oneshot::channel();
+        let row = |row: &[i32; 2]| {
+            let cells = row.iter().map(|n| Some(n.to_string().into()));
+            (SOURCE, cells.collect())
+        };
+        let items: Vec<Arc<str>> = asked.iter().map(|id| id.to_string().into()).collect();
+        let request = requests::Request::Reread(Reread {
+            projection: Some(plan::ProjectionId(0)),
+            asked: items
+                .iter()
+                .map(|name| (SOURCE, Arc::clone(name)))
+                .collect(),
+            items,
+            windows: vec![window.window],
+            rows: rows.iter().map(row).collect(),
+            high: upto(high),
+            reply,
+        });
+        assert!(self.stage.request(request).expect("the rows are taken"));
+        answer
+    }
+
+    fn remove(
+        &mut self,
+        ids: &[u32],
+        watch: &Arc<Watch>,
+    ) -> oneshot::Receiver<(Removed, Sequence)> {
+        let (reply, answer) = oneshot::channel();
+        let request = requests::Request::Remove(Extras {
+            items: ids.iter().map(|id| (TARGET, item_key(*id))).collect(),
+            watch: Arc::clone(watch),
+            reply,
+        });
+        assert!(self.stage.request(request).expect("the items are taken"));
+        answer
     }
 
     /// Hands over what a SELECT gave when `high` was the newest transaction executed.
@@ -164,7 +221,7 @@ impl Rig {
             high: upto(high),
             reply,
         };
-        assert!(self.stage.request(request).expect("the chunk is taken"));
+        assert!(self.stage.chunk(request).expect("the chunk is taken"));
         answer
     }
 
@@ -200,7 +257,7 @@ impl Rig {
     }
 }
 
-fn plan_of_things() -> Plan {
+pub(in crate::daemon) fn plan_of_things() -> Plan {
     let column = |name: &str| Column {
         name: name.to_owned(),
         ty: ColumnType::Int {
@@ -240,6 +297,10 @@ fn plan_of_things() -> Plan {
         &mut diagnostics,
     )
     .expect("a plan")
+}
+
+fn item_key(id: u32) -> Key {
+    Key(format!("{{\"id\":{{\"N\":\"{id}\"}}}}").into())
 }
 
 fn gtid(number: u64) -> Gtid {

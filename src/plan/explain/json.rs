@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::super::model::*;
 use super::super::types::{column_type_name, type_name};
-use super::describe;
+use super::{describe, rows};
 
 #[derive(Serialize)]
 struct Root<'p> {
@@ -47,8 +47,46 @@ struct Item<'p> {
     key_unique: bool,
     key_reason: &'p str,
     attributes: Vec<Attribute<'p>>,
+    /// What an item is made of; the first one drives. None where that is all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rows: Vec<ItemRow>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     derived_cascades: Vec<Cascade>,
+}
+
+#[derive(Serialize)]
+struct ItemRow {
+    number: usize,
+    table: String,
+    rows: &'static str,
+    /// The number of the row that it hangs on.
+    parent: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    equal: Vec<Equal>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    other_conditions: Vec<String>,
+    found_by: Option<Way>,
+    parent_found_by: Option<Way>,
+    touched_by_changes_of: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Equal {
+    own: String,
+    parent: String,
+}
+
+#[derive(Serialize)]
+struct Way {
+    columns: String,
+    /// The table's own key, or an index of the state.
+    kind: &'static str,
+}
+
+#[derive(Serialize)]
+struct Kept<'p> {
+    columns: Vec<String>,
+    indexes: Vec<&'p str>,
 }
 
 #[derive(Serialize)]
@@ -84,6 +122,9 @@ struct Source<'p> {
     table: String,
     key: Vec<&'p str>,
     columns: Vec<Column<'p>>,
+    /// What the joins' state keeps of its rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<Kept<'p>>,
     touches: Vec<Touch<'p>>,
 }
 
@@ -181,6 +222,10 @@ fn item<'p>(plan: &'p Plan, projection: &'p Projection) -> Item<'p> {
                 pointer: &a.place.pointer,
             })
             .collect(),
+        rows: rows::of(plan, projection)
+            .into_iter()
+            .map(item_row)
+            .collect(),
         derived_cascades: describe::cascades(plan, projection)
             .into_iter()
             .map(|c| Cascade {
@@ -191,6 +236,25 @@ fn item<'p>(plan: &'p Plan, projection: &'p Projection) -> Item<'p> {
                 parent_watched_only: c.watched_only,
             })
             .collect(),
+    }
+}
+
+fn item_row(line: rows::RowLine) -> ItemRow {
+    let way = |way: rows::Way| Way {
+        columns: way.columns,
+        kind: if way.key { "key" } else { "index" },
+    };
+    let equal = line.equal.into_iter();
+    ItemRow {
+        number: line.node,
+        table: line.table,
+        rows: line.rows,
+        parent: line.parent,
+        equal: equal.map(|(parent, own)| Equal { own, parent }).collect(),
+        other_conditions: line.others,
+        found_by: line.found_by.map(way),
+        parent_found_by: line.found_back_by.map(way),
+        touched_by_changes_of: line.reads,
     }
 }
 
@@ -210,6 +274,7 @@ fn source<'p>(plan: &'p Plan, source: &'p SourceTable) -> Source<'p> {
                 r#type: (!plan.offline).then(|| column_type_name(&c.column.ty)),
             })
             .collect(),
+        kept: rows::kept(plan, source).map(|(columns, indexes)| Kept { columns, indexes }),
         touches: describe::touched(plan, source.id)
             .into_iter()
             .map(|(id, drives, joined_for)| Touch {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::model::*;
-use super::describe;
+use super::{describe, rows};
 
 /// The whole plan as a Mermaid flowchart, left to right.
 pub fn mermaid(plan: &Plan) -> String {
@@ -11,9 +11,10 @@ pub fn mermaid(plan: &Plan) -> String {
     for source in &plan.sources {
         let _ = writeln!(
             out,
-            "  s{}[(\"{}\")]",
+            "  s{}[(\"{}{}\")]",
             source.id.0,
-            escaped(&source.name.to_string())
+            escaped(&source.name.to_string()),
+            kept(plan, source)
         );
     }
     for projection in &plan.projections {
@@ -38,20 +39,58 @@ pub fn mermaid(plan: &Plan) -> String {
                 let _ = writeln!(out, "  s{} ==> p{}", source.id.0, id.0);
             }
             if !by.is_empty() {
+                let how = cardinalities(plan, plan.projection(id), source.id);
                 let _ = writeln!(
                     out,
-                    "  s{} -. \"{}\" .-> p{}",
+                    "  s{} -. \"{}{}\" .-> p{}",
                     source.id.0,
                     escaped(&by.join(", ")),
+                    escaped(&how),
                     id.0
                 );
             }
         }
     }
+    for key in &plan.foreign_keys {
+        let _ = writeln!(
+            out,
+            "  s{} -- \"cascades by {}\" --> s{}",
+            key.parent.0,
+            escaped(&key.name),
+            key.child.0
+        );
+    }
     for projection in &plan.projections {
         let _ = writeln!(out, "  p{} --> t{}", projection.id.0, projection.target.0);
     }
     out
+}
+
+/// The columns and indexes that the state keeps of a table, in lines of their own.
+fn kept(plan: &Plan, source: &SourceTable) -> String {
+    let Some((columns, indexes)) = rows::kept(plan, source) else {
+        return String::new();
+    };
+    let mut out = format!("<br/>keeps {}", escaped(&columns.join(", ")));
+    for index in indexes {
+        out += &format!("<br/>index on {}", escaped(index));
+    }
+    out
+}
+
+/// How many rows of the table an item joins, each way once: `: one row`.
+fn cardinalities(plan: &Plan, projection: &Projection, source: SourceId) -> String {
+    let mut found: Vec<&str> = rows::of(plan, projection)
+        .iter()
+        .filter(|line| line.source == source && line.parent.is_some())
+        .map(|line| line.rows)
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    match found.is_empty() {
+        true => String::new(),
+        false => format!(": {}", found.join("; ")),
+    }
 }
 
 /// Mermaid reads `"` as the end of a label and `#…;` as a character reference.

@@ -3,6 +3,7 @@
 mod describe;
 mod json;
 mod mermaid;
+mod rows;
 mod sql;
 mod text;
 

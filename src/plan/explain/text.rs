@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::model::*;
 use super::super::types::type_name;
-use super::describe;
+use super::{describe, rows};
 
 /// The whole plan as aligned text.
 pub fn text(plan: &Plan) -> String {
@@ -109,6 +109,7 @@ fn projection_block(plan: &Plan, projection: &Projection, out: &mut String) {
         let _ = writeln!(out, "    joins");
         table("      ", &joins, out);
     }
+    rows_block(plan, projection, out);
     let cascades: Vec<Vec<String>> = describe::cascades(plan, projection)
         .iter()
         .map(|c| {
@@ -126,6 +127,46 @@ fn projection_block(plan: &Plan, projection: &Projection, out: &mut String) {
     }
 }
 
+/// How the rows of an item are found from each other, and which of their columns touch it.
+fn rows_block(plan: &Plan, projection: &Projection, out: &mut String) {
+    let lines = rows::of(plan, projection);
+    if lines.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "    rows of an item");
+    let number = |node: usize| format!("#{node}");
+    let shown: Vec<Vec<String>> = lines
+        .iter()
+        .map(|line| {
+            let parent = line.parent.map(number).unwrap_or_default();
+            let mut equal: Vec<String> = line
+                .equal
+                .iter()
+                .map(|(from, own)| format!("{own} = {parent} {from}"))
+                .collect();
+            equal.extend(line.others.iter().map(|other| format!("({other})")));
+            let found = line
+                .found_by
+                .as_ref()
+                .map(|way| format!("by {}", way.words()));
+            let back = line
+                .found_back_by
+                .as_ref()
+                .map(|way| format!("{parent} by {}", way.words()));
+            vec![
+                number(line.node),
+                line.table.clone(),
+                line.rows.to_string(),
+                equal.join(" AND "),
+                found.unwrap_or_default(),
+                back.unwrap_or_default(),
+                format!("touched by {}", line.reads.join(", ")),
+            ]
+        })
+        .collect();
+    table("      ", &shown, out);
+}
+
 fn source_block(plan: &Plan, source: &SourceTable, out: &mut String) {
     let _ = writeln!(out, "\nMySQL table {}", source.name);
     let names = |slots: &mut dyn Iterator<Item = usize>| {
@@ -138,10 +179,16 @@ fn source_block(plan: &Plan, source: &SourceTable, out: &mut String) {
         true => "unknown".to_string(),
         false => names(&mut source.key.iter().copied()),
     };
-    let mut rows = vec![
+    let mut lines = vec![
         row(["key", &key]),
         row(["reads", &names(&mut (0..source.columns.len()))]),
     ];
+    if let Some((columns, indexes)) = rows::kept(plan, source) {
+        lines.push(row(["keeps", &columns.join(", ")]));
+        for (nth, index) in indexes.iter().enumerate() {
+            lines.push(row([if nth == 0 { "indexes" } else { "" }, index]));
+        }
+    }
     for (index, (id, drives, by)) in describe::touched(plan, source.id).into_iter().enumerate() {
         let label = &plan.projection(id).label;
         let how = match (drives, by.is_empty()) {
@@ -152,9 +199,9 @@ fn source_block(plan: &Plan, source: &SourceTable, out: &mut String) {
             ),
             (false, _) => format!("{label}, the items that join it for {}", by.join(", ")),
         };
-        rows.push(row([if index == 0 { "touches" } else { "" }, &how]));
+        lines.push(row([if index == 0 { "touches" } else { "" }, &how]));
     }
-    table("  ", &rows, out);
+    table("  ", &lines, out);
 }
 
 fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use sqlparser::ast::{BinaryOperator, Expr};
 
-use super::{Cardinality, Graph, Index, IndexId, Node, NodeId, NodeJoin, Part, Stored};
-use crate::contract::diagnostic::{Diagnostics, Place};
-use crate::expression::{self, Expression, Type};
+use super::{Cardinality, Fold, Graph, Index, IndexId, Node, NodeId, NodeJoin, Part, Residual};
+use crate::contract::diagnostic::Diagnostics;
+use crate::expression::{self, Aggregate, Expression, Type};
 use crate::plan::model::*;
 use crate::plan::typing::{self, Columns};
 
@@ -52,7 +52,7 @@ pub(in crate::plan) fn build(plan: &mut Plan, d: &mut Diagnostics) {
     }
     plan.indexes = builder.indexes;
     plan.projections = projections;
-    plan.stored = stored(plan, d);
+    plan.stored = super::stored::stored(plan, d);
 }
 
 /// Whether an attribute needs other rows than the driving one.
@@ -82,6 +82,8 @@ pub(super) struct Builder<'p, 'd> {
 struct Side {
     value: Arc<Expression>,
     text: String,
+    /// As people read it: a column's name alone.
+    shown: String,
     /// The slot, where the side is a column and nothing else.
     column: Option<usize>,
 }
@@ -111,6 +113,7 @@ impl Builder<'_, '_> {
             join: None,
             cardinality: Cardinality::One,
             reads: BTreeSet::new(),
+            folded: false,
         });
         if let Some(filter) = &projection.filter {
             note(&mut graph, &[0], filter);
@@ -136,11 +139,12 @@ impl Builder<'_, '_> {
             ValueSource::Transformed { input, .. } => self.value(graph, input),
             ValueSource::Join(join) => self.join(graph, join),
             ValueSource::Aggregate {
+                operation,
                 source,
                 condition,
                 select,
                 node,
-                ..
+                fold,
             } => {
                 let hop = Hop {
                     source: *source,
@@ -152,9 +156,18 @@ impl Builder<'_, '_> {
                     return false;
                 };
                 *node = found;
+                *fold = graph.folds.len();
+                graph.folds.push(Fold {
+                    node: found,
+                    operation: *operation,
+                    select: select.clone(),
+                });
                 if let Some(select) = select {
                     note(graph, &[0, found], select);
                 }
+                let over = select.as_ref().and_then(|s| s.typed.as_ref());
+                let sum = Aggregate::new(*operation, over.map(|typed| typed.ty()));
+                graph.nodes[found].folded &= sum.is_ok_and(|sum| sum.takes_any_order());
                 true
             }
             ValueSource::Case { .. } | ValueSource::Concat { .. } | ValueSource::Expression(_) => {
@@ -185,6 +198,7 @@ impl Builder<'_, '_> {
             let Some(node) = self.node(graph, &hop) else {
                 return false;
             };
+            graph.nodes[node].folded = false;
             path.push(node);
         }
         join.nodes = path[1..].to_vec();
@@ -227,14 +241,18 @@ impl Builder<'_, '_> {
                 })
         };
         let (forward, pairs) = self.index(hop.source, pairs, |p| &p.to);
-        let meets: Vec<String> = pairs.iter().map(|p| p.from.text.clone()).collect();
+        // Both indexes sort their columns, so they do not tell which column of one side goes with which of the other.
+        let equal: Vec<(String, String)> = pairs
+            .iter()
+            .map(|p| (p.from.shown.clone(), p.to.shown.clone()))
+            .collect();
         let parent_source = graph.nodes.get(parent)?.source;
         let (reverse, from, to) = self.both(parent_source, pairs);
         // The indexes say which columns take part, not which of them meet.
         let same = |node: &Node| {
             identity(node)
                 && node.join.as_ref().is_some_and(|j| {
-                    j.forward == forward && j.reverse == reverse && j.meets == meets
+                    j.forward == forward && j.reverse == reverse && j.equal == equal
                 })
         };
         if let Some(found) = graph.nodes.iter().position(same) {
@@ -251,13 +269,14 @@ impl Builder<'_, '_> {
                 path,
                 forward,
                 reverse,
-                meets,
                 from,
                 to,
+                equal,
                 residual,
             }),
             cardinality: hop.cardinality,
             reads: BTreeSet::new(),
+            folded: true,
         });
         self.note_conditions(graph, hop, node);
         Some(node)
@@ -314,11 +333,19 @@ impl Builder<'_, '_> {
             _ => None,
         };
         let text = format!("{} {slots:?}", part.text);
+        let name = match (column, sql.refs.iter().find(|r| r.row == row)) {
+            (Some(slot), Some(reference)) => self
+                .sources
+                .column(reference.source, slot)
+                .map(|c| c.name.clone()),
+            _ => None,
+        };
         Some((
             row,
             Side {
                 value: Arc::new(value),
                 text: column.map_or(text, column_text),
+                shown: name.unwrap_or(part.text),
                 column,
             },
         ))
@@ -341,7 +368,7 @@ impl Builder<'_, '_> {
         others: &[Pair],
         row: RowRef,
         own: RowRef,
-    ) -> Option<Vec<Arc<Expression>>> {
+    ) -> Option<Vec<Residual>> {
         let mut found = Vec::new();
         let mut complete = true;
         let mut all: Vec<(&Sql, Expr)> = parts.into_iter().map(|(s, e)| (s, e.clone())).collect();
@@ -364,7 +391,10 @@ impl Builder<'_, '_> {
         for (sql, expr) in all {
             let part = sub(sql, &expr);
             match typing::expression(&part, self.sources, self.d) {
-                Some(value) => found.push(value),
+                Some(value) => found.push(Residual {
+                    value,
+                    text: part.text,
+                }),
                 None => complete = false,
             }
         }
@@ -417,13 +447,7 @@ impl Builder<'_, '_> {
             return *found;
         }
         let id = self.indexes.len();
-        let names = pairs.iter().map(|p| match side(p).column {
-            Some(slot) => self
-                .sources
-                .column(source, slot)
-                .map_or(String::new(), |c| c.name.clone()),
-            None => side(p).text.clone(),
-        });
+        let names = pairs.iter().map(|p| side(p).shown.clone());
         self.indexes.push(Index {
             source,
             text: names.collect::<Vec<_>>().join(", "),
@@ -469,7 +493,7 @@ pub(super) fn column_text(slot: usize) -> String {
 }
 
 /// How a key column's values compare with one another; `None`: byte for byte.
-fn key_comparison(table: &SourceTable, slot: usize) -> Option<expression::Comparison> {
+pub(super) fn key_comparison(table: &SourceTable, slot: usize) -> Option<expression::Comparison> {
     let ty = Type::from(&table.columns.get(slot)?.column);
     expression::comparison(&ty, &ty).ok()
 }
@@ -480,79 +504,6 @@ fn note(graph: &mut Graph, path: &[NodeId], sql: &Sql) {
         let node = Graph::node_of(path, reference.row).and_then(|node| graph.nodes.get_mut(node));
         if let Some(node) = node {
             node.reads.insert(reference.slot);
-        }
-    }
-}
-
-fn stored(plan: &Plan, d: &mut Diagnostics) -> Vec<Option<Stored>> {
-    let mut all: Vec<Option<Stored>> = vec![None; plan.sources.len()];
-    for (p, projection) in plan.projections.iter().enumerate() {
-        for (n, node) in projection
-            .graph
-            .iter()
-            .flat_map(|g| g.nodes.iter().enumerate())
-        {
-            let Some(slot) = all.get_mut(usize::from(node.source.0)) else {
-                continue;
-            };
-            let stored = slot.get_or_insert_with(Stored::default);
-            stored.slots.extend(&node.reads);
-            stored.used.push((p, n));
-            if n > 0 && node.cardinality != Cardinality::One {
-                orderable(plan, projection, node.source, d);
-            }
-        }
-    }
-    for key in &plan.foreign_keys {
-        if let Some(slot) = all.get_mut(usize::from(key.child.0)) {
-            let stored = slot.get_or_insert_with(Stored::default);
-            stored.slots.extend(&key.child_slots);
-            // What its own children refer to: their cascades begin with the stored row.
-            let own = plan
-                .foreign_keys
-                .iter()
-                .filter(|own| own.parent == key.child);
-            stored.slots.extend(own.flat_map(|own| &own.parent_slots));
-        }
-    }
-    for (id, stored) in all.iter_mut().enumerate() {
-        let (Some(stored), Some(table)) = (stored, plan.sources.get(id)) else {
-            continue;
-        };
-        stored.slots.extend(&table.key);
-        stored.slots.sort_unstable();
-        stored.slots.dedup();
-        stored.key = table
-            .key
-            .iter()
-            .map(|slot| key_comparison(table, *slot))
-            .collect();
-        let of_table =
-            |(_, index): &(usize, &Index)| usize::from(index.source.0) == id && !index.primary;
-        let indexes = plan.indexes.iter().enumerate().filter(of_table);
-        stored.indexes = indexes.map(|(id, _)| id).collect();
-    }
-    all
-}
-
-/// Rows that are taken in the order of their key need one that we can compare.
-fn orderable(plan: &Plan, projection: &Projection, source: SourceId, d: &mut Diagnostics) {
-    let table = plan.source(source);
-    for slot in &table.key {
-        let column = &table.columns[*slot].column;
-        if let Err(refusal) = expression::order(&Type::from(column)) {
-            let place: Place = projection.attributes.first().map_or_else(
-                || plan.target(projection.target).place.clone(),
-                |a| a.place.clone(),
-            );
-            d.error(
-                "key-order-unknown",
-                &place,
-                format!(
-                    "rows of `{}` are taken in the order of their key, and `{}` cannot be put in order: {}",
-                    table.name, column.name, refusal.message
-                ),
-            );
         }
     }
 }

@@ -6,13 +6,15 @@
 
 mod build;
 mod foreign;
+mod stored;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub(super) use build::build;
 
-use super::model::{Projection, RowRef, SourceId};
+use super::model::{Projection, RowRef, SourceId, Sql};
+use crate::contract::model::AggregateOperation;
 use crate::expression::{Comparison, Expression};
 
 /// An index into [`Graph::nodes`]; 0 is the driving row.
@@ -25,6 +27,16 @@ pub type IndexId = usize;
 pub struct Graph {
     /// Parents stand before their children.
     pub nodes: Vec<Node>,
+    /// The aggregates of the item's attributes.
+    pub folds: Vec<Fold>,
+}
+
+/// An aggregate over the rows of a node.
+#[derive(Debug, Clone)]
+pub struct Fold {
+    pub node: NodeId,
+    pub operation: AggregateOperation,
+    pub select: Option<Sql>,
 }
 
 /// Rows of one table, as they are joined.
@@ -36,6 +48,8 @@ pub struct Node {
     pub cardinality: Cardinality,
     /// The slots of the source that this node's rows are read for: a change of others touches no item through it.
     pub reads: BTreeSet<usize>,
+    /// Only aggregates look at the rows, in any order: one row at a time is enough, however many there are.
+    pub folded: bool,
 }
 
 /// How a node's rows are found from its parent's row, and the other way round.
@@ -48,14 +62,23 @@ pub struct NodeJoin {
     pub forward: IndexId,
     /// Finds the parent's rows from this node's row.
     pub reverse: IndexId,
-    /// The parent's side of each part of `forward`, as text: two joins over the same columns can pair them differently.
-    pub meets: Vec<String>,
     /// What the parent's row gives for `forward`.
     pub from: Vec<Part>,
     /// What this node's row gives for `reverse`.
     pub to: Vec<Part>,
+    /// Which value of the parent's row equals which of this node's, in the order of `forward`; a column by its name.
+    /// Two joins over the same columns are one only where these agree: neither index tells the pairs.
+    pub equal: Vec<(String, String)>,
     /// Conditions that the indexes do not answer.
-    pub residual: Vec<Arc<Expression>>,
+    pub residual: Vec<Residual>,
+}
+
+/// A condition that is looked at row by row.
+#[derive(Debug, Clone)]
+pub struct Residual {
+    pub value: Arc<Expression>,
+    /// As SQL, for people.
+    pub text: String,
 }
 
 /// How many rows a node can have.

@@ -14,13 +14,19 @@
 
 mod aggregate;
 mod expression;
+mod item_key;
 mod layout;
 mod render;
+mod rows;
 mod transform;
 mod value;
 
+pub use rows::{DRIVING, FOUND, JoinedRows, joined_rows};
+
 use crate::contract::Place;
 use crate::contract::model::AttributeType;
+
+pub use item_key::{ItemKey, KeyText, can_make};
 
 use super::model::{Plan, Projection, Role};
 
@@ -69,12 +75,33 @@ pub enum SelectError {
     Expression { place: Place },
 }
 
+/// Which of the projection's rows.
+#[derive(Debug, Clone, Copy)]
+pub enum Narrow<'a> {
+    All,
+    /// Those for which a condition over the driving row (under the alias [`DRIVING`]) holds.
+    Driving(&'a str),
+    /// At least those whose items have one of these keys. Others may come with them: MySQL compares text as its collations
+    /// do, and a part of the key may be enough to find the row.
+    Items(&'a [ItemKey<'a>]),
+}
+
 /// The SELECT that defines the projection's items.
 pub fn select(plan: &Plan, projection: &Projection) -> Result<Select, SelectError> {
+    let all = select_narrow(plan, projection, Narrow::All)?;
+    all.ok_or(SelectError::Offline)
+}
+
+/// The same for some of the rows; `None` where no row can be among them.
+pub fn select_narrow(
+    plan: &Plan,
+    projection: &Projection,
+    narrow: Narrow<'_>,
+) -> Result<Option<Select>, SelectError> {
     if plan.offline {
         return Err(SelectError::Offline);
     }
-    render::projection(plan, projection)
+    render::projection(plan, projection, narrow)
 }
 
 #[cfg(test)]

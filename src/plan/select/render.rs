@@ -3,14 +3,12 @@
 use super::expression::{bare, rewrite};
 use super::layout::{alias, comment, is_alias, list, literal};
 use super::value::{Kind, Rendered, constant};
-use super::{Select, SelectColumn, SelectError};
+use super::{DRIVING, Narrow, Select, SelectColumn, SelectError};
 use crate::contract::model::AttributeType;
 use crate::plan::model::*;
 use crate::plan::types::type_name;
 use crate::schema::{ColumnType, quote};
 
-/// The driving row's alias.
-const DRIVING: &str = "d";
 /// The alias of the rows that a subquery collects.
 pub(super) const INNER: &str = "t";
 /// MySQL joins so many tables, the driving one among them.
@@ -19,7 +17,11 @@ const MOST_TABLES: usize = 61;
 const LIST_HINT: &str = "/*+ SET_VAR(group_concat_max_len = 1073741824) */";
 
 /// The whole statement.
-pub(super) fn projection(plan: &Plan, projection: &Projection) -> Result<Select, SelectError> {
+pub(super) fn projection(
+    plan: &Plan,
+    projection: &Projection,
+    narrow: Narrow<'_>,
+) -> Result<Option<Select>, SelectError> {
     let mut renderer = Renderer {
         plan,
         driving: plan.source(projection.driving),
@@ -27,7 +29,7 @@ pub(super) fn projection(plan: &Plan, projection: &Projection) -> Result<Select,
         faults: Vec::new(),
         lists: false,
     };
-    renderer.statement(projection)
+    renderer.statement(projection, narrow)
 }
 
 pub(super) struct Renderer<'p> {
@@ -62,7 +64,11 @@ pub(super) enum Row {
 }
 
 impl<'p> Renderer<'p> {
-    fn statement(&mut self, projection: &'p Projection) -> Result<Select, SelectError> {
+    fn statement(
+        &mut self,
+        projection: &'p Projection,
+        narrow: Narrow<'_>,
+    ) -> Result<Option<Select>, SelectError> {
         let mut items = Vec::new();
         let mut key = Vec::new();
         for (index, slot) in self.driving.key.iter().enumerate() {
@@ -94,6 +100,14 @@ impl<'p> Renderer<'p> {
             Some(filter) => Some(self.condition(filter, &[])?),
             None => None,
         };
+        let narrow = match narrow {
+            Narrow::All => None,
+            Narrow::Driving(condition) => Some(format!("({condition})")),
+            Narrow::Items(keys) => match self.item_keys(projection, keys)? {
+                Some(condition) => Some(condition),
+                None => return Ok(None),
+            },
+        };
         let joins: usize = self.joins.iter().map(Join::tables).sum();
         if joins + 1 > MOST_TABLES {
             return Err(SelectError::TooManyJoins {
@@ -111,7 +125,8 @@ impl<'p> Renderer<'p> {
             sql.push_str(&join.sql());
         }
         let mut word = "WHERE";
-        for condition in filter.into_iter().chain(faults.iter().map(|f| readable(f))) {
+        let faults = faults.iter().map(|f| readable(f));
+        for condition in narrow.into_iter().chain(filter).chain(faults) {
             sql.push_str(&format!("{word} {condition}\n"));
             word = "  AND";
         }
@@ -119,12 +134,12 @@ impl<'p> Renderer<'p> {
         if let Uniqueness::Unproved(_) = projection.uniqueness {
             sql.push_str(&format!("ORDER BY {}", key_terms(self.driving, DRIVING)));
         }
-        Ok(Select {
+        Ok(Some(Select {
             label: projection.label.clone(),
             sql: sql.trim_end().to_string(),
             key,
             columns,
-        })
+        }))
     }
 
     fn heading(&self, projection: &Projection) -> String {
@@ -358,7 +373,7 @@ impl<'p> Renderer<'p> {
         format!("{row}.{}", column_name(source, reference.slot))
     }
 
-    fn column(&self, source: &'p SourceTable, slot: usize, row: &str) -> Rendered<'p> {
+    pub fn column(&self, source: &'p SourceTable, slot: usize, row: &str) -> Rendered<'p> {
         Rendered::new(
             format!("{row}.{}", column_name(source, slot)),
             Kind::Column(column_type(source, slot)),

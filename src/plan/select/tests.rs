@@ -139,3 +139,76 @@ fn joins_are_shared_and_bounded() {
         })
     );
 }
+
+/// What an item's key says about the driving row, and what it leaves to MySQL to search.
+#[test]
+fn a_key_finds_its_rows() {
+    let contract = serde_json::json!({"tables": [{
+        "table": "Shop", "type": "multi-entity", "pk": "PK", "sk": "SK", "entities": [
+            {"entity_type": "ORDER", "source_table": "orders", "pk_template": "ORDER#{id}#{note}", "sk_template": "O", "attributes": [
+                {"name": "id", "type": "N", "source_column": "id"}, {"name": "note", "type": "S", "source_column": "note"}]},
+            {"entity_type": "CUSTOMER", "source_table": "customers", "pk_template": "{email}", "sk_template": "C#{id}", "attributes": [
+                {"name": "id", "type": "N", "source_column": "id"}, {"name": "email", "type": "S", "source_column": "email"}]},
+            {"entity_type": "NOTE", "source_table": "orders", "pk_template": "{note}#{id}", "sk_template": "b", "attributes": [
+                {"name": "id", "type": "N", "source_column": "id"}, {"name": "note", "type": "S", "source_column": "note"}]},
+            {"entity_type": "TEXTS", "source_table": "orders", "pk_template": "{note}#{status}", "sk_template": "x", "attributes": [
+                {"name": "status", "type": "S", "source_column": "status"}, {"name": "note", "type": "S", "source_column": "note"}]},
+        ]}]})
+    .to_string();
+    let (plan, _) = compiled(&contract, Some(&tables()));
+    let condition = |entity: usize, keys: &[(&str, &str)]| {
+        let keys: Vec<_> = keys
+            .iter()
+            .map(|(pk, sk)| ItemKey {
+                pk: KeyText::S(pk),
+                sk: Some(KeyText::S(sk)),
+            })
+            .collect();
+        let narrow = Narrow::Items(&keys);
+        let select = select_narrow(&plan, &plan.projections[entity], narrow).unwrap()?;
+        let at = select.sql.find("WHERE ").expect("a condition") + 6;
+        let condition = select.sql[at..].split("\nORDER BY").next();
+        Some(condition.expect("a condition").to_string())
+    };
+    for (entity, keys, wanted) in [
+        // Cut in one way only.
+        (
+            0,
+            &[("ORDER#7#it's", "O")][..],
+            Some("(d.`id` = 7 AND d.`note` = 'it''s')"),
+        ),
+        (
+            0,
+            &[("ORDER#7#a", "O"), ("ORDER#-8#", "O")],
+            Some("(d.`id` = 7 AND d.`note` = 'a'\n    OR d.`id` = -8 AND d.`note` = '')"),
+        ),
+        // The note may hold a `#`, the number before it not.
+        (0, &[("ORDER#7#a#b", "O")], Some("(d.`id` = 7)")),
+        (2, &[("a#7", "b")], Some("(d.`note` = 'a' AND d.`id` = 7)")),
+        (2, &[("a#b#7", "b")], Some("(d.`id` = 7)")),
+        // Two texts: nothing is known of either, and MySQL compares the whole.
+        (
+            3,
+            &[("a#b#c", "x")],
+            Some("(CONCAT(CONCAT(d.`note`, '#', d.`status`)) = 'a#b#c' AND CONCAT('x') = 'x')"),
+        ),
+        // No row can have made it.
+        (0, &[("ORDER#7", "O")], None),
+        (0, &[("ORDER#7#a", "P")], None),
+        (0, &[("order#7#a", "O")], None),
+        (1, &[("a@b", "O")], None),
+        (0, &[("ORDER#x#a", "O")], Some("(FALSE AND d.`note` = 'a')")),
+        (
+            1,
+            &[("a@b", "C#3")],
+            Some("(d.`email` = 'a@b' AND d.`id` = 3)"),
+        ),
+    ] {
+        assert_eq!(condition(entity, keys).as_deref(), wanted, "{keys:?}");
+    }
+    let other = ItemKey {
+        pk: KeyText::S("OTHER"),
+        sk: Some(KeyText::S("y")),
+    };
+    assert!(plan.projections.iter().all(|p| !can_make(p, &other)));
+}

@@ -22,7 +22,7 @@ impl ChunkKey {
             .iter()
             .map(|c| match c.ty {
                 ColumnType::Enum { .. } | ColumnType::Set { .. } | ColumnType::Bit { .. } => {
-                    number(c)
+                    number("", c)
                 }
                 _ => quote(&c.name),
             })
@@ -53,12 +53,17 @@ impl ChunkKey {
 
     /// The condition for the rows of `range`: after its lower bound, up to and with its upper bound.
     pub fn condition(&self, range: &Range) -> Result<String> {
+        self.condition_under("", range)
+    }
+
+    /// The same for a query in which the table has an alias: `prefix` is the alias and a point.
+    pub fn condition_under(&self, prefix: &str, range: &Range) -> Result<String> {
         let mut parts = Vec::new();
         if let Some(after) = &range.after {
-            parts.push(self.compare(after, Side::After)?);
+            parts.push(self.compare(prefix, after, Side::After)?);
         }
         if let Some(upto) = &range.upto {
-            parts.push(self.compare(upto, Side::UpTo)?);
+            parts.push(self.compare(prefix, upto, Side::UpTo)?);
         }
         if parts.is_empty() {
             return Ok("TRUE".to_owned());
@@ -67,7 +72,7 @@ impl ChunkKey {
     }
 
     /// `(a, b) > (x, y)`, spelled so that the range optimizer uses the key: `a > x OR (a = x AND (b > y))`.
-    fn compare(&self, bound: &Bound, side: Side) -> Result<String> {
+    fn compare(&self, prefix: &str, bound: &Bound, side: Side) -> Result<String> {
         if bound.len() != self.columns.len() {
             return Err(self.unusable("a stored bound has another number of columns"));
         }
@@ -79,12 +84,12 @@ impl ChunkKey {
                 (Side::UpTo, false) => "<",
                 (Side::UpTo, true) => "<=",
             };
-            let beyond = compared(column, operator, literal);
+            let beyond = compared(prefix, column, operator, literal);
             // Writing to a String cannot fail.
             let _ = if i == last {
                 write!(sql, "({beyond}")
             } else {
-                let same = compared(column, "=", literal);
+                let same = compared(prefix, column, "=", literal);
                 write!(sql, "({beyond} OR ({same} AND ")
             };
         }
@@ -150,23 +155,23 @@ enum Side {
     UpTo,
 }
 
-fn number(column: &Column) -> String {
-    format!("CAST({} AS UNSIGNED)", quote(&column.name))
+fn number(prefix: &str, column: &Column) -> String {
+    format!("CAST({prefix}{} AS UNSIGNED)", quote(&column.name))
 }
 
 /// The column compared with a bound's literal.
 ///
 /// ENUM and SET are ordered by number and compared as text, and no index serves a comparison of their numbers. An ENUM's
 /// labels can be listed instead, and a list is served; a row with the number 0, an error's value, has the empty text.
-fn compared(column: &Column, operator: &str, literal: &str) -> String {
-    let name = quote(&column.name);
+fn compared(prefix: &str, column: &Column, operator: &str, literal: &str) -> String {
+    let name = format!("{prefix}{}", quote(&column.name));
     match &column.ty {
         ColumnType::Enum { .. } => match listed(column, operator, literal) {
             Some(labels) if labels.is_empty() => "FALSE".to_owned(),
             Some(labels) => format!("{name} IN ({})", labels.join(", ")),
-            None => format!("{} {operator} {literal}", number(column)),
+            None => format!("{} {operator} {literal}", number(prefix, column)),
         },
-        ColumnType::Set { .. } => format!("{} {operator} {literal}", number(column)),
+        ColumnType::Set { .. } => format!("{} {operator} {literal}", number(prefix, column)),
         _ => format!("{name} {operator} {literal}"),
     }
 }

@@ -6,10 +6,12 @@
 
 mod bound;
 mod progress;
+mod reread;
 mod window;
 mod worker;
 
 pub use bound::ChunkKey;
 pub use progress::{Assignment, Progress, Work};
+pub use reread::{MOST_ROWS, Reading, Wanted, reread, too_much};
 pub use window::{Emitted, Opened, RawRow, Request, Window, encode_key};
-pub use worker::{Worker, executed};
+pub use worker::{Worker, chunk_key, executed, executed_at};

@@ -47,6 +47,7 @@ struct Table {
     open: Vec<Open>,
     next_id: u64,
     chunker_busy: bool,
+    restarts: u32,
 }
 
 struct Open {
@@ -89,8 +90,11 @@ impl Progress {
         self
     }
 
-    /// Whether the table waits until others are complete.
+    /// Whether the table waits until others are complete. One that is complete waits for nothing any more.
     pub fn waits(&self, source: SourceId) -> bool {
+        if self.is_complete(source) {
+            return false;
+        }
         let before = self.order.before(source);
         !before.iter().all(|before| self.is_complete(*before))
     }
@@ -105,7 +109,9 @@ impl Progress {
     }
 
     /// Begins the copy of tables again that are not complete. Ranges under way end as if they had never been asked for.
-    pub fn begin_again(&self, sources: &[SourceId]) {
+    /// Tells how often that has happened in this run.
+    pub fn begin_again(&self, sources: &[SourceId]) -> u32 {
+        let mut times = 0;
         for table in self
             .lock()
             .iter_mut()
@@ -114,6 +120,26 @@ impl Progress {
             let fresh = TableProgress::pending(&table.progress.database, &table.progress.table);
             table.progress = TableProgress {
                 estimated_rows: table.progress.estimated_rows,
+                ..fresh
+            };
+            table.open.clear();
+            table.restarts += 1;
+            times = times.max(table.restarts);
+        }
+        times
+    }
+
+    /// Begins the copy of a complete table again. From now on it counts as not copied.
+    pub fn copy_again(&self, source: SourceId) {
+        let mut tables = self.lock();
+        if let Some(flag) = self.complete.get(usize::from(source.0)) {
+            flag.store(false, Ordering::Release);
+        }
+        for table in tables.iter_mut().filter(|t| t.source == source) {
+            let fresh = TableProgress::pending(&table.progress.database, &table.progress.table);
+            table.progress = TableProgress {
+                // What it had is a good estimate.
+                estimated_rows: table.progress.rows.max(table.progress.estimated_rows),
                 ..fresh
             };
             table.open.clear();
@@ -288,6 +314,7 @@ impl Table {
             open: Vec::new(),
             next_id: 0,
             chunker_busy: false,
+            restarts: 0,
         };
         for range in ranges {
             table.push(range, false, true);

@@ -258,7 +258,7 @@ pub async fn executed(conn: &mut mysql_async::Conn) -> mysql_async::Result<GtidS
 }
 
 /// `@@gtid_executed` as it is now, and the server's UUID.
-async fn executed_at(conn: &mut mysql_async::Conn) -> mysql_async::Result<(GtidSet, String)> {
+pub async fn executed_at(conn: &mut mysql_async::Conn) -> mysql_async::Result<(GtidSet, String)> {
     let row: Option<(String, String)> = conn
         .query_first("SELECT @@GLOBAL.gtid_executed, @@GLOBAL.server_uuid")
         .await?;
@@ -270,7 +270,7 @@ async fn executed_at(conn: &mut mysql_async::Conn) -> mysql_async::Result<(GtidS
 }
 
 /// The key by which a table is cut.
-fn chunk_key(table: &SourceTable) -> ChunkKey {
+pub fn chunk_key(table: &SourceTable) -> ChunkKey {
     ChunkKey {
         table: table.name.clone(),
         columns: table
@@ -299,7 +299,7 @@ fn select(table: &SourceTable, key: &ChunkKey, range: &Range) -> Result<String> 
     ))
 }
 
-fn raw(row: mysql_async::Row) -> RawRow {
+pub(super) fn raw(row: mysql_async::Row) -> RawRow {
     row.unwrap_raw()
         .into_iter()
         .map(|value| match value {
@@ -318,7 +318,7 @@ fn count(table: &SourceTable, rows: u64, again: bool) {
     }
 }
 
-fn weight(row: &RawRow) -> usize {
+pub(super) fn weight(row: &RawRow) -> usize {
     row.iter()
         .map(|v| v.as_ref().map_or(0, Vec::len) + 32)
         .sum()

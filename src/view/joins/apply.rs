@@ -43,11 +43,11 @@ impl Joins {
             if name != source_key(table, &row) {
                 self.tell_gone(source, &name, out);
             }
-            self.mark(state, source, &key, before, Some(&row))?;
+            self.mark(state, source, &key, before, Some(&row), false)?;
         }
         self.reindex(state, source, &key, before.as_ref(), Some(&row))?;
         state.put(self.spaces.rows(source), &key, &new)?;
-        self.mark(state, source, &key, &row, before.as_ref())
+        self.mark(state, source, &key, &row, before.as_ref(), true)
     }
 
     pub(super) fn remove(
@@ -65,7 +65,7 @@ impl Joins {
         let before = self.decode(source, &old)?;
         let name = source_key(self.plan.source(source), &before);
         self.tell_gone(source, &name, out);
-        self.mark(state, source, &key, &before, None)?;
+        self.mark(state, source, &key, &before, None, false)?;
         self.reindex(state, source, &key, Some(&before), None)?;
         state.delete(self.spaces.rows(source), &key)
     }
@@ -118,7 +118,7 @@ impl Joins {
     }
 
     /// Marks every item that the row is a part of, as the state is now. `other` is the row's other image: where both agree in
-    /// all that a node reads, nothing follows from the change there.
+    /// all that a node reads, nothing follows from the change there. `again`: the items above the other image are marked.
     fn mark(
         &mut self,
         state: &mut dyn State,
@@ -126,6 +126,7 @@ impl Joins {
         key: &[u8],
         row: &Row<'_>,
         other: Option<&Row<'_>>,
+        again: bool,
     ) -> Result<()> {
         let used = self
             .stored(source)
@@ -146,11 +147,45 @@ impl Joins {
                     .iter()
                     .all(|slot| same_value(row.values.get(*slot), other.values.get(*slot)))
             });
-            if !same {
-                self.climb(state, projection, node, key, row)?;
+            if same {
+                continue;
             }
+            if let (true, Some(other)) = (again, other)
+                && self.has_same_items(projection, node, row, other)?
+            {
+                continue;
+            }
+            self.climb(state, projection, node, key, row)?;
         }
         Ok(())
+    }
+
+    /// Whether the items above both images are certainly the same ones: the row hangs on the same rows as before, and what
+    /// stands above those is of other tables, which the change does not move.
+    fn has_same_items(
+        &self,
+        projection: usize,
+        node: NodeId,
+        row: &Row<'_>,
+        other: &Row<'_>,
+    ) -> Result<bool> {
+        let graph = self.graph(projection)?;
+        let node_at = |node: NodeId| graph.nodes.get(node).ok_or_else(|| misfit("a node"));
+        let own = node_at(node)?;
+        let Some(join) = &own.join else {
+            return Ok(true);
+        };
+        let mut above = Some(join.parent);
+        while let Some(parent) = above {
+            let parent = node_at(parent)?;
+            if parent.source == own.source {
+                return Ok(false);
+            }
+            above = parent.join.as_ref().map(|join| join.parent);
+        }
+        let (mut now, mut then) = (Vec::new(), Vec::new());
+        let joins = parts_key(&join.to, row, &mut now)? == parts_key(&join.to, other, &mut then)?;
+        Ok(joins && now == then)
     }
 
     /// Marks the items above a row of a node.

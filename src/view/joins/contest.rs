@@ -43,6 +43,9 @@ impl Joins {
             state.put(items, &computed.row_key, &entry.encode())?;
             state.put(self.spaces.claims(target), &claim_key(key, &id), &[])?;
             self.settle_later(target, key)?;
+            if self.is_forced(computed.projection, &computed.row_key) {
+                self.forced_keys.insert(item_id(usize::from(target.0), key));
+            }
         }
         Ok(true)
     }
@@ -113,7 +116,11 @@ impl Joins {
             } if own == key => {
                 let mut entry = hash.to_vec();
                 entry.extend_from_slice(&owner);
-                if known.as_deref() == Some(&*entry) {
+                let forced = !self.forced_keys.is_empty()
+                    && self
+                        .forced_keys
+                        .contains(&item_id(usize::from(target.0), key));
+                if known.as_deref() == Some(&*entry) && !forced {
                     true
                 } else {
                     state.put(owners, key, &entry)?;

@@ -19,7 +19,7 @@ use crate::view::source_key::source_key;
 use crate::view::state::State;
 
 /// So many items of a transaction are computed once and held; of more, each is computed for either step.
-const HELD: u64 = 4096;
+const HELD: u64 = if cfg!(test) { 4 } else { 4096 };
 const HASH: usize = 16;
 
 /// Takes what follows; false: the pipeline has closed.
@@ -264,7 +264,9 @@ impl Joins {
                     key: key.clone(),
                 };
                 let known = self.entry(state, computed.projection, &computed.row_key)?;
-                if known.as_ref() == Some(&entry) {
+                if known.as_ref() == Some(&entry)
+                    && !self.is_forced(computed.projection, &computed.row_key)
+                {
                     return Ok(true);
                 }
                 let space = self.spaces.items(computed.projection);
@@ -316,6 +318,11 @@ impl Joins {
             projection: Self::projection_id(projection),
             source_key: Arc::clone(name),
         }
+    }
+
+    /// Whether the row's item is written whatever stands there.
+    pub(super) fn is_forced(&self, projection: usize, row_key: &[u8]) -> bool {
+        !self.forced.is_empty() && self.forced.contains(&item_id(projection, row_key))
     }
 
     /// Marks the item of a row of the state.

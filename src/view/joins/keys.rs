@@ -28,8 +28,9 @@ impl Joins {
                 .values
                 .get(*slot)
                 .ok_or_else(|| misfit("a row without its key"))?;
+            // As an index's part: where the rows themselves are the index, both must be the same bytes.
             match comparison {
-                Some(comparison) if comparison.key(value, &mut key) => {}
+                Some(comparison) if part_key(value, comparison, &mut key) => {}
                 _ => encoding::encode_key([value], &mut key),
             }
         }

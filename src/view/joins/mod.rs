@@ -24,6 +24,7 @@ mod cascade;
 mod cascade_tests;
 mod contest;
 mod emit;
+mod force;
 mod keys;
 mod load;
 mod pass;
@@ -45,10 +46,11 @@ use crate::plan::graph::{Graph, Stored};
 use crate::plan::{Plan, ProjectionId, SourceId, TargetId, Uniqueness};
 
 pub use cascade::{Follow, Settled, Witness};
+pub use force::Named;
 pub use pass::{FirstPass, Page};
 
-/// How many entries are taken from the state at a time.
-const PAGE: usize = 512;
+/// How many entries are taken from the state at a time; in unit tests so few that there are several pages.
+const PAGE: usize = if cfg!(test) { 3 } else { 512 };
 
 /// Keeps the items of a plan's projections with a graph.
 pub struct Joins {
@@ -63,6 +65,9 @@ pub struct Joins {
     touched: Box<dyn KeySet + Send>,
     /// `(target, key)` of contested keys whose claims the transaction at hand has moved.
     contested: Box<dyn KeySet + Send>,
+    /// Of `touched`, what is written even if it stands there already; and of `contested`.
+    forced: BTreeSet<Vec<u8>>,
+    forced_keys: BTreeSet<Vec<u8>>,
     work: Workspace,
 }
 
@@ -196,6 +201,8 @@ impl Joins {
             programs,
             touched: Box::new(MemorySet::default()),
             contested: Box::new(MemorySet::default()),
+            forced: BTreeSet::new(),
+            forced_keys: BTreeSet::new(),
             work: Workspace::default(),
             plan,
         };
@@ -257,6 +264,8 @@ impl Joins {
         }
         let went_on = self.emit(state, out)?;
         self.touched.clear()?;
+        self.forced.clear();
+        self.forced_keys.clear();
         Ok(went_on)
     }
 

@@ -190,7 +190,7 @@ impl Joins {
 }
 
 /// Projection, row and key of an item, as one text of bytes.
-fn promise(projection: usize, row_key: &[u8], key: &[u8]) -> Vec<u8> {
+pub(super) fn promise(projection: usize, row_key: &[u8], key: &[u8]) -> Vec<u8> {
     let id = item_id(projection, row_key);
     let mut bytes = Vec::with_capacity(4 + id.len() + key.len());
     bytes.extend_from_slice(&(id.len() as u32).to_be_bytes());

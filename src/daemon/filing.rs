@@ -1,0 +1,225 @@
+//! What a cutover leaves in the state directory: the audit log, the report, the standing in the checkpoint.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::cutover::not_cut_over;
+use super::facts::{fact_of, set_fact};
+use super::start::blocking;
+use crate::checkpoint::{Checkpoint, Loaded, Store, now_unix_ms, write_file};
+use crate::cutover::{Entry, FACT, Outcome, Report, Standing, State};
+use crate::error::{Error, Kind, Result};
+
+/// Most entries of the audit log in a report.
+const ENTRIES: usize = 200;
+
+/// Adds a line to the audit log.
+pub async fn audit(store: &Arc<Store>, who: &str, action: &str, detail: &str) -> Result<()> {
+    let store = Arc::clone(store);
+    let [who, action, detail] = [who, action, detail].map(str::to_owned);
+    blocking(move || store.audit_by(&who, &action, &detail)).await
+}
+
+/// The audit log's entries since then, oldest first.
+pub async fn entries_since(store: &Arc<Store>, unix_ms: u64) -> Result<Vec<Entry>> {
+    let store = Arc::clone(store);
+    let log = blocking(move || store.audit_log()).await?;
+    let since = log.into_iter().filter(|entry| entry.at_unix_ms >= unix_ms);
+    Ok(since
+        .take(ENTRIES)
+        .map(|entry| Entry {
+            at_unix_ms: entry.at_unix_ms,
+            who: entry.who,
+            action: entry.action,
+            detail: entry.detail,
+        })
+        .collect())
+}
+
+/// Writes the report's files and the last line of the audit log.
+pub async fn file(store: &Arc<Store>, state: &Path, who: &str, report: Report) -> Result<Outcome> {
+    let written = write(state.to_path_buf(), report.clone()).await?;
+    audit(store, who, "cutover: cut over", &report.position.gtids).await?;
+    let (sealed, files) = written;
+    Ok(Outcome::CutOver {
+        report: Box::new(sealed),
+        files,
+        warning: None,
+    })
+}
+
+/// Writes the report of a cutover that was made, where a crash came between; tells its outcome.
+pub async fn file_again(store: &Arc<Store>, state: &Path, report: Report) -> Result<Outcome> {
+    let missing = paths(state, &report).iter().any(|path| !path.exists());
+    if missing {
+        return file(store, state, "", report).await;
+    }
+    let (sealed, _) = report.json().map_err(unencoded)?;
+    let files = paths(state, &report).map(|path| path.display().to_string());
+    Ok(Outcome::CutOver {
+        report: Box::new(sealed),
+        files: files.to_vec(),
+        warning: None,
+    })
+}
+
+async fn write(state: PathBuf, report: Report) -> Result<(crate::cutover::Sealed, Vec<String>)> {
+    blocking(move || {
+        let (sealed, json) = report.json().map_err(unencoded)?;
+        let [of_json, of_markdown] = paths(&state, &report);
+        write_file(&of_json, json.as_bytes())?;
+        write_file(&of_markdown, report.markdown().as_bytes())?;
+        let files = [of_json, of_markdown].map(|path| path.display().to_string());
+        Ok((sealed, files.to_vec()))
+    })
+    .await
+}
+
+fn paths(state: &Path, report: &Report) -> [PathBuf; 2] {
+    ["json", "md"].map(|ending| state.join(format!("{}.{ending}", report.stem())))
+}
+
+fn unencoded(error: serde_json::Error) -> Error {
+    Error::new(Kind::Internal, "the report as JSON").with_source(error)
+}
+
+/// The standing after a cutover was taken back.
+pub fn reopened(standing: Option<Standing>) -> Result<Standing> {
+    match standing {
+        Some(standing) if standing.state == State::CutOver => Ok(Standing {
+            serial: standing.serial + 1,
+            state: State::Reopened,
+            at_unix_ms: now_unix_ms(),
+            report: standing.report,
+        }),
+        _ => Err(not_cut_over()),
+    }
+}
+
+/// Takes the cutover in the store back; no committer may be running.
+pub async fn reopen_stored(store: &Arc<Store>) -> Result<()> {
+    let store = Arc::clone(store);
+    blocking(move || {
+        let Loaded::Found(mut checkpoint) = store.load() else {
+            return Err(not_cut_over());
+        };
+        let standing = reopened(fact_of(&checkpoint, FACT)?)?;
+        set_fact(&mut checkpoint, FACT, Some(&standing))?;
+        store.commit(&checkpoint, &[])
+    })
+    .await
+}
+
+/// Where the joins' state has a checkpoint of its own: the newer of both standings is in `checkpoint` afterwards. A cutover
+/// is taken back in the store alone, and may have been made in the joins' state alone.
+pub fn newer_standing(checkpoint: &mut Checkpoint, stored: Option<&Checkpoint>) -> Result<()> {
+    let Some(stored) = stored else {
+        return Ok(());
+    };
+    let standing: Option<Standing> = fact_of(stored, FACT)?;
+    let known: Option<Standing> = fact_of(checkpoint, FACT)?;
+    let serial = |standing: &Option<Standing>| standing.as_ref().map_or(0, |s| s.serial);
+    if serial(&standing) > serial(&known) {
+        set_fact(checkpoint, FACT, standing.as_ref())?;
+    }
+    Ok(())
+}
+
+/// Whether nothing may be written.
+///
+/// # Errors
+/// `Store` where it cannot be told.
+pub fn is_cut_over(checkpoint: &Checkpoint) -> Result<bool> {
+    let standing: Option<Standing> = fact_of(checkpoint, FACT)?;
+    Ok(standing.is_some_and(|standing| standing.state == State::CutOver))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::Lineage;
+    use crate::position::Position;
+
+    fn checkpoint(serial: u64, state: State) -> Checkpoint {
+        let lineage = Lineage {
+            server_uuid: String::new(),
+        };
+        let mut checkpoint = Checkpoint::new(Position::default(), lineage, "plan");
+        let standing = Standing {
+            serial,
+            state,
+            at_unix_ms: 1,
+            report: Report::default(),
+        };
+        set_fact(&mut checkpoint, FACT, Some(&standing)).expect("set");
+        checkpoint
+    }
+
+    #[test]
+    fn the_newer_standing_counts_whichever_store_has_it() {
+        let cases = [
+            // Made in the joins' state, and the crash came before the store followed.
+            ((1, State::CutOver), None, true),
+            ((3, State::CutOver), Some((2, State::Reopened)), true),
+            // Taken back at rest: the joins' state still says that it is made.
+            ((1, State::CutOver), Some((2, State::Reopened)), false),
+            ((2, State::Reopened), Some((1, State::CutOver)), false),
+        ];
+        for ((serial, state), stored, cut_over) in cases {
+            let mut authoritative = checkpoint(serial, state);
+            let stored = stored.map(|(serial, state)| checkpoint(serial, state));
+            newer_standing(&mut authoritative, stored.as_ref()).expect("read");
+            assert_eq!(is_cut_over(&authoritative).expect("read"), cut_over);
+        }
+    }
+
+    #[test]
+    fn a_standing_that_cannot_be_read_is_no_licence_to_write() {
+        let mut broken = checkpoint(1, State::CutOver);
+        set_fact(&mut broken, FACT, Some(&"another shape")).expect("set");
+        assert_eq!(is_cut_over(&broken).expect_err("no").kind(), Kind::Store);
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_back_is_counted_and_only_what_was_made_is() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (store, _) = Store::open(dir.path()).expect("the store");
+        let store = Arc::new(store);
+        let none = reopen_stored(&store).await.expect_err("nothing is made");
+        assert_eq!(none.kind(), Kind::Usage);
+        store
+            .commit(&checkpoint(4, State::CutOver), &[])
+            .expect("committed");
+        reopen_stored(&store).await.expect("taken back");
+        let Loaded::Found(found) = store.load() else {
+            panic!("the checkpoint is gone");
+        };
+        let standing: Option<Standing> = fact_of(&found, FACT).expect("read");
+        let standing = standing.expect("a standing");
+        assert_eq!((standing.serial, standing.state), (5, State::Reopened));
+        let again = reopen_stored(&store).await.expect_err("it is taken back");
+        assert_eq!(again.kind(), Kind::Usage);
+    }
+
+    #[tokio::test]
+    async fn a_report_that_a_crash_kept_from_disk_is_written_at_the_next_start() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (store, _) = Store::open(dir.path()).expect("the store");
+        let store = Arc::new(store);
+        let report = Report::default();
+        for _ in 0..2 {
+            let outcome = file_again(&store, dir.path(), report.clone())
+                .await
+                .expect("written");
+            let Outcome::CutOver { files, .. } = outcome else {
+                panic!("{outcome:?}");
+            };
+            assert!(
+                files.iter().all(|file| Path::new(file).exists()),
+                "{files:?}"
+            );
+        }
+        let log = store.audit_log().expect("the log");
+        assert_eq!(log.len(), 1, "it is noted once: {log:?}");
+    }
+}

@@ -1,0 +1,70 @@
+//! What is proved and what is owed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::now_unix_ms;
+
+/// Kept as a fact of the checkpoint under `parity`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The last full comparison.
+    pub last_pass: Option<Pass>,
+    pub last_clean_finished_unix_ms: Option<u64>,
+    /// Why another full comparison is needed.
+    pub owed: Option<Owed>,
+    /// Since when.
+    #[serde(default)]
+    pub owed_unix_ms: u64,
+}
+
+/// A full comparison of both sides.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pass {
+    pub started_unix_ms: u64,
+    pub finished_unix_ms: u64,
+    pub items: u64,
+    pub mismatches: BTreeMap<String, u64>,
+    pub undecided: u64,
+    pub clean: bool,
+}
+
+/// Why the last comparison does not prove that both sides are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Owed {
+    NeverVerified,
+    Repaired,
+    Resnapshot,
+    /// What was written since the pass is not known.
+    Restarted,
+    AnotherServer,
+    RebuiltStore,
+    Mismatches,
+    Undecided,
+    DirtyOverflown,
+}
+
+impl Standing {
+    /// Another full comparison is needed, one that begins after this.
+    pub fn owe(&mut self, owed: Owed) {
+        self.owed = Some(owed);
+        self.owed_unix_ms = now_unix_ms();
+    }
+
+    /// Whether parity is proved, but for what was written since.
+    pub fn gate(&self) -> Result<(), Owed> {
+        match (&self.owed, &self.last_pass) {
+            (Some(owed), _) => Err(*owed),
+            (None, Some(pass)) if pass.clean => Ok(()),
+            (None, Some(pass))
+                if pass.undecided > 0 && pass.mismatches.values().all(|n| *n == 0) =>
+            {
+                Err(Owed::Undecided)
+            }
+            (None, Some(_)) => Err(Owed::Mismatches),
+            (None, None) => Err(Owed::NeverVerified),
+        }
+    }
+}

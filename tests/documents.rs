@@ -1,0 +1,218 @@
+//! The documents say what is true: each example of docs/contract.md gives the items that stand beside it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::support::daemon::Daemon;
+use crate::support::items::{self, Items, Tables};
+use crate::support::mysql::Server;
+use crate::support::root;
+use crate::support::target::Target;
+
+/// The fenced blocks of a page: their first line's words, and their text.
+fn blocks(page: &str) -> Vec<(String, String)> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(String, String)> = None;
+    for line in page.lines() {
+        match (line.strip_prefix("```"), &mut open) {
+            (Some(kind), None) => open = Some((kind.to_owned(), String::new())),
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (None, Some((_, text))) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a block has no end");
+    blocks
+}
+
+fn page(name: &str) -> String {
+    std::fs::read_to_string(root().join("docs").join(name)).expect("a page of docs/")
+}
+
+/// The key attributes of a table of a contract.
+fn keys(table: &Value) -> Vec<String> {
+    let names = [&table["pk"], &table["sk"]];
+    names
+        .into_iter()
+        .filter_map(|key| key.as_str().map(str::to_owned))
+        .collect()
+}
+
+fn expected(table: &Value, text: &str) -> Items {
+    let keys = keys(table);
+    let items: Vec<Map<String, Value>> = serde_json::from_str(text)
+        .unwrap_or_else(|error| panic!("the items of {}: {error}", table["table"]));
+    items
+        .iter()
+        .map(|item| items::canonical(item, &keys))
+        .collect()
+}
+
+#[tokio::test]
+async fn every_example_of_the_contract_gives_its_items() {
+    let page = page("contract.md");
+    let (mut sql, mut tables, mut wanted) = (Vec::new(), Vec::<Value>::new(), Tables::new());
+    for (kind, text) in blocks(&page) {
+        match kind.as_str() {
+            "sql" => sql.extend(
+                text.split(";\n")
+                    .map(str::trim)
+                    .filter(|s| !s.is_empty())
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>(),
+            ),
+            "json contract" => {
+                let table = serde_json::from_str(&text)
+                    .unwrap_or_else(|error| panic!("{error} in\n{text}"));
+                tables.push(table);
+            }
+            "json items" => {
+                let table = tables.last().expect("a contract before its items");
+                let name = table["table"].as_str().expect("a name").to_owned();
+                wanted.insert(name, expected(table, &text));
+            }
+            _ => {}
+        }
+    }
+    assert!(tables.len() >= 15 && tables.len() == wanted.len());
+
+    let database = Server::shared().database().await;
+    let statements: Vec<&str> = sql.iter().map(String::as_str).collect();
+    database.run(&statements).await;
+    let target = Target::dynoxide();
+    let contract = json!({ "tables": tables }).to_string();
+    let mut daemon = Daemon::new(&database, &target, &contract);
+    let made = daemon.command(&["provision", "--yes"]);
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    let ran = daemon.command(&["run", "--until-caught-up"]);
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    items::compare(&wanted, &target.scan_all().await);
+}
+
+/// Every word that the format has for a kind of join, calculation or transformation has an example.
+#[test]
+fn every_construct_has_an_example() {
+    let page = page("contract.md");
+    let mut missing = BTreeMap::new();
+    for tagged in [
+        &penstock::contract::spec::JOIN,
+        &penstock::contract::spec::CALCULATION,
+        &penstock::contract::spec::TRANSFORMATION,
+    ] {
+        for (kind, _) in tagged.kinds {
+            if !page.contains(&format!("\"type\": \"{kind}\"")) {
+                missing.insert(*kind, tagged.name);
+            }
+        }
+    }
+    assert!(missing.is_empty(), "without an example: {missing:?}");
+}
+
+/// The reference of metrics is the table of metrics. PENSTOCK_BLESS=1 writes it.
+#[test]
+fn the_reference_of_metrics_is_the_table() {
+    use std::fmt::Write as _;
+    let mut text = String::from(
+        "# Metrics\n\nWhat `/metrics` serves, made from the code by the tests. Labels are bounded: tables of the contract and closed lists of words,\n\
+         never keys or positions. `NaN` is \"not known\"; 0 is said only where it is known to be 0.\n\n\
+         | metric | kind | labels | meaning |\n|---|---|---|---|\n",
+    );
+    for metric in penstock::metrics::ALL {
+        let kind = format!("{:?}", metric.shape).to_lowercase();
+        let labels: Vec<String> = metric.labels.iter().map(|l| format!("`{l}`")).collect();
+        let help = metric.help.replace('|', "\\|");
+        writeln!(
+            text,
+            "| `{}` | {kind} | {} | {help} |",
+            metric.name,
+            labels.join(" ")
+        )
+        .expect("text");
+    }
+    let file = root().join("docs/metrics.md");
+    if std::env::var_os("PENSTOCK_BLESS").is_some() {
+        std::fs::write(&file, &text).expect("the page");
+    }
+    let written = std::fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(
+        written, text,
+        "PENSTOCK_BLESS=1 writes docs/metrics.md anew"
+    );
+}
+
+/// Links between the pages, and from the README to them, lead somewhere; so do the names of tests.
+#[test]
+fn links_lead_somewhere() {
+    let mut wrong = Vec::new();
+    let pages = std::fs::read_dir(root().join("docs")).expect("docs/");
+    let mut files: Vec<_> = pages.map(|entry| entry.expect("an entry").path()).collect();
+    files.push(root().join("README.md"));
+    for file in files
+        .iter()
+        .filter(|f| f.extension().is_some_and(|e| e == "md"))
+    {
+        let text = std::fs::read_to_string(file).expect("a page");
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            if link.contains("://") {
+                continue;
+            }
+            let to = match path {
+                "" => file.clone(),
+                path => file.parent().expect("a folder").join(path),
+            };
+            let Ok(target) = std::fs::read_to_string(&to) else {
+                if !to.exists() {
+                    wrong.push(format!("{}: {link}", file.display()));
+                }
+                continue;
+            };
+            let has = |line: &str| line.starts_with('#') && anchor_of(line) == anchor;
+            if !anchor.is_empty() && !target.lines().any(has) {
+                wrong.push(format!("{}: {link}", file.display()));
+            }
+        }
+    }
+    let tests = std::fs::read_to_string(root().join("tests/main.rs")).expect("tests/main.rs");
+    for line in page("faults.md")
+        .lines()
+        .filter(|line| line.starts_with("| "))
+    {
+        let last = line
+            .trim_end_matches(" |")
+            .rsplit('|')
+            .next()
+            .unwrap_or_default();
+        for name in last.split('`').skip(1).step_by(2) {
+            if !tests.contains(&format!("mod {name};")) {
+                wrong.push(format!("faults.md: there is no test {name}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A heading's anchor, as forges make it.
+fn anchor_of(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    text.chars()
+        .filter(|c| c.is_alphanumeric() || *c == ' ' || *c == '-' || *c == '_')
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
+}

@@ -1,0 +1,357 @@
+//! The comparison over a stream that the test plays.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use mysql_async::prelude::Queryable;
+use penstock::error::Result;
+use penstock::pipeline::Key;
+use penstock::plan::{Plan, TargetId};
+use penstock::position::GtidSet;
+use penstock::sink;
+use penstock::source::Options;
+use penstock::verify::flow::{Flow, Watching};
+use penstock::verify::pass::Engine;
+use penstock::verify::rate::Limit;
+use penstock::verify::report::{Mode, Report, name_of_wire};
+use penstock::verify::target::Target as Reader;
+use serde_json::{Value, json};
+
+use crate::support::mysql::{Database, Server};
+use crate::support::plan;
+use crate::support::target::Target;
+
+/// A stream of which the test says what it does.
+#[derive(Default)]
+pub struct Played {
+    pub received: Mutex<GtidSet>,
+    /// So many watches find everything touched.
+    pub touched: AtomicU32,
+    /// What happens before everything is durable, time after time.
+    pub durable: Mutex<VecDeque<BoxFuture<'static, ()>>>,
+}
+
+impl Played {
+    /// The next time that something must be durable, this happens first.
+    fn then(&self, happens: impl Future<Output = ()> + Send + 'static) {
+        let mut durable = self.durable.lock().expect("futures");
+        durable.push_back(Box::pin(happens));
+    }
+}
+
+impl Flow for Played {
+    fn watch(&self) -> BoxFuture<'_, Result<Box<dyn Watching>>> {
+        let left = self
+            .touched
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        let watch = Watch {
+            received: self.received.lock().expect("a set").clone(),
+            touched: left.is_ok(),
+        };
+        Box::pin(async move { Ok(Box::new(watch) as Box<dyn Watching>) })
+    }
+
+    fn durable<'a>(&'a self, _: &'a GtidSet) -> BoxFuture<'a, Result<()>> {
+        let happens = self.durable.lock().expect("futures").pop_front();
+        Box::pin(async move {
+            if let Some(happens) = happens {
+                happens.await;
+            }
+            Ok(())
+        })
+    }
+}
+
+struct Watch {
+    received: GtidSet,
+    touched: bool,
+}
+
+impl Watching for Watch {
+    fn received(&self) -> &GtidSet {
+        &self.received
+    }
+
+    fn is_touched(&self, _: TargetId, _: &Key) -> bool {
+        self.touched
+    }
+}
+
+/// An engine between a database and a target.
+pub async fn engine(
+    database: &Database<'_>,
+    endpoint: &str,
+    plan: Plan,
+    flow: Arc<Played>,
+    directory: &Path,
+) -> Arc<Engine> {
+    let target = sink::Target {
+        endpoint_url: Some(endpoint.to_owned()),
+        ..sink::Target::default()
+    };
+    Arc::new(Engine {
+        plan: Arc::new(plan),
+        options: Arc::new(Options {
+            port: database.server.port(),
+            database: Some(database.name.clone()),
+            ..Options::default()
+        }),
+        target: Reader::new(sink::connect(&target).await, None),
+        flow,
+        rows: Limit::new(None),
+        directory: directory.join("verify"),
+        progress: Arc::default(),
+        stop: Default::default(),
+        show_values: true,
+        patience: Duration::from_secs(2),
+    })
+}
+
+struct Scene {
+    database: Database<'static>,
+    target: Arc<Target>,
+    flow: Arc<Played>,
+    engine: Arc<Engine>,
+    _directory: tempfile::TempDir,
+}
+
+async fn scene() -> Scene {
+    let database = Server::shared().database().await;
+    database
+        .run(&[
+            "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(20))",
+            "INSERT INTO t VALUES (1, 'a'), (2, 'b')",
+        ])
+        .await;
+    let contract = json!({"tables": [{"table": "Things", "type": "single-entity", "source_table": "t", "pk": "id", "attributes": [
+        {"name": "id", "type": "N", "source_column": "id"}, {"name": "v", "type": "S", "source_column": "v"}]}]});
+    let plan = plan::compile(&database, &contract.to_string()).await;
+    let target = Arc::new(Target::dynoxide());
+    target
+        .create_table("Things", &[("id", "N")])
+        .await
+        .expect("a table");
+    put(&target, 1, "a").await;
+    put(&target, 2, "b").await;
+    let flow = Arc::new(Played::default());
+    let directory = tempfile::tempdir().expect("a directory");
+    let engine = engine(
+        &database,
+        &target.endpoint(),
+        plan,
+        Arc::clone(&flow),
+        directory.path(),
+    )
+    .await;
+    Scene {
+        database,
+        target,
+        flow,
+        engine,
+        _directory: directory,
+    }
+}
+
+async fn put(target: &Target, id: u32, v: &str) {
+    let item = json!({"id": {"N": id.to_string()}, "v": {"S": v}});
+    target.put("Things", item).await.expect("an item");
+}
+
+impl Scene {
+    async fn pass(&self) -> Report {
+        self.engine
+            .run(&Mode::Full, |_| {})
+            .await
+            .expect("a report")
+    }
+
+    async fn check(&self, id: u32) -> Report {
+        let key = json!({"id": {"N": id.to_string()}}).to_string();
+        let name = name_of_wire(&self.engine.plan, TargetId(0), key.as_bytes()).expect("a key");
+        self.engine.check(vec![name]).await.expect("a report")
+    }
+}
+
+#[tokio::test]
+async fn differences_have_their_kinds_and_values() {
+    let scene = scene().await;
+    assert!(scene.pass().await.is_clean());
+    put(&scene.target, 1, "x").await;
+    put(&scene.target, 3, "c").await;
+    scene
+        .target
+        .call(
+            "DeleteItem",
+            &json!({"TableName": "Things", "Key": {"id": {"N": "2"}}}),
+        )
+        .await
+        .expect("deleted");
+    let report = scene.pass().await;
+    assert_eq!(
+        json!(report.mismatches),
+        json!({"missing": 1, "different": 1, "extra": 1})
+    );
+    let different = report
+        .findings
+        .iter()
+        .find(|f| !f.attributes.is_empty())
+        .expect("one");
+    assert_eq!(different.attributes, ["v"]);
+    assert_eq!(different.source_key.as_deref(), Some("1"));
+    assert_eq!(
+        different.expected,
+        Some(json!({"id": {"N": "1"}, "v": {"S": "a"}}))
+    );
+    assert_eq!(
+        different.actual,
+        Some(json!({"id": {"N": "1"}, "v": {"S": "x"}}))
+    );
+}
+
+/// Rule 23: an item that the stream wrote since the watch was opened says nothing.
+#[tokio::test]
+async fn what_was_touched_is_looked_at_again() {
+    let scene = scene().await;
+    put(&scene.target, 1, "old").await;
+    // Touched at every look: not decided, and so not clean.
+    scene.flow.touched.store(u32::MAX, Ordering::SeqCst);
+    let report = scene.pass().await;
+    assert_eq!(
+        (report.mismatched(), report.undecided),
+        (0, 1),
+        "{report:?}"
+    );
+    assert!(!report.is_clean());
+    // Touched for a while, and then not: decided.
+    scene.flow.touched.store(3, Ordering::SeqCst);
+    let report = scene.check(1).await;
+    assert_eq!(
+        (report.mismatched(), report.undecided),
+        (1, 0),
+        "{report:?}"
+    );
+    // Put right by the stream in the meantime.
+    scene.flow.touched.store(2, Ordering::SeqCst);
+    let target = Arc::clone(&scene.target);
+    let later = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        put(&target, 1, "a").await;
+    });
+    assert!(scene.check(1).await.is_clean());
+    later.await.expect("it was put");
+}
+
+/// Rule 23: what was committed after the SELECT is no difference. The target is read when everything up to the high
+/// watermark has become durable there.
+#[tokio::test]
+async fn the_target_is_read_after_the_stream_has_passed() {
+    let scene = scene().await;
+    scene
+        .database
+        .run(&["UPDATE t SET v = 'new' WHERE id = 1"])
+        .await;
+    let target = Arc::clone(&scene.target);
+    scene.flow.then(async move {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        put(&target, 1, "new").await;
+    });
+    let report = scene.check(1).await;
+    assert!(report.is_clean(), "{report:?}");
+    assert!(scene.flow.durable.lock().expect("futures").is_empty());
+}
+
+/// What is seen to differ once may have been on its way: only what is seen twice is a finding.
+#[tokio::test]
+async fn what_differs_once_is_no_finding() {
+    let scene = scene().await;
+    put(&scene.target, 1, "late").await;
+    let target = Arc::clone(&scene.target);
+    scene.flow.then(async {});
+    scene.flow.then(async move { put(&target, 1, "a").await });
+    let report = scene.pass().await;
+    assert!(report.is_clean(), "{report:?}");
+    assert!(scene.flow.durable.lock().expect("futures").is_empty());
+}
+
+/// Rule 23 and 1: MySQL is read when everything is visible that the stream had received.
+#[tokio::test]
+async fn mysql_is_read_after_everything_received_is_visible() {
+    let scene = scene().await;
+    let mut conn = scene.database.conn().await;
+    let executed: Option<String> = conn
+        .query_first("SELECT CONCAT(@@server_uuid, ':1-', 1000000000)")
+        .await
+        .expect("a set");
+    let beyond: GtidSet = executed.expect("a set").parse().expect("a set");
+    *scene.flow.received.lock().expect("a set") = beyond;
+    let check = tokio::time::timeout(Duration::from_secs(2), scene.check(1)).await;
+    assert!(check.is_err(), "it did not wait");
+}
+
+/// A comparison costs what the limits allow.
+#[tokio::test]
+async fn the_rate_is_limited() {
+    let mut scene = scene().await;
+    scene
+        .database
+        .run(&["INSERT INTO t WITH RECURSIVE n AS (SELECT 10 i UNION ALL SELECT i + 1 FROM n WHERE i < 900) SELECT i, 'x' FROM n"])
+        .await;
+    let engine = Arc::get_mut(&mut scene.engine).expect("the only one");
+    engine.rows = Limit::new(Some(300));
+    let begun = Instant::now();
+    let mode = Mode::Sample(100.0);
+    let report = scene.engine.run(&mode, |_| {}).await.expect("a report");
+    assert_eq!(report.items, 893);
+    assert!(
+        begun.elapsed() > Duration::from_millis(1500),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+/// What stands in a store of items, in the target.
+pub async fn put_all(target: &Target, tables: &crate::support::items::Tables) {
+    for (table, items) in tables {
+        for item in items.values() {
+            let item: serde_json::Map<String, Value> = item
+                .iter()
+                .map(|(name, value)| (name.clone(), serde_json::from_str(value).expect("JSON")))
+                .collect();
+            target
+                .put(table, Value::Object(item))
+                .await
+                .expect("an item");
+        }
+    }
+}
+
+/// The product reads MySQL's rows as the oracle does: over a target that has the oracle's items nothing differs.
+pub async fn agrees(database: &Database<'_>, plan: Plan, tables: &crate::support::items::Tables) {
+    let target = Target::dynoxide();
+    let client = sink::connect(&sink::Target {
+        endpoint_url: Some(target.endpoint()),
+        ..sink::Target::default()
+    })
+    .await;
+    sink::provision::create(&client, &plan, Duration::from_secs(30), |_| {})
+        .await
+        .expect("the tables");
+    put_all(&target, tables).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let flow = Arc::new(Played::default());
+    let engine = engine(database, &target.endpoint(), plan, flow, directory.path()).await;
+    let report = engine.run(&Mode::Full, |_| {}).await.expect("a report");
+    assert!(
+        report.is_clean(),
+        "{}\n{:#?}",
+        report.markdown(),
+        report.findings
+    );
+    let there: usize = tables.values().map(|items| items.len()).sum();
+    assert!(report.items >= there as u64, "{} of {there}", report.items);
+    assert!(report.foreign.is_empty(), "{:?}", report.foreign);
+}
