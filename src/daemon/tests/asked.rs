@@ -1,4 +1,4 @@
-//! What others ask of the view thread: watches, rows that are read again, deletes of extra items, a pause.
+//! What is asked of the view thread beside the stream: watches, rows that were read again, extra items, pauses.
 
 use super::*;
 

@@ -22,11 +22,11 @@ use crate::source::decode::Checksum;
 use crate::source::decode::event::types;
 use crate::source::snapshot::{Assignment, Emitted, Opened, Request};
 
-const SOURCE: SourceId = SourceId(0);
-const TARGET: TargetId = TargetId(0);
-
 #[path = "asked.rs"]
 mod asked;
+
+const SOURCE: SourceId = SourceId(0);
+const TARGET: TargetId = TargetId(0);
 
 /// What DynamoDB holds: the key's JSON and the item's.
 type Items = BTreeMap<String, String>;

@@ -2,6 +2,8 @@
 
 mod cases;
 
+mod forced;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
