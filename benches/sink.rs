@@ -101,7 +101,8 @@ fn compare() {
 
 /// Where the SDK's program is; cargo builds it.
 fn sdk_program() -> PathBuf {
-    let output = Command::new(env!("CARGO"))
+    // By its name: the one that builds this program may not be the one that runs now.
+    let output = Command::new("cargo")
         .args(["bench", "--locked", "--quiet", "--bench", "sink_sdk"])
         .stderr(Stdio::inherit())
         .output()
