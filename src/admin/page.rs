@@ -132,8 +132,11 @@ fn drawings(out: &mut String, history: &History) {
     out.push_str("</section>");
 }
 
+/// Seconds ago, and the value then.
+type Point = (f64, Option<f64>);
+
 /// A drawing of curves: seconds ago, and the value then. Where there is none the curve has a gap.
-fn draw(out: &mut String, title: &str, unit: &str, curves: &[(&str, &[(f64, Option<f64>)])]) {
+fn draw(out: &mut String, title: &str, unit: &str, curves: &[(&str, &[Point])]) {
     let values = curves.iter().flat_map(|(_, points)| points.iter());
     let top = values.filter_map(|(_, value)| *value).fold(0.0, f64::max);
     let scale = if top > 0.0 { top } else { 1.0 };
