@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{Answer, Cli, Format, Outcome, output, runtime, state_directory};
-use crate::admin::{Client, Status, TableStatus};
+use crate::admin::{Client, Gate, Status, TableStatus};
 use crate::checkpoint::{Checkpoint, Loaded, Store, TableState, now_unix_ms};
 use crate::error::Result;
 
@@ -102,13 +102,20 @@ fn render_running(out: &mut String, status: &Status) -> std::fmt::Result {
             status.version
         ),
     )?;
-    for gate in &status.gates {
-        let word = if gate.open { "open" } else { "closed" };
-        line(
-            out,
-            &format!("gate {}", gate.name),
-            &format!("{word}: {}", gate.reason),
-        )?;
+    render_gates(out, &status.gates)
+}
+
+/// The gates that are shut; those that are open are no news.
+fn render_gates(out: &mut String, gates: &[Gate]) -> std::fmt::Result {
+    let shut: Vec<&Gate> = gates.iter().filter(|gate| !gate.open).collect();
+    match (gates.len(), shut.len()) {
+        (0, _) => return Ok(()),
+        (_, 0) => line(out, "gates", "all open")?,
+        (all, shut) => line(out, "gates", &format!("{shut} of {all} shut"))?,
+    }
+    let name = shut.iter().map(|gate| gate.name.len()).max().unwrap_or(0);
+    for gate in shut {
+        writeln!(out, "  {:name$}  {}", gate.name, gate.reason)?;
     }
     Ok(())
 }

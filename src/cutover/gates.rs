@@ -68,6 +68,9 @@ pub struct Readings {
     pub prepared: Option<usize>,
     /// Why MySQL did not answer.
     pub silent: Option<String>,
+    /// What the server receives from others that it has not applied, or may not have received; one text for each source.
+    /// `None` where it is no replica.
+    pub replica: Option<Vec<String>>,
     /// Whether the server refuses writes; `None` where it was not asked for.
     pub read_only: Option<ReadOnly>,
 }
@@ -93,6 +96,7 @@ pub fn gates(readings: &Readings, thresholds: &Thresholds, moment: Moment) -> Ve
         checkpoint(readings, thresholds),
         prepared(readings),
     ];
+    all.extend(replica(readings));
     all.extend(read_only(readings));
     all
 }
@@ -337,6 +341,25 @@ fn prepared(readings: &Readings) -> Gate {
             "as an administrator: GRANT XA_RECOVER_ADMIN ON *.* TO penstock's user",
         ),
     }
+}
+
+/// A replica stands still, too, when it lags.
+fn replica(readings: &Readings) -> Option<Gate> {
+    let behind = readings.replica.as_ref()?;
+    Some(match behind.first() {
+        None => Gate::open(
+            "replica",
+            "the server is a replica and has applied all that it has received",
+        ),
+        Some(_) => Gate::shut(
+            "replica",
+            format!(
+                "the server is a replica that is behind: {}",
+                behind.join("; ")
+            ),
+            "wait until it has caught up with its source (SHOW REPLICA STATUS), or point [source] at that; where it was promoted: RESET REPLICA ALL",
+        ),
+    })
 }
 
 fn read_only(readings: &Readings) -> Option<Gate> {

@@ -24,6 +24,7 @@ fn good() -> Readings {
         checkpoint: Some(0.2),
         prepared: Some(0),
         silent: None,
+        replica: None,
         read_only: Some(ReadOnly {
             read_only: true,
             super_read_only: true,
@@ -167,6 +168,16 @@ fn a_server_that_takes_writes_where_it_was_asked_not_to() {
     };
     assert_eq!(always(flags(false, false)), ["read_only"]);
     assert!(always(flags(true, false)).is_empty());
+}
+
+#[test]
+fn a_replica_that_is_behind() {
+    let replica = |behind: &[&str]| {
+        let behind = behind.iter().map(|&text| text.to_owned()).collect();
+        move |r: &mut Readings| r.replica = Some(Vec::clone(&behind))
+    };
+    assert!(always(replica(&[])).is_empty());
+    assert_eq!(always(replica(&["3 s"])), ["replica"]);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, Row};
 use tokio::sync::Mutex;
 
 use crate::cutover::ReadOnly;
@@ -24,6 +24,8 @@ pub struct Inspection {
     /// Prepared XA transactions; `None` where we may not ask.
     pub prepared: Option<usize>,
     pub read_only: ReadOnly,
+    /// What it is behind its own sources; `None` where it is no replica.
+    pub replica: Option<Vec<String>>,
     /// Read last.
     pub executed: GtidSet,
 }
@@ -72,12 +74,60 @@ async fn inspect(options: &Options, conn: &mut Conn) -> Result<Inspection> {
         .await
         .map_err(failed)?;
     let (read_only, super_read_only) = flags.unwrap_or_default();
+    let channels = channels(conn).await.map_err(failed)?;
+    let executed = executed(conn).await.map_err(failed)?;
+    let behind = channels.iter().filter_map(|c| behind(c, &executed));
     Ok(Inspection {
         prepared,
+        replica: (!channels.is_empty()).then(|| behind.collect()),
         read_only: ReadOnly {
             read_only,
             super_read_only,
         },
-        executed: executed(conn).await.map_err(failed)?,
+        executed,
     })
+}
+
+/// What the server receives from others, one row for each.
+async fn channels(conn: &mut Conn) -> mysql_async::Result<Vec<Row>> {
+    match conn.query("SHOW REPLICA STATUS").await {
+        // Servers before 8.0.22 do not know it by this name.
+        Err(mysql_async::Error::Server(error)) if error.code == 1064 => {
+            conn.query("SHOW SLAVE STATUS").await
+        }
+        answer => answer,
+    }
+}
+
+/// How far the server is behind one of its sources; `None` where it has everything that it may know of.
+fn behind(channel: &Row, executed: &GtidSet) -> Option<String> {
+    let text = |names: [&str; 2]| {
+        let mut values = names
+            .into_iter()
+            .filter_map(|name| channel.get_opt::<Option<String>, _>(name)?.ok()?);
+        values.next().unwrap_or_default()
+    };
+    for (names, what) in [
+        (
+            ["Replica_IO_Running", "Slave_IO_Running"],
+            "it does not receive (its I/O thread does not run)",
+        ),
+        (
+            ["Replica_SQL_Running", "Slave_SQL_Running"],
+            "it does not apply (its SQL thread does not run)",
+        ),
+    ] {
+        if text(names) != "Yes" {
+            return Some(what.to_owned());
+        }
+    }
+    let seconds = text(["Seconds_Behind_Source", "Seconds_Behind_Master"]);
+    if seconds != "0" {
+        return Some(format!("{seconds} s behind its source"));
+    }
+    let received: Option<GtidSet> = text(["Retrieved_Gtid_Set"; 2]).parse().ok();
+    match received {
+        Some(received) if received.is_subset(executed) => None,
+        _ => Some("it has received transactions that it has not applied".to_owned()),
+    }
 }

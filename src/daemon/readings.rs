@@ -129,6 +129,7 @@ impl Gatehouse {
             checkpoint: shared.checkpoint_age().map(|age| age.as_secs_f64()),
             prepared: inspection.as_ref().and_then(|i| i.prepared),
             silent,
+            replica: inspection.as_ref().and_then(|i| i.replica.clone()),
             read_only: read_only_expected.then(|| server.unwrap_or_default()),
         }
     }
@@ -161,7 +162,10 @@ impl Gatehouse {
 
     fn show(&self, gates: &[Gate]) {
         // One that is there only while somebody asks for it would stay as it was.
-        for gate in gates.iter().filter(|gate| gate.name != "read_only") {
+        for gate in gates
+            .iter()
+            .filter(|gate| !matches!(gate.name.as_str(), "read_only" | "replica"))
+        {
             let open = if gate.open { 1.0 } else { 0.0 };
             metrics::GATE_OPEN.with([&gate.name]).set(open);
         }

@@ -14,6 +14,7 @@ use crate::admin::{LagSeconds, PositionStatus, Status, StatusSource, Stopped, Ta
 use crate::checkpoint::{AuditEntry, DeadLetterPage, Store};
 use crate::error::{Error, Kind, Result};
 use crate::metrics;
+use crate::phase::Phase;
 
 /// Answers for one run.
 pub struct Answers {
@@ -58,9 +59,13 @@ impl StatusSource for Answers {
                 file: position.file,
                 offset: position.offset,
             },
-            lag_seconds: LagSeconds {
-                read: lag.read,
-                apply: lag.apply,
+            lag_seconds: match shared.phase() {
+                // MySQL is not followed any more.
+                Phase::CutOver => LagSeconds::default(),
+                _ => LagSeconds {
+                    read: lag.read,
+                    apply: lag.apply,
+                },
             },
             snapshot: shared
                 .progress
@@ -116,6 +121,10 @@ impl StatusSource for Answers {
     }
 
     fn refresh_metrics(&self) {
+        // Nothing flows, so no age means anything: they stay as they were.
+        if self.shared.phase() == Phase::CutOver {
+            return;
+        }
         let lag = self.shared.lag();
         metrics::set_lag(metrics::Stage::Read, lag.read);
         metrics::set_lag(metrics::Stage::Apply, lag.apply);

@@ -20,7 +20,29 @@ pub(super) type Result<T> = std::result::Result<T, Refusal>;
 type Columns<'c> = dyn Fn(SourceId, usize) -> Option<&'c Column> + 'c;
 
 pub(super) fn compile<'c>(sql: &Sql, columns: &Columns<'c>) -> Result<Node> {
-    Compiler { sql, columns }.node(&sql.expr)
+    let root = Compiler { sql, columns }.node(&sql.expr)?;
+    constants(&root)?;
+    Ok(root)
+}
+
+/// The server computes constants before it looks at any row, and a SELECT with one that cannot be computed fails
+/// altogether, or does not, as it is used.
+fn constants(node: &Node) -> Result<()> {
+    if !is_constant(node) {
+        let mut found = Ok(());
+        node.each_part(&mut |part| {
+            if found.is_ok() {
+                found = constants(part);
+            }
+        });
+        return found;
+    }
+    match node.evaluate(&NoRows) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Refusal::new(format!(
+            "a part of it that reads no column has no value: {error}"
+        ))),
+    }
 }
 
 pub(super) struct Compiler<'a, 'c> {
@@ -95,19 +117,7 @@ pub(super) fn textual(op: Op, collated: Collated, nullable: bool) -> Node {
 pub(super) const BOOL: TypeKind = TypeKind::Int { unsigned: false };
 
 impl Compiler<'_, '_> {
-    /// The server computes constants before it looks at any row, and a SELECT with one that cannot be computed fails
-    /// altogether, or does not, as it is used.
     pub(super) fn node(&self, expr: &Expr) -> Result<Node> {
-        let node = self.part(expr)?;
-        if is_constant(&node)
-            && let Err(error) = node.evaluate(&NoRows)
-        {
-            return Err(Refusal::new(format!("`{expr}` has no value: {error}")));
-        }
-        Ok(node)
-    }
-
-    fn part(&self, expr: &Expr) -> Result<Node> {
         match expr {
             Expr::Nested(inner) => self.node(inner),
             Expr::Identifier(name) => self.column(std::slice::from_ref(name)),

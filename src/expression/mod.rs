@@ -135,6 +135,12 @@ impl Expression {
         Ok(self.root.evaluate(rows)?.truth() == Some(true))
     }
 
+    /// Whether a document shows it with as many zeros at the end as here: MySQL's sums of moments with a fraction have some
+    /// that nobody can foretell.
+    pub fn is_known_in_documents(&self) -> bool {
+        !matches!(self.ty.kind, TypeKind::Decimal { .. }) || !self.root.sums_fractions()
+    }
+
     /// Calls `visit` with every column that is asked for NULL.
     pub fn each_null_test(&self, visit: &mut dyn FnMut(SourceId, usize)) {
         self.root.each_null_test(visit);

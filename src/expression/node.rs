@@ -307,6 +307,18 @@ impl Node {
         self.each_part(&mut |part| part.each_reference(visit));
     }
 
+    /// Whether it computes with moments that have a fraction: how many zeros MySQL leaves behind that is not known.
+    pub fn sums_fractions(&self) -> bool {
+        if let Op::To(Target::Decimal { .. }, _) = self.op {
+            return false;
+        }
+        let fraction = |node: &Node| node.ty.kind.is_temporal() && node.ty.kind.fsp() > 0;
+        let own = matches!(&self.op, Op::Arithmetic { class: Class::Decimal, args, .. } if args.iter().any(fraction));
+        let mut found = own;
+        self.each_part(&mut |part| found = found || part.sums_fractions());
+        found
+    }
+
     /// Calls `visit` with every column that stands before IS NULL.
     pub fn each_null_test(&self, visit: &mut dyn FnMut(SourceId, usize)) {
         if let Op::IsNull(arg) = &self.op
@@ -317,7 +329,7 @@ impl Node {
         self.each_part(&mut |part| part.each_null_test(visit));
     }
 
-    fn each_part(&self, visit: &mut dyn FnMut(&Node)) {
+    pub fn each_part(&self, visit: &mut dyn FnMut(&Node)) {
         match &self.op {
             Op::Literal(_) | Op::Column { .. } => {}
             Op::Arithmetic { args, .. }

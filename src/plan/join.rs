@@ -293,7 +293,7 @@ fn matches_one(cx: &Cx<'_, '_>, source: SourceId, conditions: &[Sql], row: RowRe
     let table = cx.sources.table(source);
     let column = |source: SourceId, slot: usize| {
         let columns = &cx.sources.table(source).columns;
-        columns.get(slot).map(|c| Type::from(c))
+        columns.get(slot).map(Type::from)
     };
     let exact = |own: &SqlRef, other: Other<'_>| {
         let Some(own) = column(own.source, own.slot) else {

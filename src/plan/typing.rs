@@ -86,6 +86,20 @@ fn value(value: &mut ValueSource, sources: &[SourceTable], d: &mut Diagnostics) 
             for condition in join.hops.iter().flat_map(|hop| &hop.conditions) {
                 zero_dates(condition, sources, d);
             }
+            let members = join.construction.iter().flat_map(|c| &c.select);
+            let typed = |sql: &Sql| {
+                sql.typed
+                    .as_ref()
+                    .is_some_and(|t| !t.is_known_in_documents())
+            };
+            for (_, member) in members.filter(|(_, sql)| typed(sql)) {
+                d.error_help(
+                    "sql-unsupported",
+                    &member.place,
+                    "how many decimals this number has in a document depends on how MySQL computes with fractions of seconds",
+                    "put CAST(… AS DECIMAL(M,D)) around it",
+                );
+            }
             let terms = join.construction.iter().flat_map(|c| &c.order);
             for (term, _) in terms {
                 let order = term.typed.as_ref().map(|t| expression::order(t.ty()));

@@ -252,3 +252,51 @@ async fn a_cutover_that_waits_can_be_given_up() {
     daemon.phase("ready", PATIENCE).await;
     daemon.caught_up(PATIENCE).await;
 }
+
+/// A replica that does not apply stands still as well as a server that takes no writes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_is_a_replica_behind_its_own_source_refuses() {
+    let primary = Server::start(&mysql::FAST);
+    let server = Server::start(&[mysql::FAST[0], mysql::FAST[1], "--server-id=4711"]);
+    let follow = format!(
+        "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = {}, SOURCE_USER = 'root', SOURCE_AUTO_POSITION = 1, SOURCE_SSL = 1",
+        primary.port()
+    );
+    let mut replica = server.conn(None).await;
+    for statement in [follow.as_str(), "START REPLICA"] {
+        replica.query_drop(statement).await.expect(statement);
+    }
+    let database = things(&primary).await;
+    eventually("the replica has the rows", PATIENCE, async || {
+        let count = format!("SELECT COUNT(*) FROM `{}`.things", database.name);
+        let found: Option<u32> = replica.query_first(count).await.ok()?;
+        (found == Some(300)).then_some(())
+    })
+    .await;
+    let target = Target::dynoxide();
+    let mut daemon = Daemon::between(
+        server.port(),
+        &database.name,
+        &target.endpoint(),
+        &contract(&["things"], "S"),
+    );
+    let provisioned = tokio::task::block_in_place(|| daemon.command(&["provision", "--yes"]));
+    assert!(provisioned.status.success(), "{provisioned:?}");
+    daemon.start();
+    daemon.phase("ready", PATIENCE).await;
+    prove(&mut daemon).await;
+    let stop = "STOP REPLICA SQL_THREAD";
+    replica.query_drop(stop).await.expect(stop);
+    database.run(&["DELETE FROM things WHERE id < 10"]).await;
+    refused_by(&mut daemon, &[], &["replica"]);
+    let start = "START REPLICA SQL_THREAD";
+    replica.query_drop(start).await.expect(start);
+    eventually("the replica has applied it", PATIENCE, async || {
+        let count = format!("SELECT COUNT(*) FROM `{}`.things", database.name);
+        let found: Option<u32> = replica.query_first(count).await.ok()?;
+        (found == Some(291)).then_some(())
+    })
+    .await;
+    cut_over(&mut daemon, &["--wait", "60"]);
+    equal(&database, &target, &["things"]).await;
+}

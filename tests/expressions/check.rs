@@ -95,6 +95,7 @@ impl Compiled {
     /// Whether documents can show other digits of it.
     pub fn is_decimal(&self) -> bool {
         matches!(self.expression.ty().kind, TypeKind::Decimal { .. })
+            && self.expression.is_known_in_documents()
     }
 }
 

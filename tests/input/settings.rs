@@ -72,7 +72,7 @@ fn wrong_settings_are_told_with_place_and_cure() {
         &plus("[target]\nendpoint = 7\n"),
         &["target.endpoint", "text"],
     );
-    refused(&plus("[verify]\n"), &["not in this version"]);
+    refused(&plus("[sink]\nfence = true\n"), &["not in this version"]);
     refused(&plus("snapshot = 3\n[state.more]\n"), &["state"]);
     let nested = format!("{}{}", RIGHT, "[".repeat(100_000));
     refused(nested.as_bytes(), &["penstock.toml:9:"]);
