@@ -1,5 +1,6 @@
 //! `penstock verify`: what differs is found, what does not is left alone, whatever the stream does meanwhile.
 
+mod dirty;
 pub mod engine;
 
 use std::time::{Duration, Instant};

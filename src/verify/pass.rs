@@ -99,13 +99,17 @@ impl Engine {
         for id in &projections {
             estimated += session.estimate(self.plan.projection(*id)).await?;
         }
-        let saved = self.saved(mode, estimated)?;
+        let (saved, parts) = match self.begin(mode, estimated) {
+            // What is left of an interrupted one is not whole: then from the start.
+            Err(error) if error.kind() == Kind::Store => {
+                tracing::warn!(%error, "an interrupted comparison cannot be gone on with");
+                let _ = std::fs::remove_dir_all(&self.directory);
+                self.begin(mode, estimated)?
+            }
+            begun => begun?,
+        };
         self.progress.begin(saved.report.items, estimated);
         begun(saved.report.started_unix_ms);
-        let parts = match mode {
-            Mode::Full => Some(Parts::open(&self.directory, saved.parts, &saved.lengths)?),
-            _ => None,
-        };
         let (count, show) = (saved.parts, saved.show_values);
         let run = Arc::new(Run {
             tracker: Mutex::new(Tracker::new(projections, saved.at)),
@@ -185,6 +189,16 @@ impl Engine {
             Mode::Entity(entity) => of(entity),
             _ => Ok(self.plan.projections.iter().map(|p| p.id).collect()),
         }
+    }
+
+    /// Its state, and the files of a full one.
+    fn begin(&self, mode: &Mode, estimated: u64) -> Result<(Saved, Option<Parts>)> {
+        let saved = self.saved(mode, estimated)?;
+        let parts = match mode {
+            Mode::Full => Some(Parts::open(&self.directory, saved.parts, &saved.lengths)?),
+            _ => None,
+        };
+        Ok((saved, parts))
     }
 
     fn saved(&self, mode: &Mode, estimated: u64) -> Result<Saved> {

@@ -243,6 +243,14 @@ impl Report {
         if let Some(seconds) = seconds {
             writeln!(out, "- took {seconds} s")?;
         }
+        if self.resumed > 0 {
+            writeln!(
+                out,
+                "- interrupted and gone on with: {} times; where another process had begun it, what was written meanwhile is \
+                 not known, and a comparison in one go is still owed",
+                self.resumed
+            )?;
+        }
         for (kind, count) in &self.mismatches {
             writeln!(out, "- {kind}: {count}")?;
         }

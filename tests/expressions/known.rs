@@ -62,6 +62,6 @@ fn every_function_has_a_template() {
     for name in names.split_whitespace() {
         let name = name.replace('_', " ");
         let found = |template: &&str| template.replace('_', " ").contains(&name);
-        assert!(templates.iter().any(|t| found(&t)), "{name}");
+        assert!(templates.iter().any(found), "{name}");
     }
 }

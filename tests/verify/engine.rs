@@ -292,6 +292,50 @@ async fn mysql_is_read_after_everything_received_is_visible() {
     assert!(check.is_err(), "it did not wait");
 }
 
+/// Where our own evaluation of a row says something else than MySQL, that is told.
+#[tokio::test]
+async fn our_own_evaluation_is_asked_where_both_sides_differ() {
+    let scene = scene().await;
+    let contract = json!({"tables": [{"table": "Things", "type": "single-entity", "source_table": "t", "pk": "id", "attributes": [
+        {"name": "id", "type": "N", "source_column": "id"},
+        {"name": "v", "type": "S", "source_column": "v", "calculation": {"type": "date-math", "expression": "CONCAT(v, '!')"}}]}]});
+    let mut plan = plan::compile(&scene.database, &contract.to_string()).await;
+    // MySQL is asked by the text, we evaluate what was compiled: as if we computed it wrongly.
+    let expression = plan.projections[0].attributes.iter_mut();
+    for attribute in expression.filter(|a| a.name == "v") {
+        attribute
+            .value
+            .each_sql(&mut |sql| sql.text = sql.text.replace('!', "?"));
+    }
+    put(&scene.target, 1, "a!").await;
+    put(&scene.target, 2, "b?").await;
+    let flow = Arc::new(Played::default());
+    let directory = tempfile::tempdir().expect("a directory");
+    let endpoint = scene.target.endpoint();
+    let engine = engine(&scene.database, &endpoint, plan, flow, directory.path()).await;
+    let report = engine.run(&Mode::Full, |_| {}).await.expect("a report");
+    assert_eq!(
+        (report.mismatched(), report.disagrees),
+        (1, 1),
+        "{report:?}"
+    );
+    assert_eq!(
+        report.findings[0].disagrees.as_deref(),
+        Some(&["v".to_owned()][..])
+    );
+    // Where it says the same, the item was only not written.
+    put(&scene.target, 1, "x").await;
+    let report = scene.pass().await;
+    assert!(
+        report
+            .findings
+            .iter()
+            .all(|f| f.disagrees.as_deref() == Some(&[])),
+        "{report:?}"
+    );
+    assert_eq!((report.mismatched(), report.disagrees), (2, 0));
+}
+
 /// A comparison costs what the limits allow.
 #[tokio::test]
 async fn the_rate_is_limited() {

