@@ -9,8 +9,9 @@ use super::{Status, TableStatus};
 use crate::checkpoint::{AuditEntry, TableState};
 use crate::phase::Phase;
 
-/// Seconds that a drawing covers, and its size in units of its own.
+/// Seconds that a drawing covers, at most and at least, and its size in units of its own.
 const HOUR: f64 = 3600.0;
+const YOUNG: f64 = 300.0;
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 120.0;
 
@@ -120,28 +121,40 @@ fn figures(out: &mut String, status: &Status, history: &History) {
     out.push_str("</section>");
 }
 
+/// Seconds ago, and the value then: where there is none the curve has a gap.
+type Point = (f64, Option<f64>);
+
 fn drawings(out: &mut String, history: &History) {
     let lag = history.lag();
     let speeds = history.speeds();
     let curve = |of: fn(&Speed) -> f64| speeds.iter().map(|s| (s.ago, Some(of(s)))).collect();
-    let (transactions, rows): (Vec<_>, Vec<_>) = (curve(|s| s.transactions), curve(|s| s.rows));
-    out.push_str("<section class=\"drawings\"><h2>The last hour</h2>");
-    draw(out, "Lag", "s", &[("behind the source", &lag)]);
-    let throughput: [(&str, &[_]); 2] = [("transactions", &transactions), ("rows copied", &rows)];
-    draw(out, "Throughput", "/s", &throughput);
+    let (transactions, rows): (Vec<Point>, Vec<Point>) =
+        (curve(|s| s.transactions), curve(|s| s.rows));
+    // A daemon that is young has no hour to show.
+    let seconds = lag.first().map_or(0.0, |(ago, _)| *ago).clamp(YOUNG, HOUR);
+    let _ = write!(
+        out,
+        "<section class=\"drawings\"><h2>The last {}</h2>",
+        span(seconds)
+    );
+    draw(out, seconds, "Lag", "s", &[("behind the source", &lag)]);
+    let throughput: [(&str, &[Point]); 2] =
+        [("transactions", &transactions), ("rows copied", &rows)];
+    draw(out, seconds, "Throughput", "/s", &throughput);
     out.push_str("</section>");
 }
 
-/// Seconds ago, and the value then.
-type Point = (f64, Option<f64>);
-
-/// A drawing of curves: seconds ago, and the value then. Where there is none the curve has a gap.
-fn draw(out: &mut String, title: &str, unit: &str, curves: &[(&str, &[Point])]) {
+/// A drawing of curves over the last `seconds`.
+fn draw(out: &mut String, seconds: f64, title: &str, unit: &str, curves: &[(&str, &[Point])]) {
     let values = curves.iter().flat_map(|(_, points)| points.iter());
     let top = values.filter_map(|(_, value)| *value).fold(0.0, f64::max);
     let scale = if top > 0.0 { top } else { 1.0 };
     let names: Vec<_> = curves.iter().map(|(name, _)| *name).collect();
-    let said = format!("{title} over the last hour: at most {} {unit}", number(top));
+    let said = format!(
+        "{title} over the last {}: at most {} {unit}",
+        span(seconds),
+        number(top)
+    );
     let _ = write!(
         out,
         "<figure><figcaption>{title} <span class=\"quiet\">{}; at most {} {unit}</span></figcaption>\
@@ -153,11 +166,11 @@ fn draw(out: &mut String, title: &str, unit: &str, curves: &[(&str, &[Point])]) 
         let mut path = String::new();
         let mut pen_is_down = false;
         for (ago, value) in points.iter() {
-            let Some(value) = value.filter(|_| *ago <= HOUR) else {
+            let Some(value) = value.filter(|_| *ago <= seconds) else {
                 pen_is_down = false;
                 continue;
             };
-            let x = WIDTH * (1.0 - ago / HOUR);
+            let x = WIDTH * (1.0 - ago / seconds);
             let y = HEIGHT - 2.0 - (HEIGHT - 6.0) * value / scale;
             let _ = write!(path, "{}{x:.1} {y:.1}", if pen_is_down { "L" } else { "M" });
             pen_is_down = true;
@@ -386,7 +399,8 @@ mod tests {
             "<th scope=\"row\">shop.a</th><td><progress max=\"100\" value=\"40\">40 %</progress></td><td>400 of about 1000</td><td>6 s</td>",
             "<td>waiting</td>",
             "value=\"100\">100 %</progress></td><td>7 of about 1000</td><td>complete</td>",
-            "Lag over the last hour: at most 9.0 s",
+            "<h2>The last 5 min</h2>",
+            "Lag over the last 5 min: at most 9.0 s",
             "have not been compared yet",
         ] {
             assert!(html.contains(part), "{part}\nis not in\n{html}");
