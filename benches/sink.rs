@@ -88,7 +88,7 @@ fn compare() {
                 if *name != SDK {
                     process.arg(name);
                 }
-                rates.push(measure(process, faults, items).per_second(items));
+                rates.push(per_second(&measure(process, faults, items), items));
             }
         }
         let medians: Vec<(f64, f64)> = rates.into_iter().map(median).collect();
@@ -101,7 +101,8 @@ fn compare() {
 
 /// Where the SDK's program is; cargo builds it.
 fn sdk_program() -> PathBuf {
-    let output = Command::new(env!("CARGO"))
+    // By its name: the one that builds this program may not be the one that runs now.
+    let output = Command::new("cargo")
         .args(["bench", "--locked", "--quiet", "--bench", "sink_sdk"])
         .stderr(Stdio::inherit())
         .output()
@@ -112,6 +113,15 @@ fn sdk_program() -> PathBuf {
 
 fn setting(name: &str) -> Option<usize> {
     std::env::var(name).ok()?.parse().ok()
+}
+
+/// Items a CPU-second and items a second.
+fn per_second(cost: &Cost, items: usize) -> (f64, f64) {
+    let items = items as f64;
+    (
+        items / cost.cpu.as_secs_f64(),
+        items / cost.wall.as_secs_f64(),
+    )
 }
 
 /// Of the rates per CPU-second, with the rate per second that belongs to it.

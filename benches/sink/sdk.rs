@@ -27,15 +27,6 @@ impl Cost {
     pub fn print(&self) {
         println!("{} {}", self.cpu.as_secs_f64(), self.wall.as_secs_f64());
     }
-
-    /// Items a CPU-second and items a second.
-    pub fn per_second(&self, items: usize) -> (f64, f64) {
-        let items = items as f64;
-        (
-            items / self.cpu.as_secs_f64(),
-            items / self.wall.as_secs_f64(),
-        )
-    }
 }
 
 /// User and system time of this process, in the kernel's hundredths of a second.

@@ -90,7 +90,12 @@ pub fn reopened(standing: Option<Standing>) -> Result<Standing> {
             serial: standing.serial + 1,
             state: State::Reopened,
             at_unix_ms: now_unix_ms(),
-            report: standing.report,
+            // Every commit from now on writes this; the report's file has it whole.
+            report: Report {
+                gates: Vec::new(),
+                audit: Vec::new(),
+                ..standing.report
+            },
         }),
         _ => Err(not_cut_over()),
     }

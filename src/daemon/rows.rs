@@ -13,6 +13,7 @@ use super::requests::{Removed, Reread, Settling};
 use super::shared::Shared;
 use super::touches::Watch;
 use crate::error::{Error, Kind, Result};
+use crate::phase::Phase;
 use crate::pipeline::{Key, Sequence};
 use crate::plan::graph::sources;
 use crate::plan::select::{JoinedRows, joined_rows};
@@ -55,16 +56,7 @@ impl Rows {
     /// `Usage` while rows are still being copied, and for a name that is no row's; `SourceUnavailable` and its like where
     /// MySQL cannot be read; `Unsupported` for an item of too many rows; `Interrupted` where the stream has ended.
     pub async fn reread(&self, projection: ProjectionId, names: &[Arc<str>]) -> Result<()> {
-        if !self.shared.is_copied() {
-            return Err(Error::new(Kind::Usage, "the snapshot is not complete yet")
-                .with_remedy("wait until it is: rows are being read anyway"));
-        }
-        if let Some(paused) = self.shared.pause.paused() {
-            let message = format!("the stream is paused by {}: nothing is written", paused.by);
-            return Err(
-                Error::new(Kind::Usage, message).with_remedy("`penstock resume`, then again")
-            );
-        }
+        self.may_write()?;
         let plan = Arc::clone(&self.shared.plan);
         let joins = match &plan.projection(projection).graph {
             Some(_) => joined_rows(&plan, plan.projection(projection))
@@ -97,6 +89,7 @@ impl Rows {
     /// # Errors
     /// As [`reread`](Self::reread).
     pub async fn remove(&self, items: Vec<(TargetId, Key)>, watch: &Arc<Watch>) -> Result<Removed> {
+        self.may_write()?;
         let asked = self.shared.stage.remove(items, Arc::clone(watch));
         let (removed, sequence) = asked.await?;
         for origin in &removed.owned {
@@ -105,6 +98,35 @@ impl Rows {
         }
         self.shared.until_committed(sequence).await?;
         Ok(removed)
+    }
+
+    /// Whether anything may be written beside the stream now.
+    fn may_write(&self) -> Result<()> {
+        if let Some(paused) = self.shared.pause.paused() {
+            let message = format!("the stream is paused by {}: nothing is written", paused.by);
+            let error = Error::new(Kind::Usage, message);
+            return Err(error.with_remedy("`penstock resume`, then again"));
+        }
+        let refused =
+            |why: &str, remedy: &str| Err(Error::new(Kind::Usage, why).with_remedy(remedy));
+        match self.shared.phase() {
+            // What is compared at a cutover must be what stays.
+            Phase::Draining => refused(
+                "a cutover, or the end of the daemon, is under way",
+                "ask again afterwards",
+            ),
+            phase @ (Phase::CutOver | Phase::Stopped | Phase::ResnapshotRequired) => refused(
+                &format!("nothing is written in phase {phase}"),
+                "see `penstock status`",
+            ),
+            _ if !self.shared.is_copied() => refused(
+                "the snapshot is not complete yet",
+                "wait until it is: rows are being read anyway",
+            ),
+            Phase::Snapshot | Phase::Streaming | Phase::Ready | Phase::Aborted | Phase::Paused => {
+                Ok(())
+            }
+        }
     }
 
     /// Reads until the items' rows are all seen; gives the sequence that writes them.

@@ -70,7 +70,7 @@ pub fn parse(text: &str, strict: bool) -> (Option<Contract>, Diagnostics) {
     };
     let contract = input
         .contract(&at)
-        .filter(|c| !input.misread && !(c.tables.is_empty() && c.broken.is_empty()));
+        .filter(|c| !input.misread && (!c.tables.is_empty() || !c.broken.is_empty()));
     (contract, input.found)
 }
 
@@ -174,7 +174,7 @@ impl<'t> Input<'t> {
         for at in elements {
             match self.whole_table(&at, names) {
                 Ok(table) => contract.tables.push(table),
-                Err(broken) => contract.broken.extend(broken),
+                Err(broken) => contract.broken.extend(broken.map(|table| *table)),
             }
         }
         contract
@@ -185,7 +185,7 @@ impl<'t> Input<'t> {
         &mut self,
         at: &At<'t>,
         names: &mut limits::Names,
-    ) -> Result<Table, Option<Table>> {
+    ) -> Result<Table, Option<Box<Table>>> {
         let before = self.found.error_count();
         self.incomplete = false;
         let table = self.table(at);
@@ -193,7 +193,7 @@ impl<'t> Input<'t> {
             names.add(self, &table.name);
         }
         if self.found.error_count() > before {
-            return Err(table);
+            return Err(table.map(Box::new));
         }
         if (table.is_none() || self.incomplete) && !self.misread {
             // Whatever is left out must have been reported; if not, silence would lose a part of the contract.
@@ -202,7 +202,7 @@ impl<'t> Input<'t> {
                 &read::head(at),
                 "a part of this table was not understood",
             );
-            return Err(table);
+            return Err(table.map(Box::new));
         }
         table.ok_or(None)
     }
