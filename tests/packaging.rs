@@ -130,6 +130,18 @@ fn every_asset_of_the_debian_package_is_there() {
     ] {
         assert!(targets.contains(needed), "{needed}: {targets:?}");
     }
+    // cargo-deb has systemd-sysusers read the file by the name that it has here.
+    for asset in assets
+        .iter()
+        .filter(|asset| asset[1].as_str().is_some_and(|t| t.contains("sysusers.d")))
+    {
+        assert!(
+            asset[0]
+                .as_str()
+                .is_some_and(|s| s.ends_with("/penstock.conf")),
+            "{asset}"
+        );
+    }
     for conffile in deb["conf-files"].as_array().expect("conf-files") {
         let path = conffile.as_str().expect("text").trim_start_matches('/');
         assert!(targets.contains(path), "{path} is no asset");
@@ -158,7 +170,7 @@ fn every_asset_of_the_debian_package_is_there() {
     let service = read("packaging/penstock.service");
     assert!(
         service.contains("User=penstock")
-            && read("packaging/sysusers.conf").contains("\nu penstock ")
+            && read("packaging/sysusers.d/penstock.conf").contains("\nu penstock ")
     );
     assert!(service.contains("PENSTOCK_CONFIG=/etc/penstock/penstock.toml"));
 }
