@@ -121,13 +121,14 @@ fn behind(channel: &Row, executed: &GtidSet) -> Option<String> {
             return Some(what.to_owned());
         }
     }
-    let seconds = text(["Seconds_Behind_Source", "Seconds_Behind_Master"]);
-    if seconds != "0" {
-        return Some(format!("{seconds} s behind its source"));
-    }
+    // Whole seconds between two clocks: they say 1 now and then where nothing is left. What was received says it exactly.
     let received: Option<GtidSet> = text(["Retrieved_Gtid_Set"; 2]).parse().ok();
-    match received {
+    match received.filter(|received| !received.is_empty()) {
         Some(received) if received.is_subset(executed) => None,
-        _ => Some("it has received transactions that it has not applied".to_owned()),
+        Some(_) => Some("it has received transactions that it has not applied".to_owned()),
+        None => {
+            let seconds = text(["Seconds_Behind_Source", "Seconds_Behind_Master"]);
+            (seconds != "0").then(|| format!("{seconds} s behind its source"))
+        }
     }
 }

@@ -230,6 +230,8 @@ async fn a_cutover_that_waits_can_be_given_up() {
     // Ctrl-C gives it up, too: none is under way afterwards.
     let waiting = daemon.spawn(&["cutover", "--wait", "600"]);
     eventually("another one cannot begin", PATIENCE, async || {
+        // A look holds the place for a moment, too: the one that waits must come to it.
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
         let (status, _) = ask(&mut daemon, &["cutover", "--dry-run"]);
         (status == 2).then_some(())
     })
