@@ -17,7 +17,10 @@ use crate::pipeline::Control;
 use crate::position::GtidSet;
 use crate::verify::{Owed, Standing};
 
-/// How often the gates are read for `/status` and the metrics.
+/// The server as it was last asked, or why it did not answer.
+type Answer = std::result::Result<Inspection, String>;
+
+/// How often the server is asked for `/status` and the metrics.
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Reads the gates.
@@ -26,7 +29,8 @@ pub struct Gatehouse {
     inspector: Inspector,
     thresholds: Thresholds,
     control: OnceLock<Control>,
-    latest: Mutex<Vec<Gate>>,
+    /// As they were last read, and what the server said then.
+    latest: Mutex<(Vec<Gate>, Option<Answer>)>,
 }
 
 impl Gatehouse {
@@ -72,15 +76,25 @@ impl Gatehouse {
             Ok(inspection) => self.shared.source_is_at(&inspection.executed, asked),
             Err(_) => self.shared.source_is_silent(),
         }
-        let readings = self.readings(inspected, read_only_expected);
+        let answer = inspected.map_err(|error| error.to_string());
+        let readings = self.readings(&answer, read_only_expected);
         let all = gates(&readings, &self.thresholds, moment);
-        self.show(&all);
+        self.show(&all, answer);
         all
     }
 
-    /// As they were last read.
+    /// What is known without waiting: the daemon's own state as it is now, the server as it was last asked.
     pub fn latest(&self) -> Vec<Gate> {
-        self.lock().clone()
+        let (all, answer) = self.lock().clone();
+        match (self.shared.phase(), answer) {
+            // What they were at the drain stays.
+            (Phase::CutOver | Phase::Draining, _) | (_, None) => all,
+            (_, Some(answer)) => gates(
+                &self.readings(&answer, false),
+                &self.thresholds,
+                Moment::Before,
+            ),
+        }
     }
 
     /// Reads them again and again, until it is dropped.
@@ -105,16 +119,16 @@ impl Gatehouse {
         }
     }
 
-    fn readings(&self, inspected: Result<Inspection>, read_only_expected: bool) -> Readings {
+    fn readings(&self, answer: &Answer, read_only_expected: bool) -> Readings {
         let shared = &self.shared;
         let lag = shared.lag();
         let tables = shared.progress.tables();
         let left = tables.iter().filter(|t| t.state != TableState::Done);
-        let (inspection, silent) = match inspected {
+        let (inspection, silent) = match answer {
             Ok(inspection) => (Some(inspection), None),
-            Err(error) => (None, Some(error.to_string())),
+            Err(reason) => (None, Some(reason.clone())),
         };
-        let server = inspection.as_ref().map(|i| i.read_only);
+        let server = inspection.map(|i| i.read_only);
         Readings {
             phase: shared.phase(),
             stopped: shared.failure().map(|failure| failure.reason),
@@ -127,9 +141,9 @@ impl Gatehouse {
             parity: self.parity(),
             heartbeat: lag.heartbeat,
             checkpoint: shared.checkpoint_age().map(|age| age.as_secs_f64()),
-            prepared: inspection.as_ref().and_then(|i| i.prepared),
+            prepared: inspection.and_then(|i| i.prepared),
             silent,
-            replica: inspection.as_ref().and_then(|i| i.replica.clone()),
+            replica: inspection.and_then(|i| i.replica.clone()),
             read_only: read_only_expected.then(|| server.unwrap_or_default()),
         }
     }
@@ -160,7 +174,7 @@ impl Gatehouse {
         tables
     }
 
-    fn show(&self, gates: &[Gate]) {
+    fn show(&self, gates: &[Gate], answer: Answer) {
         // One that is there only while somebody asks for it would stay as it was.
         for gate in gates
             .iter()
@@ -169,10 +183,10 @@ impl Gatehouse {
             let open = if gate.open { 1.0 } else { 0.0 };
             metrics::GATE_OPEN.with([&gate.name]).set(open);
         }
-        *self.lock() = gates.to_vec();
+        *self.lock() = (gates.to_vec(), Some(answer));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Gate>> {
+    fn lock(&self) -> MutexGuard<'_, (Vec<Gate>, Option<Answer>)> {
         // Whatever panicked, the list is whole.
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
