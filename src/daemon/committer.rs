@@ -131,6 +131,9 @@ impl Committer {
     }
 
     async fn letter(&mut self, letter: DeadLetterChange) -> Result<()> {
+        if matches!(letter, DeadLetterChange::Put(_)) {
+            self.shared.letter_waits();
+        }
         self.letters.push(letter);
         if self.letters.len() >= MAX_HELD_LETTERS {
             self.store_letters().await?;

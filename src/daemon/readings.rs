@@ -137,7 +137,7 @@ impl Gatehouse {
             resnapshot: self.resnapshot(),
             lag: lag.apply.filter(|_| silent.is_none()),
             in_flight: self.in_flight(),
-            dead_letters: shared.dead_letters(),
+            dead_letters: shared.known_dead_letters(),
             parity: self.parity(),
             heartbeat: lag.heartbeat,
             checkpoint: shared.checkpoint_age().map(|age| age.as_secs_f64()),

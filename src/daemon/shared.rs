@@ -38,6 +38,8 @@ pub struct Shared {
     committed_at: Mutex<Option<Instant>>,
     lag: Mutex<Lag>,
     letters: AtomicU64,
+    /// On their way to the store.
+    letters_waiting: AtomicU64,
     applied: AtomicU64,
     connected: AtomicBool,
     /// Every table is copied, and every item of a join is made.
@@ -134,6 +136,7 @@ impl Shared {
                 received: start.position.gtids.clone(),
             }),
             letters: AtomicU64::new(letters),
+            letters_waiting: AtomicU64::new(0),
             applied: AtomicU64::new(0),
             connected: AtomicBool::new(false),
             copied: AtomicBool::new(start.snapshot_done),
@@ -378,8 +381,19 @@ impl Shared {
         }
     }
 
+    /// Dead letters, those included that are not stored yet: what is durable in DynamoDB is not ahead of these.
+    pub fn known_dead_letters(&self) -> u64 {
+        self.dead_letters() + self.letters_waiting.load(Ordering::Acquire)
+    }
+
+    /// A row has no valid item; its letter is stored with the next commit.
+    pub fn letter_waits(&self) {
+        self.letters_waiting.fetch_add(1, Ordering::AcqRel);
+    }
+
     pub fn letters_stored(&self, count: u64) {
-        let before = self.letters.swap(count, Ordering::Relaxed);
+        let before = self.letters.swap(count, Ordering::AcqRel);
+        self.letters_waiting.store(0, Ordering::Release);
         metrics::DEAD_LETTERS.with([]).set(count as f64);
         if count > before {
             tracing::warn!(

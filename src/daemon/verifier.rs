@@ -234,7 +234,8 @@ impl Comparisons {
             }
             ref mode => {
                 let begun = |started| {
-                    if let Some(mark) = mark {
+                    // A pass of an earlier process has no mark: what was written before this one is not known.
+                    if let Some(mark) = mark.filter(|_| started >= began) {
                         self.remember(started, mark);
                     }
                 };
@@ -242,7 +243,9 @@ impl Comparisons {
             }
         };
         if full {
-            self.proved(&report, mark, began).await?;
+            self.proved(&report, mark).await?;
+        } else if report.mismatched() > 0 {
+            self.owe(Owed::Mismatches).await?;
         }
         if order.repair && report.mismatched() > 0 {
             engine.progress.enter(Step::Repair);
@@ -293,7 +296,7 @@ impl Comparisons {
     }
 
     /// What a full pass proves.
-    async fn proved(&self, report: &Report, mark: Option<PassMark>, began: u64) -> Result<()> {
+    async fn proved(&self, report: &Report, mark: Option<PassMark>) -> Result<()> {
         let facts = &self.tools.shared.facts;
         let mut standing: Standing = facts.get(FACT)?.unwrap_or_default();
         let pass = report.pass();
@@ -305,7 +308,11 @@ impl Comparisons {
         };
         standing.owed = match (pass.clean, mark) {
             // A table was copied again, or something repaired, in the meantime: only a later one proves that.
-            (true, _) if standing.owed.is_some() && standing.owed_unix_ms >= began => standing.owed,
+            (true, _)
+                if standing.owed.is_some() && standing.owed_unix_ms >= report.started_unix_ms =>
+            {
+                standing.owed
+            }
             (true, Some(mark)) => {
                 self.tools.shared.touches.pass_was_clean(mark);
                 None

@@ -84,6 +84,10 @@ impl Engine {
         let judged = judge(&self.plan, session, &self.target, &*self.flow, &names).await;
         let verdicts = match judged {
             Ok(verdicts) => verdicts,
+            // What was never judged must not be forgotten with what has been open for too long.
+            Err(error) if suspects.iter().any(|s| s.last.is_none() && self.is_old(s)) => {
+                return Err(error);
+            }
             Err(error) if error.directive() == Directive::Retry => {
                 tracing::warn!(%error, "what differs is looked at again");
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -124,11 +128,13 @@ impl Engine {
         Ok(self.without_the_old(open, report))
     }
 
+    fn is_old(&self, suspect: &Suspect) -> bool {
+        suspect.since.elapsed() > self.patience
+    }
+
     /// What has been open for too long is reported as undecided.
     fn without_the_old(&self, open: Vec<Suspect>, report: &Mutex<Report>) -> Vec<Suspect> {
-        let (old, young): (Vec<_>, Vec<_>) = open
-            .into_iter()
-            .partition(|s| s.since.elapsed() > self.patience);
+        let (old, young): (Vec<_>, Vec<_>) = open.into_iter().partition(|s| self.is_old(s));
         for suspect in old {
             if let Some(difference) = &suspect.last {
                 let (plan, name) = (&self.plan, &suspect.name);
