@@ -165,6 +165,9 @@ impl Committer {
             self.apply(completion);
         }
         self.through = durable.through;
+        if self.state.as_ref().is_some_and(|s| s.is_crowded()) {
+            self.due = self.due.min(self.last + CHUNK_INTERVAL);
+        }
         self.shared.durable_moved(&self.checkpoint.position);
         self.dirty = true;
         Ok(())
