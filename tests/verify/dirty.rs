@@ -82,3 +82,40 @@ async fn what_was_written_since_is_compared_at_the_cutover() {
     let (status, text) = ask(&mut daemon, &["cutover"]);
     assert_eq!(status, Some(0), "{text}");
 }
+
+/// A comparison of a part proves nothing, and yet what it finds is known.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_part_shows_shuts_the_gate() {
+    let (_database, target, mut daemon) = scene(Server::shared()).await;
+    let file = daemon.path().join("report.json").display().to_string();
+    let put = async |v: &str| {
+        let item = json!({"id": {"N": "2"}, "v": {"S": v}});
+        target.put("Things", item).await.expect("an item");
+    };
+    for part in [
+        ["--entity", "Things"],
+        ["--sample", "100"],
+        ["--keys-from", &file],
+    ] {
+        let (status, text) = ask(&mut daemon, &["verify"]);
+        assert_eq!(
+            (status, owed(&mut daemon).await),
+            (Some(0), Value::Null),
+            "{text}"
+        );
+        put("spoiled").await;
+        let part = [&["--format", "json", "verify"][..], &part].concat();
+        let output = daemon.command(&part);
+        assert_eq!(output.status.code(), Some(3), "{part:?} {output:?}");
+        std::fs::write(&file, &output.stdout).expect("the report");
+        assert_eq!(owed(&mut daemon).await, "mismatches", "{part:?}");
+        let (status, text) = ask(&mut daemon, &["cutover", "--dry-run"]);
+        assert_eq!(status, Some(3), "{text}");
+        assert!(text.contains("SHUT  parity"), "{text}");
+        // Put right by somebody: a part that is clean proves nothing either.
+        put("b").await;
+        let (status, text) = ask(&mut daemon, &["verify", "--entity", "Things"]);
+        assert_eq!(status, Some(0), "{text}");
+        assert_eq!(owed(&mut daemon).await, "mismatches", "{part:?}");
+    }
+}

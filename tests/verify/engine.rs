@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use mysql_async::prelude::Queryable;
-use penstock::error::Result;
+use penstock::error::{Error, Kind, Result};
 use penstock::pipeline::Key;
 use penstock::plan::{Plan, TargetId};
 use penstock::position::GtidSet;
@@ -31,6 +31,8 @@ pub struct Played {
     pub received: Mutex<GtidSet>,
     /// So many watches find everything touched.
     pub touched: AtomicU32,
+    /// The source is away: nothing becomes durable.
+    pub away: AtomicBool,
     /// What happens before everything is durable, time after time.
     pub durable: Mutex<VecDeque<BoxFuture<'static, ()>>>,
 }
@@ -57,7 +59,11 @@ impl Flow for Played {
 
     fn durable<'a>(&'a self, _: &'a GtidSet) -> BoxFuture<'a, Result<()>> {
         let happens = self.durable.lock().expect("futures").pop_front();
+        let away = self.away.load(Ordering::SeqCst);
         Box::pin(async move {
+            if away {
+                return Err(Error::new(Kind::SourceUnavailable, "it is away"));
+            }
             if let Some(happens) = happens {
                 happens.await;
             }
@@ -334,6 +340,31 @@ async fn our_own_evaluation_is_asked_where_both_sides_differ() {
         "{report:?}"
     );
     assert_eq!((report.mismatched(), report.disagrees), (2, 0));
+}
+
+/// What could not be judged for so long that it counts as old is not forgotten: there is no report then.
+#[tokio::test]
+async fn what_was_never_judged_is_not_left_out() {
+    let scene = scene().await;
+    put(&scene.target, 3, "extra").await;
+    scene.flow.away.store(true, Ordering::SeqCst);
+    let key = json!({"id": {"N": "3"}}).to_string();
+    let name = name_of_wire(&scene.engine.plan, TargetId(0), key.as_bytes()).expect("a key");
+    let ended = scene.engine.check(vec![name]).await;
+    let error = ended.expect_err("nothing was judged, and yet it is told");
+    assert_eq!(error.kind(), Kind::SourceUnavailable);
+    // In a full pass the scan finds it: the source goes away when the rows have been compared.
+    scene.flow.away.store(false, Ordering::SeqCst);
+    let flow = Arc::clone(&scene.flow);
+    scene
+        .flow
+        .then(async move { flow.away.store(true, Ordering::SeqCst) });
+    let ended = scene.engine.run(&Mode::Full, |_| {}).await;
+    let error = ended.expect_err("nothing was judged, and yet it is told");
+    assert_eq!(error.kind(), Kind::SourceUnavailable);
+    scene.flow.away.store(false, Ordering::SeqCst);
+    let report = scene.pass().await;
+    assert_eq!(json!(report.mismatches), json!({"extra": 1}));
 }
 
 /// A comparison costs what the limits allow.
