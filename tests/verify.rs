@@ -390,6 +390,26 @@ async fn what_goes_on_in_another_process_proves_nothing() {
     assert_eq!(owed, (Value::Null, vec![json!(true)]));
 }
 
+/// The items of joins are looked through once for all that is removed, however much that is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_extra_items_are_removed_together() {
+    let mut scene = scene(60).await;
+    for id in 1_000..2_100 {
+        let item = json!({"id": {"N": id.to_string()}, "of_name": {"N": "0"}});
+        scene.put("Joined", item).await;
+    }
+    let (status, report) = scene.verify(&["--repair"]);
+    assert_eq!(
+        (status, &report["repaired"]),
+        (Some(3), &json!(1_100)),
+        "{report}"
+    );
+    let log = scene.daemon.log();
+    assert_eq!(log.matches("extra items were removed").count(), 1, "{log}");
+    let (status, report) = scene.verify(&[]);
+    assert_eq!((status, found(&report)), (Some(0), vec![]), "{report}");
+}
+
 /// Without a daemon the command brings the flow up itself; the daemon compares by itself where the settings say so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_or_without_being_asked() {

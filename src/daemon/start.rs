@@ -16,7 +16,7 @@ use super::deaths::{Deaths, Letters};
 use super::gauges;
 use super::inspect::Inspector;
 use super::monitor::{self, Question};
-use super::opening::{forget, not_cut_over, open_store, open_views, stored};
+use super::opening::{forget, has_store, not_cut_over, open_store, open_views, stored};
 use super::readings::Gatehouse;
 use super::resnapshot::{Resnapshot, Workers};
 use super::rows::Rows;
@@ -75,6 +75,7 @@ const LETTERS: usize = 256;
 pub async fn start(start: Start) -> Result<Daemon> {
     let settings = Arc::clone(&start.settings);
     let plan = Arc::clone(&start.plan);
+    let follows_another = has_store(&settings.state);
     let store = open_store(settings.state.clone(), start.resnapshot).await?;
     not_cut_over(&store, &start).await?;
     let (embedded, client, target) = open_target(&settings).await?;
@@ -98,6 +99,9 @@ pub async fn start(start: Start) -> Result<Daemon> {
         &checkpoint,
         store.dead_letter_count(),
     ));
+    if follows_another {
+        shared.seal.follows_another();
+    }
     let gatehouse = Arc::new(Gatehouse::new(
         Arc::clone(&shared),
         Inspector::new(Arc::clone(&options)),

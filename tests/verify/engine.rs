@@ -114,6 +114,7 @@ pub async fn engine(
         stop: Default::default(),
         show_values: true,
         patience: Duration::from_secs(2),
+        not_before: 0,
     })
 }
 
@@ -365,6 +366,51 @@ async fn what_was_never_judged_is_not_left_out() {
     scene.flow.away.store(false, Ordering::SeqCst);
     let report = scene.pass().await;
     assert_eq!(json!(report.mismatches), json!({"extra": 1}));
+}
+
+/// Its files are its owner's alone, and are gone on with only by who asks for the same, after what is owed.
+#[tokio::test]
+async fn what_is_left_of_a_comparison() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut scene = scene().await;
+    put(&scene.target, 1, "secret").await;
+    let stopped = async |engine: &Arc<Engine>, directory: &Path| {
+        engine.stop.cancel();
+        let ended = engine.run(&Mode::Full, |_| {}).await;
+        assert_eq!(ended.expect_err("stopped").kind(), Kind::Interrupted);
+        let state = std::fs::read(directory.join("state.json")).expect("its state");
+        let state: Value = serde_json::from_slice(&state).expect("JSON");
+        state
+    };
+    let directory = scene.engine.directory.clone();
+    let state = stopped(&scene.engine, &directory).await;
+    // However few rows there seem to be.
+    assert_eq!(state["parts"], 64);
+    let mode = |path: &Path| std::fs::metadata(path).expect("it").permissions().mode() & 0o777;
+    assert_eq!(mode(&directory), 0o700);
+    let files = std::fs::read_dir(&directory).expect("its files");
+    let files: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
+    assert!(files.len() > 100, "{files:?}");
+    for file in &files {
+        assert_eq!(mode(file), 0o600, "{}", file.display());
+    }
+    let started = state["report"]["started_unix_ms"].as_u64().expect("a time");
+    let mut next = async |show_values: bool, not_before: u64| {
+        // What was aborted may still be about to end.
+        while Arc::strong_count(&scene.engine) > 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let engine = Arc::get_mut(&mut scene.engine).expect("the only one");
+        engine.stop = Default::default();
+        (engine.show_values, engine.not_before) = (show_values, not_before);
+        stopped(&scene.engine, &directory).await["report"]["resumed"].clone()
+    };
+    assert_eq!(next(true, started - 1).await, 1, "it goes on");
+    assert_eq!(next(false, started - 1).await, 0, "with values, without");
+    assert_eq!(next(false, started - 1).await, 1);
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    let owed = penstock::checkpoint::now_unix_ms();
+    assert_eq!(next(false, owed).await, 0, "before what is owed");
 }
 
 /// A comparison costs what the limits allow.

@@ -231,3 +231,25 @@ fn an_equal_value_is_nothing_to_commit() {
     facts.set("b", &1).expect("set");
     assert!(!facts.is_dirty());
 }
+
+/// Two that change the same fact: what the one has said is not undone by the other.
+#[test]
+fn changes_of_one_fact_follow_each_other() {
+    let facts = Facts::of(&empty());
+    let add = || {
+        for _ in 0..2_000 {
+            let next = |n: Option<u64>| n.unwrap_or(0) + 1;
+            facts.update("count", next).expect("a number");
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(add);
+        }
+    });
+    assert_eq!(facts.get::<u64>("count").expect("a number"), Some(8_000));
+    assert!(facts.is_dirty());
+    facts.set("count", &"many").expect("set");
+    let refused = facts.update("count", |n: Option<u64>| n.unwrap_or(0));
+    assert_eq!(refused.expect_err("another shape").kind(), Kind::Store);
+}
