@@ -54,7 +54,7 @@ pub struct Checkpoint {
     pub snapshot: Vec<TableProgress>,
     /// When it was taken, in milliseconds since 1970.
     pub saved_at_unix_ms: u64,
-    /// The store was once rebuilt from its mirror: a full comparison of both sides is owed.
+    /// The store was rebuilt from its mirror: a full comparison of both sides is owed. The next start takes it over.
     #[serde(default)]
     pub verify_owed: bool,
     /// What later versions add without changing the format.

@@ -27,7 +27,7 @@ use super::stage::Stage;
 use super::status::Answers;
 use super::target::{open_target, ready_target};
 use super::trouble::Watched;
-use super::verifier::{Comparisons, Tools};
+use super::verifier::{Comparisons, Tools, owe_in};
 use super::views::{self, Views};
 use super::{Daemon, Running, decode, xids};
 use crate::admin::cutover::Desk;
@@ -50,6 +50,7 @@ use crate::source::preflight::ServerFacts;
 use crate::source::snapshot::{Progress, Worker, executed};
 use crate::source::statement::Tables;
 use crate::source::transaction::Assembler;
+use crate::verify::Owed;
 
 /// What a daemon is started with.
 pub struct Start {
@@ -124,7 +125,7 @@ pub async fn start(start: Start) -> Result<Daemon> {
         settings: settings.verify,
         state: settings.state.clone(),
     };
-    let comparisons = Comparisons::new(tools, &checkpoint)?;
+    let comparisons = Comparisons::new(tools, &mut checkpoint)?;
     let cutover = Cutover::new(
         Arc::clone(&shared),
         Arc::clone(&store),
@@ -389,7 +390,7 @@ async fn checkpoint(
                     now = start.facts.server_uuid,
                     "the source is another server than before: a full verification is owed"
                 );
-                checkpoint.verify_owed = true;
+                owe_in(&mut checkpoint, Owed::AnotherServer)?;
                 checkpoint
                     .lineage
                     .server_uuid

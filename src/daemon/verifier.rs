@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::cutover::Verifier;
-use super::facts::Facts;
+use super::facts::{Facts, fact_of, set_fact};
 use super::filing::audit;
 use super::rows::Rows;
 use super::shared::Shared;
@@ -78,19 +78,23 @@ struct Now {
 }
 
 impl Comparisons {
-    /// What was proved before this start no longer holds for what was written since: that is not known any more.
-    pub fn new(tools: Tools, checkpoint: &Checkpoint) -> Result<Arc<Self>> {
+    /// What was proved before this start no longer holds for what was written since: that is not known any more. What the
+    /// checkpoint says of a comparison that is owed is said by the standing from now on, from the same commit on.
+    pub fn new(tools: Tools, checkpoint: &mut Checkpoint) -> Result<Arc<Self>> {
         let facts = &tools.shared.facts;
         if let Some(mut standing) = facts.get::<Standing>(FACT)? {
             // Nobody else knows of the facts yet.
-            standing.owed = match (checkpoint.verify_owed, standing.owed) {
-                (true, _) => Some(Owed::RebuiltStore),
-                (false, None) => Some(Owed::Restarted),
-                (false, owed) => owed,
-            };
+            match (checkpoint.verify_owed, standing.owed) {
+                (true, _) => standing.owe(Owed::RebuiltStore),
+                // One that goes on where the former process was is told from one that began anew.
+                (false, None) => standing.owed = Some(Owed::Restarted),
+                (false, Some(_)) => {}
+            }
             show(&standing);
             facts.set(FACT, &standing)?;
         }
+        // Without a standing there was no comparison: one is owed anyway.
+        checkpoint.verify_owed = false;
         let rows = Rows::new(Arc::clone(&tools.options), Arc::clone(&tools.shared));
         Ok(Arc::new_cyclic(|myself| Self {
             tools,
@@ -539,6 +543,17 @@ pub async fn owe(facts: &Facts, owed: Owed) -> Result<()> {
         standing
     })?;
     facts.make_durable().await
+}
+
+/// The same in a checkpoint that no daemon is running on.
+pub fn owe_in(checkpoint: &mut Checkpoint, owed: Owed) -> Result<()> {
+    let standing: Option<Standing> = fact_of(checkpoint, FACT)?;
+    // Where there was no comparison, one is owed anyway.
+    let Some(mut standing) = standing else {
+        return Ok(());
+    };
+    standing.owe(owed);
+    set_fact(checkpoint, FACT, Some(&standing))
 }
 
 /// Shows what is proved as metrics.

@@ -22,7 +22,7 @@ use crate::source::snapshot::{chunk_key, executed_at};
 const MOST_KEYS: usize = 500;
 
 /// What the stream has received becomes visible within this.
-const VISIBLE: Duration = Duration::from_secs(60);
+const VISIBLE: Duration = Duration::from_secs(20);
 /// How often that is looked for.
 const SHORTEST_LOOK: Duration = Duration::from_millis(2);
 const LONGEST_LOOK: Duration = Duration::from_millis(100);
@@ -64,7 +64,7 @@ impl Session {
     /// Waits until MySQL shows everything of the set.
     ///
     /// # Errors
-    /// `SourceUnavailable` where it does not for a minute: another server may answer that lacks transactions.
+    /// `SourceUnavailable` where it does not for long: another server may answer that lacks transactions.
     pub async fn visible(&mut self, received: &GtidSet) -> Result<()> {
         let begun = Instant::now();
         while !received.is_subset(&self.executed().await?) {

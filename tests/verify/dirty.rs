@@ -176,3 +176,36 @@ async fn what_began_before_it_was_owed_is_not_gone_on_with() {
     assert_eq!(report["resumed"], 0, "{report}");
     assert_eq!(owed(&mut daemon).await, Value::Null);
 }
+
+/// A store that was rebuilt owes a comparison, once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_rebuilt_store_owes_is_paid_once() {
+    let (_database, _target, mut daemon) = scene(Server::shared()).await;
+    let (status, text) = ask(&mut daemon, &["verify"]);
+    assert_eq!(
+        (status, owed(&mut daemon).await),
+        (Some(0), Value::Null),
+        "{text}"
+    );
+    daemon.terminate(PATIENCE);
+    let db = daemon.state().join("sled/db");
+    std::fs::write(db, vec![0xa5; 1 << 20]).expect("damaged");
+    for _ in 0..2 {
+        daemon.start();
+        daemon.caught_up(PATIENCE).await;
+        assert_eq!(owed(&mut daemon).await, "rebuilt_store");
+        daemon.terminate(PATIENCE);
+    }
+    daemon.start();
+    daemon.caught_up(PATIENCE).await;
+    let (status, text) = ask(&mut daemon, &["verify"]);
+    assert_eq!(
+        (status, owed(&mut daemon).await),
+        (Some(0), Value::Null),
+        "{text}"
+    );
+    daemon.terminate(PATIENCE);
+    daemon.start();
+    daemon.caught_up(PATIENCE).await;
+    assert_eq!(owed(&mut daemon).await, "restarted");
+}

@@ -297,6 +297,15 @@ async fn mysql_is_read_after_everything_received_is_visible() {
     *scene.flow.received.lock().expect("a set") = beyond;
     let check = tokio::time::timeout(Duration::from_secs(2), scene.check(1)).await;
     assert!(check.is_err(), "it did not wait");
+    // Nor does it wait for ever: the server may never have it.
+    let key = json!({"id": {"N": "1"}}).to_string();
+    let name = name_of_wire(&scene.engine.plan, TargetId(0), key.as_bytes()).expect("a key");
+    let check = tokio::time::timeout(Duration::from_secs(90), scene.engine.check(vec![name]));
+    let ended = check.await.expect("it waits for ever");
+    assert_eq!(
+        ended.expect_err("no report").kind(),
+        Kind::SourceUnavailable
+    );
 }
 
 /// Where our own evaluation of a row says something else than MySQL, that is told.

@@ -105,8 +105,9 @@ impl Rig {
             machine.advance(event);
         }
         let mut attempt = attempt();
-        let ending = self.cutover.go_on(&mut attempt, machine, last).await;
-        (ending, attempt)
+        let going = self.cutover.go_on(&mut attempt, machine, last);
+        let ending = tokio::time::timeout(Duration::from_secs(20), going).await;
+        (ending.expect("its end"), attempt)
     }
 
     /// Whether the sink may write.

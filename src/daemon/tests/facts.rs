@@ -253,3 +253,25 @@ fn changes_of_one_fact_follow_each_other() {
     let refused = facts.update("count", |n: Option<u64>| n.unwrap_or(0));
     assert_eq!(refused.expect_err("another shape").kind(), Kind::Store);
 }
+
+/// A comparison that is owed is a fact of the checkpoint, whoever finds out.
+#[tokio::test]
+async fn what_is_owed_is_noted_where_there_was_a_comparison() {
+    use crate::daemon::verifier::{owe, owe_in};
+    use crate::verify::{Owed, Standing};
+    let mut checkpoint = empty();
+    let standing = |checkpoint: &Checkpoint| -> Option<Standing> {
+        fact_of(checkpoint, "parity").expect("its shape")
+    };
+    owe_in(&mut checkpoint, Owed::AnotherServer).expect("noted");
+    assert_eq!(standing(&checkpoint), None, "there was no comparison");
+    set_fact(&mut checkpoint, "parity", Some(&Standing::default())).expect("set");
+    owe_in(&mut checkpoint, Owed::AnotherServer).expect("noted");
+    let noted = standing(&checkpoint).expect("a standing");
+    assert_eq!(noted.owed, Some(Owed::AnotherServer));
+    let facts = Facts::of(&checkpoint);
+    facts.ended();
+    assert!(owe(&facts, Owed::Repaired).await.is_err(), "not durable");
+    let noted: Option<Standing> = facts.get("parity").expect("its shape");
+    assert_eq!(noted.and_then(|s| s.owed), Some(Owed::Repaired));
+}
