@@ -355,3 +355,47 @@ async fn silence_afterwards_is_a_warning() {
     assert!(warning.contains("did not answer"), "{warning}");
     assert_eq!(rig.audited(), ["cutover: the source has moved since"]);
 }
+
+/// Rule 23: what was written since the last full comparison is known within bounds; where it is not, another one is owed.
+#[tokio::test]
+async fn more_dirt_than_is_remembered_shuts_the_gate() {
+    let rig = Rig::new();
+    let shared = &rig.cutover.shared;
+    let clean = crate::verify::Pass {
+        clean: true,
+        ..Default::default()
+    };
+    let standing = crate::verify::Standing {
+        last_pass: Some(clean),
+        ..Default::default()
+    };
+    shared.facts.set("parity", &standing).expect("set");
+    shared.touches.pass_was_clean(shared.touches.begin_pass());
+    let parity = async || {
+        let gates = rig
+            .cutover
+            .gatehouse
+            .read(crate::cutover::Moment::Before, false)
+            .await;
+        let gate = gates.into_iter().find(|gate| gate.name == "parity");
+        gate.expect("the gate")
+    };
+    let mut written = 0..;
+    let mut write = |count: usize| {
+        for n in written.by_ref().take(count) {
+            let key =
+                crate::pipeline::Key(format!("{{\"id\":{{\"N\":\"{n}\"}}}}").into_bytes().into());
+            let origin = crate::pipeline::Origin {
+                projection: crate::plan::ProjectionId(0),
+                source_key: n.to_string().into(),
+            };
+            shared.touches.note(crate::plan::TargetId(0), &key, &origin);
+        }
+    };
+    write(60);
+    assert!(parity().await.open);
+    // A test's bound is 64.
+    write(60);
+    let gate = parity().await;
+    assert!(!gate.open, "{gate:?}");
+}
