@@ -299,6 +299,18 @@ async fn a_source_that_is_a_replica_behind_its_own_source_refuses() {
         (found == Some(291)).then_some(())
     })
     .await;
+    daemon.caught_up(PATIENCE).await;
+    let (status, dry) = ask(&mut daemon, &["cutover", "--dry-run", "--wait", "60"]);
+    assert_eq!(status, 0, "{dry:#}");
+    // Another server of the same history: what was written may stem from transactions that it never had.
+    daemon.terminate(Duration::from_secs(10));
+    daemon.set("source", "port", &primary.port().to_string());
+    daemon.start();
+    daemon.phase("ready", PATIENCE).await;
+    let status = daemon.status().await.expect("a status");
+    assert_eq!(status["parity"]["owed"], "another_server", "{status:#}");
+    refused_by(&mut daemon, &["--wait", "5"], &["parity"]);
+    prove(&mut daemon).await;
     cut_over(&mut daemon, &["--wait", "60"]);
     equal(&database, &target, &["things"]).await;
 }
