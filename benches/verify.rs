@@ -89,6 +89,7 @@ async fn measure(rows: u64) {
         stop: Default::default(),
         show_values: false,
         patience: Duration::from_secs(5),
+        not_before: 0,
     });
     let (begun, cpu) = (Instant::now(), cpu_seconds());
     let report = engine.run(&Mode::Full, |_| {}).await.expect("a report");

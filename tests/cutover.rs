@@ -51,6 +51,49 @@ fn cut_over(daemon: &mut Daemon, more: &[&str]) -> Value {
     answer["outcome"]["cut_over"].take()
 }
 
+/// A table, a target and a daemon that copies the one into the other.
+struct Scene<'s> {
+    database: Database<'s>,
+    target: Target,
+    daemon: Daemon,
+}
+
+impl<'s> Scene<'s> {
+    /// The daemon is not started.
+    async fn made(server: &'s Server) -> Scene<'s> {
+        let database = things(server).await;
+        let target = Target::dynoxide();
+        let daemon = between(&database, &target.endpoint());
+        Scene {
+            database,
+            target,
+            daemon,
+        }
+    }
+
+    /// … it is, and has caught up.
+    async fn ready(server: &'s Server) -> Scene<'s> {
+        let mut scene = Scene::made(server).await;
+        scene.daemon.start();
+        scene.daemon.phase("ready", PATIENCE).await;
+        scene
+    }
+
+    /// … and both sides are proved to be equal.
+    async fn proved(server: &'s Server) -> Scene<'s> {
+        let mut scene = Scene::ready(server).await;
+        prove(&mut scene.daemon).await;
+        scene
+    }
+}
+
+/// A daemon for `things`, not started. After a restart a cutover waits for what the process before may have sent.
+fn between(database: &Database<'_>, endpoint: &str) -> Daemon {
+    let mut daemon = ready(database, endpoint, &contract(&["things"], "S"));
+    daemon.set("sink", "request_timeout_ms", "2000");
+    daemon
+}
+
 /// A table `things` with some rows, on a server where nobody else moves gtid_executed.
 async fn things(server: &Server) -> Database<'_> {
     let database = Database::create(server).await;
@@ -104,9 +147,11 @@ fn checksum_holds(daemon: &Daemon, command: &str, sum: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cutover_under_load_leaves_both_sides_equal() {
     let server = Server::start(&mysql::FAST);
-    let database = things(&server).await;
-    let target = Target::dynoxide();
-    let mut daemon = ready(&database, &target.endpoint(), &contract(&["things"], "S"));
+    let Scene {
+        database,
+        target,
+        mut daemon,
+    } = Scene::made(&server).await;
     daemon.start();
     let until = CancellationToken::new();
     let writers: Vec<_> = (0..3)
@@ -163,11 +208,11 @@ async fn a_cutover_under_load_leaves_both_sides_equal() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_and_a_rehearsal_change_nothing() {
     let server = Server::start(&mysql::FAST);
-    let database = things(&server).await;
-    let target = Target::dynoxide();
-    let mut daemon = ready(&database, &target.endpoint(), &contract(&["things"], "S"));
-    daemon.start();
-    daemon.phase("ready", PATIENCE).await;
+    let Scene {
+        database,
+        target,
+        mut daemon,
+    } = Scene::ready(&server).await;
     let log = daemon.state().join("audit.log");
     let read = || std::fs::read_to_string(&log).unwrap_or_default();
     let before = (read(), target.scan_all().await);

@@ -290,19 +290,10 @@ async fn what_differs_is_found_under_load_and_nothing_else() {
     );
 }
 
-/// Killed in the middle, it goes on: what was compared is not compared again, and what was found is not lost.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_comparison_survives_kill_9() {
-    let mut scene = scene(30_000).await;
-    scene.delete("Quiet", json!({"id": {"N": "17"}})).await;
-    scene
-        .put("Quiet", json!({"id": {"N": "70000"}, "name": {"S": "x"}}))
-        .await;
-    let settled = |daemon: &mut Daemon| {
-        daemon.set("verify", "rows_per_second", "8000");
-    };
+/// Kills the daemon in the middle of a comparison and starts it again; gives how many items count as compared.
+async fn killed_midway(scene: &mut Scene) -> u64 {
     scene.daemon.terminate(PATIENCE);
-    settled(&mut scene.daemon);
+    scene.daemon.set("verify", "rows_per_second", "8000");
     scene.daemon.start();
     scene.daemon.caught_up(PATIENCE).await;
     let mut command = scene.daemon.spawn(&["verify"]);
@@ -322,6 +313,18 @@ async fn a_comparison_survives_kill_9() {
     scene.daemon.set("verify", "rows_per_second", "0");
     scene.daemon.start();
     scene.daemon.caught_up(PATIENCE).await;
+    done
+}
+
+/// Killed in the middle, it goes on: what was compared is not compared again, and what was found is not lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_comparison_survives_kill_9() {
+    let mut scene = scene(30_000).await;
+    scene.delete("Quiet", json!({"id": {"N": "17"}})).await;
+    scene
+        .put("Quiet", json!({"id": {"N": "70000"}, "name": {"S": "x"}}))
+        .await;
+    let done = killed_midway(&mut scene).await;
     let before = scene
         .daemon
         .metric("penstock_parity_items_checked_total")
@@ -352,6 +355,59 @@ async fn a_comparison_survives_kill_9() {
     // Part of it was compared by the process that was killed: what was written since then is not known.
     let status = scene.daemon.status().await.expect("its status");
     assert_eq!(status["parity"]["owed"], "mismatches", "{status}");
+}
+
+/// A pass that another process began has seen nothing of what that one wrote afterwards: clean as it is, it proves nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_on_in_another_process_proves_nothing() {
+    let mut scene = scene(30_000).await;
+    killed_midway(&mut scene).await;
+    let parity = async |daemon: &mut Daemon| {
+        let standing = daemon.status().await.expect("its status")["parity"]["owed"].clone();
+        let dry = daemon.command(&["--format", "json", "cutover", "--dry-run"]);
+        let dry: Value = serde_json::from_slice(&dry.stdout).expect("the gates");
+        let gates = dry["gates"].as_array().expect("gates").iter();
+        let open = gates
+            .filter(|gate| gate["name"] == "parity")
+            .map(|gate| gate["open"].clone());
+        (standing, open.collect::<Vec<_>>())
+    };
+    let (status, report) = scene.verify(&[]);
+    assert_eq!(
+        (status, &report["resumed"]),
+        (Some(0), &json!(1)),
+        "{report}"
+    );
+    let owed = parity(&mut scene.daemon).await;
+    assert_eq!(owed, (json!("restarted"), vec![json!(false)]));
+    let (status, report) = scene.verify(&[]);
+    assert_eq!(
+        (status, &report["resumed"]),
+        (Some(0), &json!(0)),
+        "{report}"
+    );
+    let owed = parity(&mut scene.daemon).await;
+    assert_eq!(owed, (Value::Null, vec![json!(true)]));
+}
+
+/// The items of joins are looked through once for all that is removed, however much that is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_extra_items_are_removed_together() {
+    let mut scene = scene(60).await;
+    for id in 1_000..2_100 {
+        let item = json!({"id": {"N": id.to_string()}, "of_name": {"N": "0"}});
+        scene.put("Joined", item).await;
+    }
+    let (status, report) = scene.verify(&["--repair"]);
+    assert_eq!(
+        (status, &report["repaired"]),
+        (Some(3), &json!(1_100)),
+        "{report}"
+    );
+    let log = scene.daemon.log();
+    assert_eq!(log.matches("extra items were removed").count(), 1, "{log}");
+    let (status, report) = scene.verify(&[]);
+    assert_eq!((status, found(&report)), (Some(0), vec![]), "{report}");
 }
 
 /// Without a daemon the command brings the flow up itself; the daemon compares by itself where the settings say so.

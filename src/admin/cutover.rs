@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::{Peer, refused};
-use crate::cutover::{Options, Progress, Rehearsal};
+use crate::cutover::{Options, Outcome, Progress, Rehearsal};
 use crate::error::Result;
 
 /// So long at most a question waits for news.
@@ -26,8 +26,8 @@ pub trait Desk: Send + Sync + 'static {
     /// Where the last one is.
     fn progress(&self) -> watch::Receiver<Progress>;
 
-    /// Gives up the one that is under way.
-    fn abort(&self, who: Peer) -> BoxFuture<'_, Result<()>>;
+    /// Gives up the one that is under way, and tells how it ended: at its last step it is not given up.
+    fn abort(&self, who: Peer) -> BoxFuture<'_, Result<Outcome>>;
 
     /// Takes the last one back: the sink may write again. The daemon starts its flow anew after the answer.
     fn reopen(&self, who: Peer) -> BoxFuture<'_, Result<()>>;
@@ -73,7 +73,7 @@ async fn progress(State(desk): Shared, RawQuery(query): RawQuery) -> Json<Progre
 }
 
 async fn abort(State(desk): Shared, ConnectInfo(who): ConnectInfo<Peer>) -> Response {
-    answer(desk.abort(who).await.map(|()| json!({"aborted": true})))
+    answer(desk.abort(who).await.map(|outcome| json!(outcome)))
 }
 
 async fn reopen(State(desk): Shared, ConnectInfo(who): ConnectInfo<Peer>) -> Response {

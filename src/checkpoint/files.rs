@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Kind, Result};
 
 /// Makes the directory and what leads to it, for its owner only.
-pub(super) fn create_directory(dir: &Path) -> Result<()> {
+pub fn create_directory(dir: &Path) -> Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)

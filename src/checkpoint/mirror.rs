@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::opening::is_the_disks;
 use super::{Checkpoint, DeadLetter, FORMAT_VERSION, files, frame};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How many dead letters the mirror holds; the store itself holds all.
 pub(super) const LETTERS: usize = 10_000;
@@ -41,6 +42,8 @@ pub(super) enum Read<T> {
     Newer(u32),
     /// Why it cannot be used.
     Unreadable(String),
+    /// It may be whole, and we may not read it.
+    Refused(Error),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -91,6 +94,15 @@ impl Mirror {
     }
 }
 
+/// The checkpoint as the mirror has it: to look at while another process may hold the store. `None` where there is none that can
+/// be read.
+pub fn mirrored(dir: &Path) -> Option<Checkpoint> {
+    match Mirror::new(dir).read() {
+        Read::Found(content) => content.checkpoint,
+        Read::Missing | Read::Newer(_) | Read::Unreadable(_) | Read::Refused(_) => None,
+    }
+}
+
 fn write<T: Serialize>(path: &Path, content: &T) -> Result<()> {
     let sealed = Sealed {
         format: FORMAT_VERSION,
@@ -106,6 +118,7 @@ fn read<T: Serialize + for<'de> Deserialize<'de>>(path: &Path) -> Read<T> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Read::Missing,
+        Err(e) if is_the_disks(&e) => return Read::Refused(files::failed("read", path, e)),
         Err(e) => return Read::Unreadable(e.to_string()),
     };
     match serde_json::from_slice::<Format>(&text) {
@@ -127,8 +140,8 @@ pub(super) fn json<T: Serialize>(value: &T) -> Result<Vec<u8>> {
     serde_json::to_vec(value).map_err(encoding)
 }
 
-fn encoding(error: serde_json::Error) -> crate::error::Error {
-    crate::error::Error::new(
+fn encoding(error: serde_json::Error) -> Error {
+    Error::new(
         crate::error::Kind::Internal,
         "a checkpoint could not be encoded",
     )

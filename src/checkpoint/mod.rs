@@ -22,9 +22,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use audit::AuditEntry;
+pub use audit::{AuditEntry, audit_log};
 pub use dead_letter::{DeadLetter, DeadLetterChange, DeadLetterPage};
-pub use files::replace as write_file;
+pub use files::{create_directory, replace as write_file};
+pub use mirror::mirrored;
 pub use store::{Loaded, OpenReport, Rebuilt, Store};
 
 use crate::error::{Error, Kind, Result};
@@ -53,7 +54,7 @@ pub struct Checkpoint {
     pub snapshot: Vec<TableProgress>,
     /// When it was taken, in milliseconds since 1970.
     pub saved_at_unix_ms: u64,
-    /// The store was once rebuilt from its mirror: a full comparison of both sides is owed.
+    /// The store was rebuilt from its mirror: a full comparison of both sides is owed. The next start takes it over.
     #[serde(default)]
     pub verify_owed: bool,
     /// What later versions add without changing the format.

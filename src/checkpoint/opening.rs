@@ -46,8 +46,8 @@ fn is_held(error: &io::Error) -> bool {
     error.to_string().contains("could not acquire lock")
 }
 
-/// Permissions, or a disk that is full.
-fn is_the_disks(error: &io::Error) -> bool {
+/// Permissions, or a disk that is full: nothing is known to be damaged.
+pub(super) fn is_the_disks(error: &io::Error) -> bool {
     use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
     matches!(
         error.kind(),
@@ -80,23 +80,30 @@ pub(super) fn not_behind(committed: &Committed, mirrored: &Read<Content>) -> Res
     }
 }
 
-pub(super) fn usable(dir: &Path, reason: &str, mirrored: Read<Content>) -> Result<Content> {
-    let mirror = match mirrored {
-        Read::Found(content) => return Ok(content),
-        Read::Missing => "it is missing".to_string(),
-        Read::Newer(format) => return Err(newer(dir, format)),
-        Read::Unreadable(reason) => reason,
-    };
-    Err(Error::new(
+/// What the store is rebuilt from; `Unusable` says that there is nothing.
+pub(super) fn usable(dir: &Path, reason: &str, mirrored: Read<Content>) -> Result<Content, Damage> {
+    match mirrored {
+        Read::Found(content) => Ok(content),
+        Read::Missing => Err("it is missing".to_string()),
+        Read::Newer(format) => return Err(Damage::Refused(newer(dir, format))),
+        Read::Refused(error) => return Err(Damage::Refused(error)),
+        Read::Unreadable(reason) => Err(reason),
+    }
+    .map_err(|mirror| Damage::Unusable(format!("the store: {reason}; checkpoint.json: {mirror}")))
+}
+
+/// Neither the store nor its mirror can be read.
+pub(super) fn unreadable(dir: &Path, why: &str) -> Error {
+    Error::new(
         Kind::Store,
         format!(
-            "neither the store nor its mirror in {} can be read: the store: {reason}; checkpoint.json: {mirror}",
+            "neither the store nor its mirror in {} can be read: {why}",
             dir.display()
         ),
     )
     .with_remedy(
         "put the directory back from a backup, or start over with `penstock run --resnapshot` (it sets the unreadable files aside)",
-    ))
+    )
 }
 
 /// Sets the damaged sled aside and fills a new one from the mirror, atomically.
@@ -110,7 +117,7 @@ pub(super) fn rebuild(
     let set_aside = files::set_aside(&sled_dir, now_unix_ms())?;
     let letters = match mirror.read_letters() {
         Read::Found(letters) => letters.letters,
-        Read::Missing | Read::Newer(_) | Read::Unreadable(_) => Vec::new(),
+        Read::Missing | Read::Newer(_) | Read::Unreadable(_) | Read::Refused(_) => Vec::new(),
     };
     let db = open_sled(&sled_dir).map_err(|damage| match damage {
         Damage::Refused(error) => error,

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::entries::{Committed, Damage, decode, newer, put_head, put_tables};
 use super::mirror::{self, Content, Letters, Mirror, Read};
-use super::opening::{not_behind, open_sled, read_all, rebuild, usable};
+use super::opening::{not_behind, open_sled, read_all, rebuild, unreadable, usable};
 use super::{
     AuditEntry, Checkpoint, DeadLetter, DeadLetterChange, DeadLetterPage, audit, dead_letter,
     files, frame, now_unix_ms,
@@ -58,6 +58,16 @@ pub enum Loaded {
     Found(Box<Checkpoint>),
 }
 
+/// What came of opening a state directory.
+enum Opened {
+    Whole(Box<Store>, OpenReport),
+    /// Neither the store nor its mirror can be read.
+    Unreadable {
+        why: String,
+        lock: files::Lock,
+    },
+}
+
 impl Store {
     /// Opens the state directory, making it where it does not exist, and takes its lock.
     ///
@@ -65,6 +75,37 @@ impl Store {
     /// `Store` where another process holds it, where neither the store nor its mirror can be read, or where a newer
     /// version wrote it. Never "there is none" for something that could not be read.
     pub fn open(dir: &Path) -> Result<(Store, OpenReport)> {
+        match Store::try_open(dir)? {
+            Opened::Whole(store, report) => Ok((*store, report)),
+            Opened::Unreadable { why, .. } => Err(unreadable(dir, &why)),
+        }
+    }
+
+    /// Opens the state directory as [`open`](Self::open) does; where neither the store nor its mirror can be read, and
+    /// `allowed` agrees, sets everything but the audit log aside and starts empty. For `run --resnapshot`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but for what cannot be read: a store that another process holds, that a newer version
+    /// wrote, or that the disk refuses, is left as it is.
+    pub fn start_over(
+        dir: &Path,
+        allowed: impl FnOnce(&str) -> Result<()>,
+    ) -> Result<(Store, OpenReport)> {
+        let (why, lock) = match Store::try_open(dir)? {
+            Opened::Whole(store, report) => return Ok((*store, report)),
+            Opened::Unreadable { why, lock } => (why, lock),
+        };
+        allowed(&why)?;
+        let stamp = now_unix_ms();
+        files::set_aside(&dir.join("sled"), stamp)?;
+        Mirror::new(dir).set_aside(stamp)?;
+        drop(lock);
+        let (store, report) = Store::open(dir)?;
+        store.audit("started over", "the unreadable store was set aside")?;
+        Ok((store, report))
+    }
+
+    fn try_open(dir: &Path) -> Result<Opened> {
         files::create_directory(dir)?;
         let lock = files::lock(dir)?;
         let mirror = Mirror::new(dir);
@@ -76,8 +117,10 @@ impl Store {
             mirror.write(&nothing)?;
             mirrored = Read::Found(nothing);
         }
-        if let Read::Newer(format) = mirrored {
-            return Err(newer(dir, format));
+        match mirrored {
+            Read::Newer(format) => return Err(newer(dir, format)),
+            Read::Refused(error) => return Err(error),
+            Read::Missing | Read::Found(_) | Read::Unreadable(_) => {}
         }
         let mut report = OpenReport::default();
         let opened = open_sled(&sled_dir).and_then(|db| {
@@ -89,38 +132,23 @@ impl Store {
             Ok(found) => found,
             Err(Damage::Refused(error)) => return Err(error),
             Err(Damage::Unusable(reason)) => {
-                let content = usable(dir, &reason, mirrored)?;
+                let content = match usable(dir, &reason, mirrored) {
+                    Ok(content) => content,
+                    Err(Damage::Refused(error)) => return Err(error),
+                    Err(Damage::Unusable(why)) => return Ok(Opened::Unreadable { why, lock }),
+                };
                 let (db, committed, rebuilt) = rebuild(dir, &mirror, content, reason)?;
                 report.rebuilt = Some(rebuilt);
                 let store = Store::assemble(dir, db, committed, mirror, lock)?;
                 store.sync()?;
                 store.write_mirror(&store.committed().clone(), true)?;
                 store.note_rebuilt(&report)?;
-                return Ok((store, report));
+                return Ok(Opened::Whole(Box::new(store), report));
             }
         };
         let store = Store::assemble(dir, db, committed, mirror, lock)?;
         report.mirror_rewritten = store.catch_up_mirror(mirrored)?;
-        Ok((store, report))
-    }
-
-    /// Opens the state directory as [`open`](Self::open) does; where that is impossible because it cannot be read,
-    /// sets everything but the audit log aside and starts empty. For `run --resnapshot`.
-    pub fn start_over(dir: &Path) -> Result<(Store, OpenReport)> {
-        if let Ok((store, report)) = Store::open(dir) {
-            store.reset()?;
-            store.audit("started over", "checkpoint and dead letters were forgotten")?;
-            return Ok((store, report));
-        }
-        files::create_directory(dir)?;
-        let lock = files::lock(dir)?;
-        let stamp = now_unix_ms();
-        files::set_aside(&dir.join("sled"), stamp)?;
-        Mirror::new(dir).set_aside(stamp)?;
-        drop(lock);
-        let (store, report) = Store::open(dir)?;
-        store.audit("started over", "the unreadable store was set aside")?;
-        Ok((store, report))
+        Ok(Opened::Whole(Box::new(store), report))
     }
 
     /// The last committed checkpoint.
@@ -239,7 +267,7 @@ impl Store {
 
     /// The audit log, oldest first.
     pub fn audit_log(&self) -> Result<Vec<AuditEntry>> {
-        audit::read(&self.dir.join("audit.log"))
+        audit::audit_log(&self.dir)
     }
 
     fn assemble(
@@ -401,7 +429,7 @@ impl Store {
         }
         let why = match mirrored {
             Read::Found(content) if content.generation == committed.generation => return Ok(None),
-            Read::Found(_) | Read::Newer(_) => None,
+            Read::Found(_) | Read::Newer(_) | Read::Refused(_) => None,
             Read::Missing => Some("it was missing".to_string()),
             Read::Unreadable(reason) => Some(reason),
         };

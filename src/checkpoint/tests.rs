@@ -126,7 +126,7 @@ fn a_second_process_is_told_who_holds_it() {
         "{text}"
     );
     // Nor may it be started over beneath the one that runs.
-    assert!(Store::start_over(dir.path()).is_err());
+    assert!(Store::start_over(dir.path(), |_| Ok(())).is_err());
     assert!(dir.path().join("sled/db").exists());
 }
 
@@ -156,6 +156,29 @@ fn a_damaged_store_is_set_aside_and_rebuilt_from_its_mirror() {
     store.commit(&checkpoint(9), &[]).unwrap();
     drop(store);
     assert_eq!(found(&reopen(&dir)).position.offset, 9);
+}
+
+/// Starting over sets aside what nobody can read, and nothing else: what can be read is forgotten by whoever has looked at it.
+#[test]
+fn starting_over_leaves_what_can_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = reopen(&dir);
+    store.commit(&checkpoint(8), &[]).unwrap();
+    drop(store);
+    let never = |why: &str| panic!("asked, because of {why}");
+    let (store, _) = Store::start_over(dir.path(), never).unwrap();
+    assert_eq!(found(&store).position.offset, 8);
+    drop(store);
+    // Written by a newer version: its mirror alone says so.
+    let mirror = dir.path().join("checkpoint.json");
+    let text = fs::read_to_string(&mirror).unwrap();
+    let newer = text.replacen("\"format\": 1", "\"format\": 2", 1);
+    assert_ne!(newer, text);
+    fs::write(&mirror, newer).unwrap();
+    damage(dir.path());
+    let error = Store::start_over(dir.path(), never).unwrap_err();
+    assert!(error.to_string().contains("newer"), "{error}");
+    assert!(dir.path().join("sled/db").exists());
 }
 
 /// A kill in the first moments leaves a store that does not open: nothing was in it.
@@ -200,7 +223,12 @@ fn a_store_that_was_lost_or_cut_off_is_never_a_first_start() {
             "{}",
             error.remedy()
         );
-        let (store, _) = Store::start_over(dir.path()).unwrap();
+        // Whoever knows better forbids it, and nothing is touched.
+        let forbid = |why: &str| Err(Error::new(Kind::CutOver, why));
+        let error = Store::start_over(dir.path(), forbid).unwrap_err();
+        assert_eq!(error.kind(), Kind::CutOver);
+        assert!(Store::open(dir.path()).is_err());
+        let (store, _) = Store::start_over(dir.path(), |_| Ok(())).unwrap();
         assert_eq!(store.load(), Loaded::None);
     }
 }

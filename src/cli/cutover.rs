@@ -38,7 +38,14 @@ pub(super) fn cutover(cli: &Cli, options: &CutoverOptions) -> Outcome {
     {
         // Nobody waits for it any more. Where the daemon is gone, or it is made already, there is nothing to give up.
         let client = Client::new(&super::state_directory(cli)?);
-        let _ = super::runtime()?.block_on(give_up(&client));
+        let given_up = super::runtime()?.block_on(give_up(&client));
+        if let Ok(outcome @ cutover::Outcome::CutOver { .. }) = given_up {
+            let made = Progress {
+                outcome: Some(outcome),
+                ..Progress::default()
+            };
+            return tell(cli.format, &made);
+        }
     }
     tell(cli.format, &ended?)
 }
@@ -62,18 +69,36 @@ fn reopen(cli: &Cli) -> Outcome {
 /// Only a daemon that runs can have one under way.
 fn abort(cli: &Cli) -> Outcome {
     let client = Client::new(&super::state_directory(cli)?);
-    super::runtime()?.block_on(give_up(&client))?;
-    if cli.format == Format::Json {
-        output::print_json(&json!({"aborted": true}))?;
+    tell_abort(cli.format, &super::runtime()?.block_on(give_up(&client))?)
+}
+
+/// It may have come too late.
+fn tell_abort(format: Format, outcome: &cutover::Outcome) -> Outcome {
+    if let cutover::Outcome::Failed { .. } = outcome {
+        let ended = Progress {
+            outcome: Some(outcome.clone()),
+            ..Progress::default()
+        };
+        return tell(format, &ended);
+    }
+    let made = matches!(outcome, cutover::Outcome::CutOver { .. });
+    if format == Format::Json {
+        output::print_json(&json!({"aborted": !made, "outcome": outcome}))?;
+    } else if made {
+        output::print(
+            "Too late: the cutover is made, and penstock writes nothing any more.\n\
+             `penstock cutover --reopen` takes it back, where the application has not moved.",
+        )?;
     } else {
         output::print("The cutover is given up; the stream goes on.")?;
     }
-    Ok(Answer::Done)
+    Ok(if made { Answer::No } else { Answer::Done })
 }
 
-async fn give_up(client: &Client) -> Result<()> {
-    let done: Option<Value> = client.post("/cutover/abort", &json!({}), PATIENCE).await?;
-    done.map(drop).ok_or_else(|| {
+async fn give_up(client: &Client) -> Result<cutover::Outcome> {
+    let done: Option<cutover::Outcome> =
+        client.post("/cutover/abort", &json!({}), PATIENCE).await?;
+    done.ok_or_else(|| {
         Error::new(Kind::Usage, "no penstock runs, so no cutover is under way")
             .with_remedy("`penstock cutover --reopen` takes back one that has been made")
     })
@@ -295,6 +320,26 @@ mod tests {
              SHUT  dead_letters 2 rows without a valid item\n                 → retry them\n\
              no cutover: the stream goes on\n"
         );
+    }
+
+    #[test]
+    fn an_abort_that_comes_too_late_says_so() {
+        let status = |outcome| output::status(&tell_abort(Format::Text, &outcome));
+        assert_eq!(status(cutover::Outcome::Aborted), 0);
+        assert_eq!(status(cutover::Outcome::Refused { shut: Vec::new() }), 0);
+        let (report, _) = cutover::Report::default().json().expect("JSON");
+        let made = cutover::Outcome::CutOver {
+            report: Box::new(report),
+            files: Vec::new(),
+            warning: None,
+        };
+        assert_eq!(status(made), 3);
+        let unsure = cutover::Outcome::Failed {
+            kind: "store".into(),
+            reason: "not known".into(),
+            remedy: "look".into(),
+        };
+        assert_eq!(status(unsure), 1);
     }
 
     #[test]

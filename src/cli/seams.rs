@@ -9,7 +9,7 @@ use super::serving::{self, Signals, Up, at_once};
 use super::{DemoOptions, Emit, Format, RunOptions};
 use crate::blueprint;
 use crate::config::{Endpoint, Settings};
-use crate::daemon::{Daemon, Event, Rest, Shared, cut_over, open_target};
+use crate::daemon::{Daemon, Event, Rest, Shared, cut_over, open_target, stands_cut_over};
 use crate::error::{Error, Kind, Result};
 use crate::metrics::Exposition;
 use crate::plan::{Plan, explain as explained};
@@ -309,6 +309,16 @@ pub async fn provision(settings: &Settings, create: bool) -> Result<Vec<TableSte
     let wrong = before
         .iter()
         .any(|s| matches!(s.condition, Condition::Wrong(_)));
+    let lacks = |s: &tables::TableState| {
+        matches!(s.condition, Condition::Missing | Condition::LacksIndexes(_))
+    };
+    // What is missing may be what the application has removed. Where nothing is, nothing is made either.
+    if create && before.iter().any(lacks) && stands_cut_over(&settings.state)? {
+        return Err(Error::new(
+            Kind::CutOver,
+            "the cutover has been made: DynamoDB is the application's, and nothing is made there",
+        ));
+    }
     if create && !wrong {
         tables::create(&client, &plan, PATIENCE, |step| tracing::info!("{step}")).await?;
     }

@@ -58,11 +58,11 @@ pub enum Action {
     ReadPosition,
     /// Wait until everything up to here is durable. → `Drained` or `TimedOut`
     Drain(GtidSet),
-    /// Compare everything that was written since the last full comparison. → `Compared`
+    /// Compare everything that was written since the last full comparison. → `Compared` or `TimedOut`
     Compare,
     /// Keep the sink from writing, once nothing is being written. → `Sealed` or `TimedOut`
     Seal,
-    /// Make `cut_over` durable. → `Committed`
+    /// Make `cut_over` durable. → `Committed`, `Failed` where nothing was committed, or `Unsure`
     Commit { to: GtidSet },
     /// Report how it ended; where `unseal`, let the sink write again first.
     End { unseal: bool, ending: Ending },
@@ -83,6 +83,10 @@ pub enum Event {
     Sealed,
     TimedOut,
     Committed,
+    /// Whether it was committed is not known.
+    Unsure,
+    /// Something speaks against it meanwhile.
+    Shut(Gate),
     /// An operator gives it up.
     Aborted,
     /// The action could not be carried out.
@@ -101,6 +105,8 @@ pub enum Ending {
     Aborted,
     /// The daemon knows why.
     Failed,
+    /// It may be durable: the next start tells. Until then nothing is written.
+    Unsure,
 }
 
 impl Machine {
@@ -173,6 +179,7 @@ impl Machine {
                 None => self.go(State::Comparing { to }, Action::Compare),
                 Some(gate) => self.refuse(false, vec![gate]),
             },
+            (State::Comparing { .. }, Event::TimedOut) => self.refuse(false, vec![uncompared()]),
             (State::Comparing { to }, Event::Compared(checked)) => match differs(&checked) {
                 None => self.go(State::Sealing { to }, Action::Seal),
                 Some(gate) => self.refuse(false, vec![gate]),
@@ -195,8 +202,9 @@ impl Machine {
                 Some(gate) => self.refuse(true, vec![gate]),
             },
             (State::Committing, Event::Committed) => end(false, Ending::CutOver),
-            // Whether it is durable is not known: the next start tells. Until then nothing is written.
-            (State::Committing, _) => end(false, Ending::Failed),
+            (State::Committing, Event::Failed) => end(true, Ending::Failed),
+            (State::Committing, _) => end(false, Ending::Unsure),
+            (state, Event::Shut(gate)) => self.refuse(state.is_sealed(), vec![gate]),
             (state, Event::Aborted) => end(state.is_sealed(), Ending::Aborted),
             (state, _) => end(state.is_sealed(), Ending::Failed),
         }
@@ -278,7 +286,15 @@ fn undrained() -> Gate {
     Gate::shut(
         "drain",
         "the stream did not become durable up to the source's position in time",
-        "`penstock rehearse` tells how long it takes; [cutover] drain_seconds sets how long it may",
+        "`penstock rehearse` tells how long it takes; [cutover] drain_within_s sets how long it may",
+    )
+}
+
+fn uncompared() -> Gate {
+    Gate::shut(
+        "parity",
+        "what was written since the last full comparison could not be compared in time",
+        "run `penstock verify`, so that less is left to compare; [cutover] drain_within_s sets how long it may take",
     )
 }
 

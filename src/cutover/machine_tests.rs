@@ -90,6 +90,8 @@ fn whatever_else_happens_at_any_step_is_no_cutover() {
         checked(0, 1),
         Event::Aborted,
         Event::Failed,
+        Event::Unsure,
+        Event::Shut(Gate::shut("d", "not well", "mend it")),
     ];
     for step in 1..good().len() {
         for other in &others {
@@ -106,11 +108,40 @@ fn whatever_else_happens_at_any_step_is_no_cutover() {
             };
             assert_ne!(ending, Ending::CutOver, "step {step}, {other:?}");
             // What was sealed is unsealed, but where the cutover may be durable.
-            let may_be_sealed = (6..=8).contains(&step);
-            let needs = (7..=8).contains(&step);
+            let nothing_committed = step == 9 && *other == Event::Failed;
+            let may_be_sealed = (6..=8).contains(&step) || nothing_committed;
+            let needs = (7..=8).contains(&step) || nothing_committed;
+            assert_eq!(
+                ending == Ending::Unsure,
+                step == 9 && !nothing_committed,
+                "step {step}, {other:?}"
+            );
             assert!(!unseal || may_be_sealed, "step {step}, {other:?}");
             assert!(unseal || !needs, "step {step}, {other:?}");
         }
+    }
+}
+
+/// Each names a gate, and a setting that there is.
+#[test]
+fn what_takes_too_long_is_refused_by_name() {
+    for (step, name) in [(3, "drain"), (5, "parity"), (6, "in_flight")] {
+        let mut events = good();
+        events[step] = Event::TimedOut;
+        events.truncate(step + 1);
+        let Action::End {
+            ending: Ending::Refused(shut),
+            ..
+        } = last(Options::default(), events)
+        else {
+            panic!("step {step}");
+        };
+        assert_eq!(shut[0].name, name);
+        let remedy = shut[0].remedy.as_deref().expect("a remedy");
+        assert!(
+            name == "in_flight" || remedy.contains("[cutover] drain_within_s"),
+            "{remedy}"
+        );
     }
 }
 

@@ -87,7 +87,7 @@ pub enum Outcome {
     Refused { shut: Vec<Gate> },
     /// An operator gave it up. The stream goes on.
     Aborted,
-    /// It could not be carried out. The stream goes on.
+    /// It could not be carried out. The stream goes on, unless it is not known whether the cutover was made.
     Failed {
         kind: String,
         reason: String,

@@ -288,3 +288,7 @@ async fn blocking(work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<
         .await
         .map_err(|e| Error::new(Kind::Internal, "the checkpoint task failed").with_source(e))?
 }
+
+#[cfg(test)]
+#[path = "tests/committer.rs"]
+mod tests;

@@ -1,5 +1,7 @@
 //! Cutover in the running daemon: reads, waits and writes what the machine asks for, and tells how it goes.
 
+mod desk;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,16 +10,15 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use desk::not_cut_over;
+
 use super::filing;
 use super::readings::Gatehouse;
-use super::rehearse;
 use super::shared::Shared;
-use crate::admin::Peer;
-use crate::admin::cutover::Desk;
 use crate::checkpoint::{Store, now_unix_ms};
 use crate::cutover::{
-    Action, Checked, Counts, Ending, Event, FACT, Machine, Options, Outcome, Position, Progress,
-    Rehearsal, Report, Standing, State, Times, Versions,
+    Action, Checked, Counts, Ending, Event, FACT, Gate, Machine, Options, Outcome, Position,
+    Progress, Report, Standing, State, Times, Versions,
 };
 use crate::error::{Error, Kind, Result};
 use crate::phase::Phase;
@@ -64,8 +65,16 @@ pub struct Cutover {
     progress: watch::Sender<Progress>,
     /// When somebody last asked how it goes.
     followed: Mutex<Instant>,
-    /// Gives up the one that is under way.
-    under_way: Mutex<Option<CancellationToken>>,
+    under_way: Mutex<Option<UnderWay>>,
+}
+
+/// The one that is under way.
+#[derive(Clone)]
+struct UnderWay {
+    /// As its progress tells it.
+    attempt: u64,
+    /// Gives it up.
+    aborted: CancellationToken,
 }
 
 /// What ends the flow: the reading, and the view.
@@ -113,31 +122,34 @@ impl Cutover {
     }
 
     async fn carry_out(self: Arc<Self>, mut attempt: Attempt) {
-        let mut machine = Machine::new(attempt.options.clone());
-        let mut event = Event::Begun;
-        let ending = loop {
+        let machine = Machine::new(attempt.options.clone());
+        let ending = self.go_on(&mut attempt, machine, Event::Begun).await;
+        let outcome = self.end(attempt, ending).await;
+        // Both at once: the outcome is not told of the next one.
+        let mut under_way = self.lock();
+        *under_way = None;
+        self.tell_outcome(outcome);
+    }
+
+    /// From here to the end, step by step.
+    async fn go_on(&self, attempt: &mut Attempt, mut machine: Machine, begun: Event) -> Ending {
+        let mut event = begun;
+        loop {
             let action = machine.advance(event);
             self.tell(&machine);
             self.show_phase(&machine);
             let (unseal, ending) = match action {
                 Action::End { unseal, ending } => (unseal, ending),
                 other => {
-                    event = self.act_unless_aborted(&mut attempt, &machine, other).await;
+                    event = self.act_unless_aborted(attempt, &machine, other).await;
                     continue;
                 }
             };
             if unseal {
                 self.shared.seal.open();
             }
-            break ending;
-        };
-        let outcome = self.end(attempt, ending).await;
-        *self.lock() = None;
-        self.progress.send_modify(|progress| {
-            progress.version += 1;
-            progress.step = "ended".to_owned();
-            progress.outcome = Some(outcome);
-        });
+            return ending;
+        }
     }
 
     /// What an operator gives up is given up at once, but for the commit: it is or is not.
@@ -185,18 +197,8 @@ impl Cutover {
                 }
                 Event::Position(position)
             }
-            Action::Drain(to) => self.drain(attempt, &to).await?,
-            Action::Compare => {
-                attempt.checked = self.verifier.check_dirty().await?;
-                attempt.times.compared = now_unix_ms();
-                let Checked {
-                    items, mismatches, ..
-                } = attempt.checked;
-                let found = format!("{items} items, {mismatches} mismatches");
-                self.audit(&attempt.who, "cutover: compared", &found)
-                    .await?;
-                Event::Compared(attempt.checked)
-            }
+            Action::Drain(to) => self.in_time(self.drain(attempt, &to)).await?,
+            Action::Compare => self.in_time(self.compare(attempt)).await?,
             Action::Seal => {
                 if !self.shared.seal.close(SEAL).await {
                     return Ok(Event::TimedOut);
@@ -204,7 +206,7 @@ impl Cutover {
                 // The application writes these keys next.
                 tokio::time::sleep(self.shared.seal.late_for(self.late_after)).await;
                 attempt.times.sealed = now_unix_ms();
-                self.audit(&attempt.who, "cutover: sealed", "the sink writes nothing")
+                self.audit(&attempt.who, filing::SEALED, "the sink writes nothing")
                     .await?;
                 Event::Sealed
             }
@@ -212,17 +214,58 @@ impl Cutover {
         })
     }
 
-    async fn drain(&self, attempt: &mut Attempt, to: &GtidSet) -> Result<Event> {
+    /// What waits for the stream does so within the time that a drain may take, for as long as the stream runs and somebody
+    /// waits for it.
+    async fn in_time(&self, work: impl Future<Output = Result<Event>>) -> Result<Event> {
+        tokio::select! {
+            // A stream that is held has a reason, even where nothing is left to be waited for.
+            biased;
+            event = self.disturbed() => event,
+            done = work => done,
+        }
+    }
+
+    async fn disturbed(&self) -> Result<Event> {
         let begun = Instant::now();
-        while !self.shared.is_durable(to) {
+        loop {
             if let Some(failure) = self.shared.failure() {
                 return Err(
                     Error::new(failure.error_kind, failure.reason).with_remedy(failure.remedy)
                 );
             }
+            if let Some(paused) = self.shared.pause.paused() {
+                return Ok(Event::Shut(Gate::shut(
+                    "stream",
+                    format!("it was paused by {} meanwhile", paused.by),
+                    "`penstock resume`",
+                )));
+            }
+            // Whoever asked for it is gone: nobody is surprised by it later.
+            if self.follower().elapsed() > FOLLOWED {
+                return Ok(Event::Aborted);
+            }
             if begun.elapsed() > self.drain_within {
                 return Ok(Event::TimedOut);
             }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn compare(&self, attempt: &mut Attempt) -> Result<Event> {
+        attempt.checked = self.verifier.check_dirty().await?;
+        attempt.times.compared = now_unix_ms();
+        let Checked {
+            items, mismatches, ..
+        } = attempt.checked;
+        let found = format!("{items} items, {mismatches} mismatches");
+        self.audit(&attempt.who, "cutover: compared", &found)
+            .await?;
+        Ok(Event::Compared(attempt.checked))
+    }
+
+    async fn drain(&self, attempt: &mut Attempt, to: &GtidSet) -> Result<Event> {
+        let begun = Instant::now();
+        while !self.shared.is_durable(to) {
             tokio::time::sleep(LOOK).await;
         }
         attempt.times.drained = now_unix_ms();
@@ -234,8 +277,8 @@ impl Cutover {
 
     /// From here on it is cut over, or it is not: the next start tells from the checkpoint.
     async fn commit(&self, attempt: &mut Attempt, machine: &Machine, to: &GtidSet) -> Event {
-        let committed = async {
-            attempt.times.cut_over = now_unix_ms();
+        attempt.times.cut_over = now_unix_ms();
+        let prepared = async {
             let report = self.report(attempt, machine, to).await?;
             let standing = Standing {
                 serial: report.serial,
@@ -243,14 +286,26 @@ impl Cutover {
                 at_unix_ms: attempt.times.cut_over,
                 report: report.clone(),
             };
-            attempt.report = Some(report);
-            self.shared.facts.set_durably(FACT, &standing).await
+            // The next commit has it, whoever asks for that.
+            self.shared.facts.set(FACT, &standing)?;
+            Ok(report)
         };
-        match committed.await {
-            Ok(()) => Event::Committed,
+        match prepared.await {
+            Ok(report) => attempt.report = Some(report),
             Err(error) => {
                 attempt.error = Some(error);
-                Event::Failed
+                return Event::Failed;
+            }
+        }
+        match self.shared.facts.make_durable().await {
+            Ok(()) => Event::Committed,
+            Err(error) => {
+                let unsure =
+                    "whether the cutover was committed is not known; nothing is written any more";
+                let remedy = "start penstock again: its phase says whether the cutover is made";
+                let unsure = Error::new(Kind::Store, unsure).with_remedy(remedy);
+                attempt.error = Some(unsure.with_source(error));
+                Event::Unsure
             }
         }
     }
@@ -293,24 +348,23 @@ impl Cutover {
             Ending::DryRun { open } => return Outcome::DryRun { open },
             Ending::Refused(shut) => {
                 let names: Vec<&str> = shut.iter().map(|gate| gate.name.as_str()).collect();
-                (
-                    "cutover: refused",
-                    names.join(", "),
-                    Outcome::Refused { shut },
-                )
+                (filing::REFUSED, names.join(", "), Outcome::Refused { shut })
             }
-            Ending::Aborted => ("cutover: given up", String::new(), Outcome::Aborted),
+            Ending::Aborted => (filing::GIVEN_UP, String::new(), Outcome::Aborted),
             Ending::Failed => {
-                let error = attempt.error.unwrap_or_else(|| {
-                    Error::new(Kind::Internal, "the steps of the cutover are out of order")
-                });
-                ("cutover: failed", error.to_string(), failed(&error))
+                let error = attempt.error.unwrap_or_else(out_of_order);
+                (filing::FAILED, error.to_string(), failed(&error))
+            }
+            Ending::Unsure => {
+                let error = attempt.error.unwrap_or_else(out_of_order);
+                self.stop_for(&error);
+                (filing::UNSURE, error.to_string(), failed(&error))
             }
         };
         if let Err(error) = self.audit(who, what, &detail).await {
             tracing::error!(%error, "the end of a cutover is not in the audit log");
         }
-        tracing::warn!(detail, "{what}: the stream goes on");
+        tracing::warn!(detail, "{what}");
         // Another phase was entered meanwhile for reasons of its own.
         if self.shared.phase() == Phase::Draining {
             self.shared.enter(Phase::Aborted);
@@ -322,11 +376,7 @@ impl Cutover {
     /// It is durable: nothing is read any more, and the report is written.
     async fn cut_over(&self, attempt: Attempt) -> Outcome {
         self.shared.enter(Phase::CutOver);
-        if let Some(stop) = self.stop.get() {
-            stop.reading.cancel();
-            // Where one is on its way already, that will do.
-            let _ = stop.view.try_send(());
-        }
+        self.stop_reading();
         let late = self.moved_since(&attempt).await;
         let Some(report) = attempt.report else {
             return failed(&Error::new(Kind::Internal, "a cutover without a report"));
@@ -346,17 +396,34 @@ impl Cutover {
         }
     }
 
+    fn stop_reading(&self) {
+        if let Some(stop) = self.stop.get() {
+            stop.reading.cancel();
+            // Where one is on its way already, that will do.
+            let _ = stop.view.try_send(());
+        }
+    }
+
+    /// The sink stays sealed: whoever looks has to see why nothing moves.
+    fn stop_for(&self, error: &Error) {
+        self.shared.stop(error);
+        self.stop_reading();
+    }
+
     /// Whoever still writes to MySQL has to be told, not only that the cutover is made.
     async fn moved_since(&self, attempt: &Attempt) -> Option<String> {
         let at: GtidSet = attempt.report.as_ref()?.position.gtids.parse().ok()?;
-        let now = self.gatehouse.position().await.ok()?;
-        let late = now.difference(&at).count();
-        if late == 0 {
-            return None;
-        }
-        let warning = format!(
-            "MySQL has taken {late} transactions since: DynamoDB does not have them. Stop what writes to it, or take the cutover back (`penstock cutover --reopen`)"
-        );
+        let warning = match self.gatehouse.position().await {
+            Ok(now) => match now.difference(&at).count() {
+                0 => return None,
+                late => format!(
+                    "MySQL has taken {late} transactions since: DynamoDB does not have them. Stop what writes to it, or take the cutover back (`penstock cutover --reopen`)"
+                ),
+            },
+            Err(error) => format!(
+                "MySQL did not answer afterwards ({error}): whether it has taken writes since is not known. See that nothing writes to it; DynamoDB would not have it"
+            ),
+        };
         tracing::error!("{warning}");
         if let Err(error) = self
             .audit("", "cutover: the source has moved since", &warning)
@@ -368,7 +435,8 @@ impl Cutover {
     }
 
     fn show_phase(&self, machine: &Machine) {
-        if machine.is_draining() {
+        // A pause that was asked for a moment before is the truer word.
+        if machine.is_draining() && self.shared.pause.paused().is_none() {
             self.shared.enter(Phase::Draining);
         }
     }
@@ -381,12 +449,20 @@ impl Cutover {
         });
     }
 
+    fn tell_outcome(&self, outcome: Outcome) {
+        self.progress.send_modify(|progress| {
+            progress.version += 1;
+            progress.step = "ended".to_owned();
+            progress.outcome = Some(outcome);
+        });
+    }
+
     async fn audit(&self, who: &str, action: &str, detail: &str) -> Result<()> {
         filing::audit(&self.store, who, action, detail).await
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<CancellationToken>> {
-        // Whatever panicked, there is a token or there is none.
+    fn lock(&self) -> MutexGuard<'_, Option<UnderWay>> {
+        // Whatever panicked, there is one or there is none.
         self.under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -396,118 +472,10 @@ impl Cutover {
         // Whatever panicked, it is a moment.
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    async fn take_back(&self, who: &Peer) -> Result<()> {
-        if self.shared.phase() != Phase::CutOver {
-            return Err(not_cut_over());
-        }
-        let standing: Option<Standing> = self.shared.facts.get(FACT)?;
-        let reopened = filing::reopened(standing)?;
-        // The committer may have ended with the flow, and may be waiting for what the seal holds back.
-        if self
-            .shared
-            .facts
-            .set_durably(FACT, &reopened)
-            .await
-            .is_err()
-        {
-            filing::reopen_stored(&self.store).await?;
-        }
-        self.audit(
-            &who.to_string(),
-            "cutover: reopened",
-            &reopened.report.position.gtids,
-        )
-        .await?;
-        self.reopened.cancel();
-        Ok(())
-    }
 }
 
-impl Desk for Cutover {
-    fn begin(self: Arc<Self>, options: Options, who: Peer) -> BoxFuture<'static, Result<()>> {
-        Box::pin(async move {
-            let aborted = CancellationToken::new();
-            {
-                let mut under_way = self.lock();
-                if under_way.is_some() {
-                    return Err(busy());
-                }
-                *under_way = Some(aborted.clone());
-            }
-            *self.follower() = Instant::now();
-            let attempt = Attempt {
-                who: who.to_string(),
-                begun: Instant::now(),
-                times: Times {
-                    begun: now_unix_ms(),
-                    ..Times::default()
-                },
-                checked: Checked::default(),
-                aborted,
-                error: None,
-                report: None,
-                options,
-            };
-            if !attempt.options.dry_run {
-                let asked = serde_json::to_string(&attempt.options).unwrap_or_default();
-                let noted = self.audit(&attempt.who, "cutover: begun", &asked).await;
-                if let Err(error) = noted {
-                    *self.lock() = None;
-                    return Err(error);
-                }
-            }
-            self.progress.send_modify(|progress| {
-                *progress = Progress {
-                    version: progress.version + 1,
-                    attempt: progress.attempt + 1,
-                    ..Progress::default()
-                };
-            });
-            tokio::spawn(self.carry_out(attempt));
-            Ok(())
-        })
-    }
-
-    fn progress(&self) -> watch::Receiver<Progress> {
-        *self.follower() = Instant::now();
-        self.progress.subscribe()
-    }
-
-    fn abort(&self, who: Peer) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            let Some(under_way) = self.lock().clone() else {
-                return Err(Error::new(Kind::Usage, "no cutover is under way")
-                    .with_remedy("`penstock cutover --reopen` takes back one that has been made"));
-            };
-            self.audit(&who.to_string(), "cutover: abort", "").await?;
-            under_way.cancel();
-            Ok(())
-        })
-    }
-
-    fn reopen(&self, who: Peer) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move { self.take_back(&who).await })
-    }
-
-    fn rehearse(&self, who: Peer) -> BoxFuture<'_, Result<Rehearsal>> {
-        Box::pin(async move {
-            self.audit(&who.to_string(), "rehearsal", "").await?;
-            rehearse::rehearse(&self.shared, &self.gatehouse, self.drain_within).await
-        })
-    }
-}
-
-/// What a reopening finds where nothing is cut over.
-pub fn not_cut_over() -> Error {
-    Error::new(Kind::Usage, "no cutover has been made").with_remedy(
-        "`penstock cutover` makes one; `penstock cutover --abort` gives up one that is under way",
-    )
-}
-
-fn busy() -> Error {
-    Error::new(Kind::Usage, "a cutover is under way already")
-        .with_remedy("wait for it, or give it up: `penstock cutover --abort`")
+fn out_of_order() -> Error {
+    Error::new(Kind::Internal, "the steps of the cutover are out of order")
 }
 
 fn failed(error: &Error) -> Outcome {
@@ -517,3 +485,7 @@ fn failed(error: &Error) -> Outcome {
         remedy: error.remedy().to_owned(),
     }
 }
+
+#[cfg(test)]
+#[path = "tests/cutover.rs"]
+mod tests;

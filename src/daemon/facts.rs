@@ -76,6 +76,22 @@ impl Facts {
         Ok(())
     }
 
+    /// Sets a value to what comes of it, with the next commit; nobody else changes it meanwhile. Gives what it is now.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get) and [`set`](Self::set).
+    pub fn update<T: Serialize + DeserializeOwned>(
+        &self,
+        name: &str,
+        change: impl FnOnce(Option<T>) -> T,
+    ) -> Result<T> {
+        let mut held = self.held();
+        let before = held.values.get(name).cloned();
+        let now = change(before.map(|value| decoded(name, value)).transpose()?);
+        held.change(name, Some(encoded(name, &now)?));
+        Ok(now)
+    }
+
     /// Removes a value, with the next commit.
     pub fn remove(&self, name: &str) {
         self.change(name, None);
@@ -147,20 +163,25 @@ impl Facts {
     }
 
     fn change(&self, name: &str, value: Option<Value>) {
-        let mut held = self.held();
-        if held.values.get(name) == value.as_ref() {
-            return;
-        }
-        match value {
-            Some(value) => held.values.insert(name.to_owned(), value),
-            None => held.values.remove(name),
-        };
-        held.version += 1;
+        self.held().change(name, value);
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
         // Whatever panicked, the values are whole.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn change(&mut self, name: &str, value: Option<Value>) {
+        if self.values.get(name) == value.as_ref() {
+            return;
+        }
+        match value {
+            Some(value) => self.values.insert(name.to_owned(), value),
+            None => self.values.remove(name),
+        };
+        self.version += 1;
     }
 }
 

@@ -6,18 +6,35 @@ use std::sync::Arc;
 use super::cutover::not_cut_over;
 use super::facts::{fact_of, set_fact};
 use super::start::blocking;
-use crate::checkpoint::{Checkpoint, Loaded, Store, now_unix_ms, write_file};
-use crate::cutover::{Entry, FACT, Outcome, Report, Standing, State};
+use crate::checkpoint::{Checkpoint, Loaded, Store, audit_log, mirrored, now_unix_ms, write_file};
+use crate::cutover::{Entry, FACT, Outcome, Report, Sealed, Standing, State};
 use crate::error::{Error, Kind, Result};
 
 /// Most entries of the audit log in a report.
 const ENTRIES: usize = 200;
+
+/// The audit log's words for what a cutover comes to.
+pub const SEALED: &str = "cutover: sealed";
+pub const MADE: &str = "cutover: cut over";
+pub const REOPENED: &str = "cutover: reopened";
+pub const REFUSED: &str = "cutover: refused";
+pub const GIVEN_UP: &str = "cutover: given up";
+pub const FAILED: &str = "cutover: failed";
+/// Whether it was committed is not known.
+pub const UNSURE: &str = "cutover: not known to be made";
 
 /// Adds a line to the audit log.
 pub async fn audit(store: &Arc<Store>, who: &str, action: &str, detail: &str) -> Result<()> {
     let store = Arc::clone(store);
     let [who, action, detail] = [who, action, detail].map(str::to_owned);
     blocking(move || store.audit_by(&who, &action, &detail)).await
+}
+
+/// Notes that a cutover was taken back, which it is whatever becomes of this.
+pub async fn note_reopened(store: &Arc<Store>, who: &str, position: &str) {
+    if let Err(error) = audit(store, who, REOPENED, position).await {
+        tracing::error!(%error, "the cutover is taken back, and that is not in the audit log");
+    }
 }
 
 /// The audit log's entries since then, oldest first.
@@ -39,7 +56,7 @@ pub async fn entries_since(store: &Arc<Store>, unix_ms: u64) -> Result<Vec<Entry
 /// Writes the report's files and the last line of the audit log.
 pub async fn file(store: &Arc<Store>, state: &Path, who: &str, report: Report) -> Result<Outcome> {
     let written = write(state.to_path_buf(), report.clone()).await?;
-    audit(store, who, "cutover: cut over", &report.position.gtids).await?;
+    audit(store, who, MADE, &report.position.gtids).await?;
     let (sealed, files) = written;
     Ok(Outcome::CutOver {
         report: Box::new(sealed),
@@ -48,11 +65,15 @@ pub async fn file(store: &Arc<Store>, state: &Path, who: &str, report: Report) -
     })
 }
 
-/// Writes the report of a cutover that was made, where a crash came between; tells its outcome.
+/// Writes what is missing of the report of a cutover that was made, and of its line in the audit log, where a crash came
+/// between; tells its outcome.
 pub async fn file_again(store: &Arc<Store>, state: &Path, report: Report) -> Result<Outcome> {
-    let missing = paths(state, &report).iter().any(|path| !path.exists());
-    if missing {
-        return file(store, state, "", report).await;
+    if paths(state, &report).iter().any(|path| !path.exists()) {
+        write(state.to_path_buf(), report.clone()).await?;
+    }
+    let since = entries_since(store, report.times.cut_over).await?;
+    if !since.iter().any(|entry| entry.action == MADE) {
+        audit(store, &report.by, MADE, &report.position.gtids).await?;
     }
     let (sealed, _) = report.json().map_err(unencoded)?;
     let files = paths(state, &report).map(|path| path.display().to_string());
@@ -81,6 +102,59 @@ fn paths(state: &Path, report: &Report) -> [PathBuf; 2] {
 
 fn unencoded(error: serde_json::Error) -> Error {
     Error::new(Kind::Internal, "the report as JSON").with_source(error)
+}
+
+/// Whether a cutover stands, for who only looks while a daemon may hold the store.
+///
+/// # Errors
+/// `Store` where it cannot be told.
+pub fn stands_cut_over(state: &Path) -> Result<bool> {
+    match mirrored(state) {
+        Some(checkpoint) => is_cut_over(&checkpoint),
+        None => Ok(left_cut_over(state)?.is_some()),
+    }
+}
+
+/// Which file beside a store that cannot be read says that a cutover was made, or may have been, and was not taken back.
+///
+/// # Errors
+/// `Store` where that cannot be told.
+pub fn left_cut_over(state: &Path) -> Result<Option<String>> {
+    let (mut made, mut sealed, mut reopened) = (false, false, 0);
+    for entry in audit_log(state)? {
+        match entry.action.as_str() {
+            MADE => made = true,
+            // Where nothing follows, nobody has noted how it ended.
+            SEALED => sealed = true,
+            REFUSED | GIVEN_UP | FAILED => sealed = false,
+            REOPENED => (made, sealed, reopened) = (false, false, entry.at_unix_ms),
+            _ => {}
+        }
+    }
+    if made || sealed {
+        return Ok(Some("audit.log".to_owned()));
+    }
+    let failed =
+        |e| Error::new(Kind::Store, format!("the directory {}", state.display())).with_source(e);
+    let files = match std::fs::read_dir(state) {
+        Ok(files) => files,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(failed(e)),
+    };
+    for file in files {
+        let name = file.map_err(failed)?.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("cutover-") && name.ends_with(".json") {
+            let text = std::fs::read(state.join(&*name)).map_err(failed)?;
+            // One that cannot be read was written for a cutover all the same.
+            let made = serde_json::from_slice::<Sealed>(&text)
+                .map_or(u64::MAX, |sealed| sealed.report.times.cut_over);
+            if made > reopened {
+                return Ok(Some(name.into_owned()));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// The standing after a cutover was taken back.
@@ -211,7 +285,11 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let (store, _) = Store::open(dir.path()).expect("the store");
         let store = Arc::new(store);
-        let report = Report::default();
+        let report = Report {
+            by: "ana (uid 7)".to_owned(),
+            ..Report::default()
+        };
+        let noted = |store: &Store| store.audit_log().expect("the log").len();
         for _ in 0..2 {
             let outcome = file_again(&store, dir.path(), report.clone())
                 .await
@@ -226,5 +304,59 @@ mod tests {
         }
         let log = store.audit_log().expect("the log");
         assert_eq!(log.len(), 1, "it is noted once: {log:?}");
+        assert_eq!(
+            (log[0].action.as_str(), log[0].who.as_str()),
+            (MADE, "ana (uid 7)")
+        );
+        // The crash came after the files, and before the line.
+        std::fs::remove_file(dir.path().join("audit.log")).expect("removed");
+        let again = file_again(&store, dir.path(), report).await;
+        again.expect("written");
+        assert_eq!(noted(&store), 1);
+    }
+
+    #[tokio::test]
+    async fn what_lies_beside_an_unreadable_store_tells_whether_it_was_cut_over() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (store, _) = Store::open(dir.path()).expect("the store");
+        let store = Arc::new(store);
+        let left = || left_cut_over(dir.path()).expect("read");
+        let note = |action: &str| store.audit_by("ana", action, "").expect("noted");
+        assert_eq!(left(), None);
+        for (action, says) in [
+            ("cutover: begun", false),
+            (SEALED, true),
+            (REFUSED, false),
+            (SEALED, true),
+            (UNSURE, true),
+            (REOPENED, false),
+            (MADE, true),
+            (REFUSED, true),
+            (REOPENED, false),
+        ] {
+            note(action);
+            assert_eq!(left().is_some(), says, "{action}");
+        }
+        // The report alone, of a cutover that came after the last reopening.
+        let mut report = Report::default();
+        report.times.cut_over = now_unix_ms() + 1;
+        write(dir.path().to_path_buf(), report.clone())
+            .await
+            .expect("written");
+        let name = format!("{}.json", report.stem());
+        assert_eq!(left(), Some(name.clone()));
+        std::fs::remove_file(dir.path().join("audit.log")).expect("removed");
+        assert_eq!(left(), Some(name.clone()));
+        std::fs::write(dir.path().join(&name), "torn").expect("written");
+        assert_eq!(left(), Some(name));
+        // While the store can be read, it decides.
+        store
+            .commit(&checkpoint(2, State::Reopened), &[])
+            .expect("committed");
+        assert!(!stands_cut_over(dir.path()).expect("told"));
+        store
+            .commit(&checkpoint(3, State::CutOver), &[])
+            .expect("committed");
+        assert!(stands_cut_over(dir.path()).expect("told"));
     }
 }

@@ -15,10 +15,10 @@ use crate::plan::Plan;
 /// Opens the checkpoint's store; to start over, even where it cannot be read.
 pub async fn open_store(path: PathBuf, start_over: bool) -> Result<Arc<Store>> {
     blocking(move || {
-        let (store, opened) = match Store::open(&path) {
+        let (store, opened) = match start_over {
             // What cannot be read need not be, to start over; it is set aside.
-            Err(_) if start_over => Store::start_over(&path)?,
-            opened => opened?,
+            true => Store::start_over(&path, |_| no_cutover_beside(&path))?,
+            false => Store::open(&path)?,
         };
         if let Some(rebuilt) = &opened.rebuilt {
             tracing::warn!(
@@ -48,13 +48,34 @@ pub async fn not_cut_over(store: &Arc<Store>, start: &Start) -> Result<()> {
     if !start.resnapshot {
         return Ok(());
     }
-    // The joins' state is about to go. What cannot be read says nothing.
-    let opened = open_views(start.settings.state.clone(), &start.plan, false).await;
-    let views = opened.ok().flatten();
+    // The joins' state is about to go. Where it cannot be read, what lies beside it says whether it has a cutover.
+    let state = start.settings.state.clone();
+    let views = match open_views(state.clone(), &start.plan, false).await {
+        Ok(views) => views,
+        Err(_) => {
+            blocking(move || no_cutover_beside(&state)).await?;
+            None
+        }
+    };
     match stored(store, views.as_ref()) {
         Err(error) if error.kind() == Kind::CutOver => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Nobody can read what was decided: a cutover that left a trace counts.
+fn no_cutover_beside(state: &Path) -> Result<()> {
+    let Some(says) = filing::left_cut_over(state)? else {
+        return Ok(());
+    };
+    let state = state.display();
+    Err(Error::new(
+        Kind::CutOver,
+        format!("the state in {state} cannot be read, and its {says} says that a cutover was made: DynamoDB is the application's since"),
+    )
+    .with_remedy(
+        "put the directory back from a backup. If the application does not use these tables (any more), move `audit.log` and the `cutover-` reports out of the directory, then start over",
+    ))
 }
 
 /// For `run --resnapshot`: only after source and target were found to be usable.

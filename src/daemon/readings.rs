@@ -130,7 +130,11 @@ impl Gatehouse {
         };
         let server = inspection.map(|i| i.read_only);
         Readings {
-            phase: shared.phase(),
+            phase: match shared.pause.paused() {
+                // It is not shown while a cutover drains.
+                Some(_) if shared.phase() == Phase::Draining => Phase::Paused,
+                _ => shared.phase(),
+            },
             stopped: shared.failure().map(|failure| failure.reason),
             copied: shared.is_copied(),
             tables_left: left.count(),

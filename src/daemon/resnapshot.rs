@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::rows::Rows;
 use super::shared::Shared;
 use super::start::{report, until};
+use super::verifier::owe;
 use crate::admin::Peer;
 use crate::admin::control::Again;
 use crate::admin::verify::{Bench, Order};
@@ -24,12 +25,11 @@ use crate::error::{Directive, Error, Kind, Result};
 use crate::phase::Phase;
 use crate::plan::SourceTable;
 use crate::source::snapshot::Worker;
+use crate::verify::Owed;
 use crate::verify::report::Mode;
-use crate::verify::{Owed, Standing};
 
-/// The facts of the checkpoint: the tables under way, by name; and what is proved.
+/// The fact of the checkpoint: the tables under way, by name.
 const FACT: &str = "resnapshot";
-const PARITY: &str = "parity";
 
 /// How often the end of the copy is looked for.
 const LOOK: Duration = Duration::from_millis(100);
@@ -323,10 +323,7 @@ impl Resnapshot {
 
     /// A full comparison is owed.
     async fn owe(&self) -> Result<()> {
-        let facts = &self.shared.facts;
-        let mut standing: Standing = facts.get(PARITY)?.unwrap_or_default();
-        standing.owe(Owed::Resnapshot);
-        facts.set_durably(PARITY, &standing).await
+        owe(&self.shared.facts, Owed::Resnapshot).await
     }
 }
 

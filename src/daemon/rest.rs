@@ -185,7 +185,7 @@ impl Desk for Resting {
         self.progress.subscribe()
     }
 
-    fn abort(&self, _: Peer) -> BoxFuture<'_, Result<()>> {
+    fn abort(&self, _: Peer) -> BoxFuture<'_, Result<Outcome>> {
         Box::pin(async { Err(cut_over()) })
     }
 
@@ -193,7 +193,7 @@ impl Desk for Resting {
         Box::pin(async move {
             filing::reopen_stored(&self.store).await?;
             let position = &self.standing.report.position.gtids;
-            filing::audit(&self.store, &who.to_string(), "cutover: reopened", position).await?;
+            filing::note_reopened(&self.store, &who.to_string(), position).await;
             self.reopened.cancel();
             Ok(())
         })

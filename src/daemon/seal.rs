@@ -35,6 +35,11 @@ impl Seal {
         }
     }
 
+    /// Another process has written before this one: what it had sent may still be under way.
+    pub fn follows_another(&self) {
+        self.unanswered_now();
+    }
+
     /// How long a request without an answer may still be on its way to the target, where one is `late` after so long.
     /// What it carries has been written again since; over a later write of somebody else's it would be wrong.
     pub fn late_for(&self, late: Duration) -> Duration {
@@ -47,11 +52,13 @@ impl Seal {
 
     fn note(&self, outcome: &Outcome) {
         if outcome.fates.contains(&Fate::Unknown) {
-            *self
-                .unanswered
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            self.unanswered_now();
         }
+    }
+
+    fn unanswered_now(&self) {
+        let unanswered = self.unanswered.lock();
+        *unanswered.unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     /// Lets the sink write again.
@@ -133,6 +140,7 @@ mod tests {
         second.await.expect("no panic").expect("written");
         assert_eq!(slow.done.load(Ordering::SeqCst), 2);
     }
+
     #[test]
     fn a_request_without_an_answer_is_waited_for() {
         let seal = Seal::default();
@@ -153,5 +161,9 @@ mod tests {
         let left = seal.late_for(late);
         assert!(left > Duration::from_secs(25) && left <= late, "{left:?}");
         assert_eq!(seal.late_for(Duration::ZERO), Duration::ZERO);
+        // Nobody knows what an earlier process had sent.
+        let next = Seal::default();
+        next.follows_another();
+        assert!(next.late_for(late) > Duration::from_secs(25));
     }
 }

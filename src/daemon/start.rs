@@ -16,7 +16,7 @@ use super::deaths::{Deaths, Letters};
 use super::gauges;
 use super::inspect::Inspector;
 use super::monitor::{self, Question};
-use super::opening::{forget, not_cut_over, open_store, open_views, stored};
+use super::opening::{forget, has_store, not_cut_over, open_store, open_views, stored};
 use super::readings::Gatehouse;
 use super::resnapshot::{Resnapshot, Workers};
 use super::rows::Rows;
@@ -27,7 +27,7 @@ use super::stage::Stage;
 use super::status::Answers;
 use super::target::{open_target, ready_target};
 use super::trouble::Watched;
-use super::verifier::{Comparisons, Tools};
+use super::verifier::{Comparisons, Tools, owe_in};
 use super::views::{self, Views};
 use super::{Daemon, Running, decode, xids};
 use crate::admin::cutover::Desk;
@@ -50,6 +50,7 @@ use crate::source::preflight::ServerFacts;
 use crate::source::snapshot::{Progress, Worker, executed};
 use crate::source::statement::Tables;
 use crate::source::transaction::Assembler;
+use crate::verify::Owed;
 
 /// What a daemon is started with.
 pub struct Start {
@@ -75,6 +76,7 @@ const LETTERS: usize = 256;
 pub async fn start(start: Start) -> Result<Daemon> {
     let settings = Arc::clone(&start.settings);
     let plan = Arc::clone(&start.plan);
+    let follows_another = has_store(&settings.state);
     let store = open_store(settings.state.clone(), start.resnapshot).await?;
     not_cut_over(&store, &start).await?;
     let (embedded, client, target) = open_target(&settings).await?;
@@ -98,6 +100,9 @@ pub async fn start(start: Start) -> Result<Daemon> {
         &checkpoint,
         store.dead_letter_count(),
     ));
+    if follows_another {
+        shared.seal.follows_another();
+    }
     let gatehouse = Arc::new(Gatehouse::new(
         Arc::clone(&shared),
         Inspector::new(Arc::clone(&options)),
@@ -120,7 +125,7 @@ pub async fn start(start: Start) -> Result<Daemon> {
         settings: settings.verify,
         state: settings.state.clone(),
     };
-    let comparisons = Comparisons::new(tools, &checkpoint)?;
+    let comparisons = Comparisons::new(tools, &mut checkpoint)?;
     let cutover = Cutover::new(
         Arc::clone(&shared),
         Arc::clone(&store),
@@ -385,7 +390,7 @@ async fn checkpoint(
                     now = start.facts.server_uuid,
                     "the source is another server than before: a full verification is owed"
                 );
-                checkpoint.verify_owed = true;
+                owe_in(&mut checkpoint, Owed::AnotherServer)?;
                 checkpoint
                     .lineage
                     .server_uuid

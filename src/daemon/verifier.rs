@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::cutover::Verifier;
+use super::facts::{Facts, fact_of, set_fact};
 use super::filing::audit;
 use super::rows::Rows;
 use super::shared::Shared;
@@ -16,7 +17,7 @@ use super::start::blocking;
 use super::touches::{PassMark, Watch};
 use crate::admin::Peer;
 use crate::admin::verify::{Bench, Ended, Order, Standing as Answer};
-use crate::checkpoint::{Checkpoint, Store, now_unix_ms, write_file};
+use crate::checkpoint::{Checkpoint, Store, create_directory, now_unix_ms, write_file};
 use crate::config;
 use crate::cutover::Checked;
 use crate::error::{Error, Kind, Result};
@@ -44,7 +45,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(60);
 const UNDECIDED: Duration = Duration::from_secs(60);
 /// One that is stopped saves its place within this.
 const STOPPING: Duration = Duration::from_secs(5);
-/// Items that are removed together.
+/// Items that are looked at together before they are removed.
 const TOGETHER: usize = 500;
 /// Reports that are kept.
 const REPORTS: usize = 20;
@@ -77,18 +78,23 @@ struct Now {
 }
 
 impl Comparisons {
-    /// What was proved before this start no longer holds for what was written since: that is not known any more.
-    pub fn new(tools: Tools, checkpoint: &Checkpoint) -> Result<Arc<Self>> {
+    /// What was proved before this start no longer holds for what was written since: that is not known any more. What the
+    /// checkpoint says of a comparison that is owed is said by the standing from now on, from the same commit on.
+    pub fn new(tools: Tools, checkpoint: &mut Checkpoint) -> Result<Arc<Self>> {
         let facts = &tools.shared.facts;
         if let Some(mut standing) = facts.get::<Standing>(FACT)? {
-            standing.owed = match (checkpoint.verify_owed, standing.owed) {
-                (true, _) => Some(Owed::RebuiltStore),
-                (false, None) => Some(Owed::Restarted),
-                (false, owed) => owed,
-            };
+            // Nobody else knows of the facts yet.
+            match (checkpoint.verify_owed, standing.owed) {
+                (true, _) => standing.owe(Owed::RebuiltStore),
+                // One that goes on where the former process was is told from one that began anew.
+                (false, None) => standing.owed = Some(Owed::Restarted),
+                (false, Some(_)) => {}
+            }
             show(&standing);
             facts.set(FACT, &standing)?;
         }
+        // Without a standing there was no comparison: one is owed anyway.
+        checkpoint.verify_owed = false;
         let rows = Rows::new(Arc::clone(&tools.options), Arc::clone(&tools.shared));
         Ok(Arc::new_cyclic(|myself| Self {
             tools,
@@ -217,7 +223,7 @@ impl Comparisons {
     ) -> Result<(Report, Vec<String>)> {
         let full = order.mode == Mode::Full;
         let began = now_unix_ms();
-        let engine = self.engine(progress, stop, order.show_values);
+        let engine = self.engine(progress, stop, order.show_values)?;
         let mark = full.then(|| self.tools.shared.touches.begin_pass());
         let mut report = match order.mode {
             Mode::Keys => {
@@ -268,9 +274,10 @@ impl Comparisons {
         progress: Arc<Progress>,
         stop: CancellationToken,
         show_values: bool,
-    ) -> Arc<Engine> {
+    ) -> Result<Arc<Engine>> {
         let tools = &self.tools;
-        Arc::new(Engine {
+        let standing: Option<Standing> = tools.shared.facts.get(FACT)?;
+        Ok(Arc::new(Engine {
             plan: Arc::clone(&tools.shared.plan),
             options: Arc::clone(&tools.options),
             target: Target::new(tools.client.clone(), tools.settings.read_units_per_second)
@@ -284,7 +291,9 @@ impl Comparisons {
             stop,
             show_values,
             patience: UNDECIDED,
-        })
+            // What began before another pass was owed cannot prove what is owed.
+            not_before: standing.map_or(0, |standing| standing.owed_unix_ms),
+        }))
     }
 
     /// A pass that goes on keeps its first mark: what was written since then counts.
@@ -298,7 +307,6 @@ impl Comparisons {
     /// What a full pass proves.
     async fn proved(&self, report: &Report, mark: Option<PassMark>) -> Result<()> {
         let facts = &self.tools.shared.facts;
-        let mut standing: Standing = facts.get(FACT)?.unwrap_or_default();
         let pass = report.pass();
         let mark = match self.now().mark {
             Some((started, mark)) if started == report.started_unix_ms => Some(mark),
@@ -306,35 +314,37 @@ impl Comparisons {
             _ if report.resumed > 0 => None,
             _ => mark,
         };
-        standing.owed = match (pass.clean, mark) {
-            // A table was copied again, or something repaired, in the meantime: only a later one proves that.
-            (true, _)
-                if standing.owed.is_some() && standing.owed_unix_ms >= report.started_unix_ms =>
-            {
-                standing.owed
+        let standing = facts.update(FACT, |standing: Option<Standing>| {
+            let mut standing = standing.unwrap_or_default();
+            standing.owed = match (pass.clean, mark) {
+                // A table was copied again, or something repaired, in the meantime: only a later one proves that.
+                (true, _)
+                    if standing.owed.is_some()
+                        && standing.owed_unix_ms >= report.started_unix_ms =>
+                {
+                    standing.owed
+                }
+                (true, Some(mark)) => {
+                    self.tools.shared.touches.pass_was_clean(mark);
+                    None
+                }
+                (true, None) => Some(Owed::Restarted),
+                (false, _) if report.mismatched() > 0 => Some(Owed::Mismatches),
+                (false, _) => Some(Owed::Undecided),
+            };
+            if pass.clean {
+                standing.last_clean_finished_unix_ms = Some(pass.finished_unix_ms);
             }
-            (true, Some(mark)) => {
-                self.tools.shared.touches.pass_was_clean(mark);
-                None
-            }
-            (true, None) => Some(Owed::Restarted),
-            (false, _) if report.mismatched() > 0 => Some(Owed::Mismatches),
-            (false, _) => Some(Owed::Undecided),
-        };
-        if pass.clean {
-            standing.last_clean_finished_unix_ms = Some(pass.finished_unix_ms);
-        }
-        standing.last_pass = Some(pass);
+            standing.last_pass = Some(pass);
+            standing
+        })?;
         show(&standing);
-        facts.set_durably(FACT, &standing).await
+        facts.make_durable().await
     }
 
     /// Another full pass is owed.
     async fn owe(&self, owed: Owed) -> Result<()> {
-        let facts = &self.tools.shared.facts;
-        let mut standing: Standing = facts.get(FACT)?.unwrap_or_default();
-        standing.owe(owed);
-        facts.set_durably(FACT, &standing).await
+        owe(&self.tools.shared.facts, owed).await
     }
 
     /// Puts right what differs, through the stream's own way to DynamoDB.
@@ -357,17 +367,18 @@ impl Comparisons {
         }
         let extra = report.findings.iter().filter(|f| f.kind == Wrong::Extra);
         let names: Vec<Name> = extra.filter_map(|f| name_of(plan, f)).collect();
+        // Looked at once more under the watch that decides whether they may go.
+        let watch = Arc::new(self.tools.shared.stage.watch().await?);
+        let mut items: Vec<(TargetId, Key)> = Vec::new();
         for names in names.chunks(TOGETHER) {
-            // Looked at once more under the watch that decides whether they may go.
-            let watch = Arc::new(self.tools.shared.stage.watch().await?);
             let still = engine.extra_among(names).await?;
-            let items: Vec<(TargetId, Key)> = still
-                .iter()
-                .map(|name| (name.0, pipeline_key(plan, name)))
-                .collect();
-            if !items.is_empty() {
-                repaired += self.rows.remove(items, &watch).await?.deleted;
-            }
+            items.extend(still.iter().map(|name| (name.0, pipeline_key(plan, name))));
+        }
+        // All together: nothing finds the row of a joined item by its key, so that the whole state is looked through for them.
+        if !items.is_empty() {
+            let removed = self.rows.remove(items, &watch).await?;
+            tracing::info!(deleted = removed.deleted, "extra items were removed");
+            repaired += removed.deleted;
         }
         Ok(repaired)
     }
@@ -385,7 +396,7 @@ impl Comparisons {
                 let what = format!("the report in {}", directory.display());
                 Error::new(Kind::Store, what).with_source(e)
             };
-            std::fs::create_dir_all(&directory).map_err(failed)?;
+            create_directory(&directory)?;
             let files = ["json", "md"].map(|end| directory.join(format!("verify-{at}.{end}")));
             write_file(&files[0], &json)?;
             write_file(&files[1], markdown.as_bytes())?;
@@ -473,7 +484,7 @@ impl Verifier for Comparisons {
                 .collect();
             let names =
                 names.ok_or_else(|| Error::new(Kind::Internal, "a key that cannot be read"))?;
-            let engine = self.engine(Arc::default(), CancellationToken::new(), false);
+            let engine = self.engine(Arc::default(), CancellationToken::new(), false)?;
             let report = engine.check(names).await?;
             Ok(Checked {
                 items: report.items,
@@ -522,6 +533,27 @@ impl Watching for Watch {
     fn is_touched(&self, target: TargetId, key: &Key) -> bool {
         Watch::is_touched(self, target, key)
     }
+}
+
+/// Another full comparison is owed; when this returns, a restart knows it, too.
+pub async fn owe(facts: &Facts, owed: Owed) -> Result<()> {
+    facts.update(FACT, |standing: Option<Standing>| {
+        let mut standing = standing.unwrap_or_default();
+        standing.owe(owed);
+        standing
+    })?;
+    facts.make_durable().await
+}
+
+/// The same in a checkpoint that no daemon is running on.
+pub fn owe_in(checkpoint: &mut Checkpoint, owed: Owed) -> Result<()> {
+    let standing: Option<Standing> = fact_of(checkpoint, FACT)?;
+    // Where there was no comparison, one is owed anyway.
+    let Some(mut standing) = standing else {
+        return Ok(());
+    };
+    standing.owe(owed);
+    set_fact(checkpoint, FACT, Some(&standing))
 }
 
 /// Shows what is proved as metrics.

@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -13,9 +14,9 @@ use super::judge::Name;
 use crate::error::{Error, Kind, Result};
 use crate::plan::TargetId;
 
-/// Keys of one part, near enough: a part of one side is held in memory.
-const PART_KEYS: u64 = 500_000;
-const MOST_PARTS: u64 = 64;
+/// In how many parts the keys are divided: of one part the hashes of one side are held in memory. How many keys there will be is not
+/// known before: what the optimizer estimates may be far off.
+pub const PARTS: usize = 64;
 /// A key is never longer: 2 KB and 1 KB of values with what holds them.
 const LONGEST_KEY: u32 = 8 << 10;
 
@@ -47,11 +48,6 @@ pub fn hash((target, key): (TargetId, &[u8])) -> Hash {
     hash
 }
 
-/// How many parts so many items need.
-pub fn parts_for(items: u64) -> usize {
-    usize::try_from((items / PART_KEYS + 1).min(MOST_PARTS)).unwrap_or(1)
-}
-
 impl Parts {
     /// Opens the parts of a directory; what lies beyond `lengths` (of what must be there) is cut off.
     pub fn open(directory: &Path, count: usize, lengths: &[u64]) -> Result<Self> {
@@ -63,6 +59,7 @@ impl Parts {
                 .truncate(false)
                 .read(true)
                 .write(true)
+                .mode(0o600)
                 .open(&path)
                 .map_err(failed)?;
             if file.metadata().map_err(failed)?.len() < length {
@@ -239,12 +236,5 @@ mod tests {
         assert_eq!(found, [(TargetId(1), key(500)), (TargetId(2), key(7))]);
         drop(parts);
         assert!(Parts::open(directory.path(), 3, &[1 << 30]).is_err());
-    }
-
-    #[test]
-    fn parts_grow_in_number_and_not_without_end() {
-        assert_eq!(parts_for(0), 1);
-        assert_eq!(parts_for(1_200_000), 3);
-        assert_eq!(parts_for(u64::MAX), 64);
     }
 }

@@ -27,6 +27,7 @@ use super::settle::Suspect;
 use super::source::Expected;
 use super::target::Target;
 use super::tracker::{Chunk, Counts, Pace, Saved, Tracker};
+use crate::checkpoint::create_directory;
 use crate::error::{Directive, Error, Kind, Result};
 use crate::plan::{Plan, ProjectionId, TargetId};
 use crate::source::Options;
@@ -60,6 +61,8 @@ pub struct Engine {
     pub show_values: bool,
     /// An item that cannot be decided for so long is undecided.
     pub patience: Duration,
+    /// A comparison that began before this is not gone on with; in milliseconds since 1970.
+    pub not_before: u64,
 }
 
 /// What a running comparison shares.
@@ -99,12 +102,12 @@ impl Engine {
         for id in &projections {
             estimated += session.estimate(self.plan.projection(*id)).await?;
         }
-        let (saved, parts) = match self.begin(mode, estimated) {
+        let (saved, parts) = match self.begin(mode) {
             // What is left of an interrupted one is not whole: then from the start.
             Err(error) if error.kind() == Kind::Store => {
                 tracing::warn!(%error, "an interrupted comparison cannot be gone on with");
                 let _ = std::fs::remove_dir_all(&self.directory);
-                self.begin(mode, estimated)?
+                self.begin(mode)?
             }
             begun => begun?,
         };
@@ -192,8 +195,8 @@ impl Engine {
     }
 
     /// Its state, and the files of a full one.
-    fn begin(&self, mode: &Mode, estimated: u64) -> Result<(Saved, Option<Parts>)> {
-        let saved = self.saved(mode, estimated)?;
+    fn begin(&self, mode: &Mode) -> Result<(Saved, Option<Parts>)> {
+        let saved = self.saved(mode)?;
         let parts = match mode {
             Mode::Full => Some(Parts::open(&self.directory, saved.parts, &saved.lengths)?),
             _ => None,
@@ -201,15 +204,11 @@ impl Engine {
         Ok((saved, parts))
     }
 
-    fn saved(&self, mode: &Mode, estimated: u64) -> Result<Saved> {
-        std::fs::create_dir_all(&self.directory).map_err(|e| {
-            Error::new(
-                Kind::Store,
-                format!("the directory {}", self.directory.display()),
-            )
-            .with_source(e)
-        })?;
-        if let Some(mut saved) = Saved::load(&self.directory, mode, &self.plan) {
+    fn saved(&self, mode: &Mode) -> Result<Saved> {
+        create_directory(&self.directory)?;
+        let saved = Saved::load(&self.directory, mode, &self.plan, self.show_values)
+            .filter(|saved| saved.report.started_unix_ms > self.not_before);
+        if let Some(mut saved) = saved {
             tracing::info!(
                 items = saved.report.items,
                 "an interrupted comparison goes on"
@@ -218,11 +217,7 @@ impl Engine {
             return Ok(saved);
         }
         let report = Report::new(mode.clone(), &self.plan);
-        Ok(Saved::new(
-            report,
-            extra::parts_for(estimated),
-            self.show_values,
-        ))
+        Ok(Saved::new(report, extra::PARTS, self.show_values))
     }
 
     /// The rows of all projections, range by range.

@@ -19,6 +19,9 @@ use crate::plan::{Plan, TargetId};
 /// Findings that are named; further ones are counted.
 pub const MOST_FINDINGS: usize = 10_000;
 
+/// Items that are known to be counted: beyond, one that is found twice is counted twice.
+const MOST_KNOWN: usize = if cfg!(test) { 64 } else { 1 << 18 };
+
 /// What is compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -70,6 +73,16 @@ pub struct Report {
 /// Two reports are the same whatever is known besides.
 #[derive(Debug, Clone, Default)]
 struct Known(HashSet<Hash>);
+
+impl Known {
+    /// Whether it was not there before, as far as that is known.
+    fn add(&mut self, hash: Hash) -> bool {
+        match self.0.len() < MOST_KNOWN {
+            true => self.0.insert(hash),
+            false => !self.0.contains(&hash),
+        }
+    }
+}
 
 impl PartialEq for Known {
     fn eq(&self, _: &Self) -> bool {
@@ -171,7 +184,7 @@ impl Report {
         show_values: bool,
     ) {
         // The rows and the scan may find the same, and so may what goes on after an interruption.
-        if !self.known.0.insert(hash((name.0, &name.1))) {
+        if !self.known.add(hash((name.0, &name.1))) {
             return;
         }
         let key = serde_json::from_slice(&pipeline_key(plan, name).0).unwrap_or_default();
@@ -315,6 +328,9 @@ impl Report {
         if self.more {
             writeln!(out, "\nFurther ones are counted above and not named.")?;
         }
+        if self.known.0.len() >= MOST_KNOWN {
+            writeln!(out, "\nThey are so many that some may be counted twice.")?;
+        }
         Ok(())
     }
 
@@ -390,5 +406,26 @@ fn value_json(bytes: &[u8]) -> Value {
         Tag::SS => json!({"SS": set(&text)}),
         Tag::NS => json!({"NS": set(&plain)}),
         Tag::BS => json!({"BS": set(&|bytes| STANDARD.encode(bytes))}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What differs may be everything: what is known of it has an end.
+    #[test]
+    fn what_is_counted_is_known_within_bounds() {
+        let mut known = Known::default();
+        let hash = |n: u32| {
+            let mut hash = Hash::default();
+            hash[..4].copy_from_slice(&n.to_le_bytes());
+            hash
+        };
+        for n in 0..2 * MOST_KNOWN as u32 {
+            assert!(known.add(hash(n)));
+        }
+        assert_eq!(known.0.len(), MOST_KNOWN);
+        assert!(!known.add(hash(1)));
     }
 }

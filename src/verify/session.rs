@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, QueryResult, TextProtocol};
@@ -20,6 +20,12 @@ use crate::source::snapshot::{chunk_key, executed_at};
 
 /// Keys in one statement.
 const MOST_KEYS: usize = 500;
+
+/// What the stream has received becomes visible within this.
+const VISIBLE: Duration = Duration::from_secs(20);
+/// How often that is looked for.
+const SHORTEST_LOOK: Duration = Duration::from_millis(2);
+const LONGEST_LOOK: Duration = Duration::from_millis(100);
 
 /// Two connections to MySQL: one for rows, one for what is asked beside them.
 pub struct Session {
@@ -56,9 +62,21 @@ impl Session {
     }
 
     /// Waits until MySQL shows everything of the set.
+    ///
+    /// # Errors
+    /// `SourceUnavailable` where it does not for long: another server may answer that lacks transactions.
     pub async fn visible(&mut self, received: &GtidSet) -> Result<()> {
+        let begun = Instant::now();
         while !received.is_subset(&self.executed().await?) {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            if begun.elapsed() > VISIBLE {
+                return Err(Error::new(
+                    Kind::SourceUnavailable,
+                    "MySQL does not show yet what the stream has received",
+                ));
+            }
+            // At first it is a matter of moments.
+            let pause = begun.elapsed() / 4;
+            tokio::time::sleep(pause.clamp(SHORTEST_LOOK, LONGEST_LOOK)).await;
         }
         Ok(())
     }

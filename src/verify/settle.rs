@@ -132,9 +132,10 @@ impl Engine {
         suspect.since.elapsed() > self.patience
     }
 
-    /// What has been open for too long is reported as undecided.
+    /// What has been open for too long is reported as undecided; what was never judged stays open.
     fn without_the_old(&self, open: Vec<Suspect>, report: &Mutex<Report>) -> Vec<Suspect> {
-        let (old, young): (Vec<_>, Vec<_>) = open.into_iter().partition(|s| self.is_old(s));
+        let over = |s: &Suspect| s.last.is_some() && self.is_old(s);
+        let (old, young): (Vec<_>, Vec<_>) = open.into_iter().partition(over);
         for suspect in old {
             if let Some(difference) = &suspect.last {
                 let (plan, name) = (&self.plan, &suspect.name);

@@ -68,3 +68,33 @@ impl Standing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only a clean pass after which nothing was owed proves anything.
+    #[test]
+    fn what_is_not_proved_says_why() {
+        let pass = |clean: bool, missing: u64, undecided: u64| Pass {
+            clean,
+            undecided,
+            mismatches: BTreeMap::from([("missing".to_owned(), missing)]),
+            ..Pass::default()
+        };
+        let mut standing = Standing::default();
+        assert_eq!(standing.gate(), Err(Owed::NeverVerified));
+        for (last, says) in [
+            (pass(true, 0, 0), Ok(())),
+            (pass(false, 0, 1), Err(Owed::Undecided)),
+            (pass(false, 1, 1), Err(Owed::Mismatches)),
+        ] {
+            standing.last_pass = Some(last);
+            assert_eq!(standing.gate(), says);
+        }
+        standing.last_pass = Some(pass(true, 0, 0));
+        standing.owe(Owed::Repaired);
+        assert_eq!(standing.gate(), Err(Owed::Repaired));
+        assert!(standing.owed_unix_ms > 0);
+    }
+}

@@ -1,6 +1,9 @@
 //! Which rows are to be compared next, and from where an interrupted comparison goes on.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -161,11 +164,13 @@ impl Saved {
         }
     }
 
-    /// What an interrupted comparison of this kind and plan has left; `None` where there is nothing to go on with.
-    pub fn load(directory: &Path, mode: &Mode, plan: &Plan) -> Option<Self> {
-        let bytes = std::fs::read(file(directory)).ok()?;
+    /// What an interrupted comparison of this kind and plan has left; `None` where there is nothing to go on with. What it has
+    /// found holds row values or does not, as it was asked for.
+    pub fn load(directory: &Path, mode: &Mode, plan: &Plan, show_values: bool) -> Option<Self> {
+        let bytes = std::fs::read(file_of(directory)).ok()?;
         let mut saved: Saved = serde_json::from_slice(&bytes).ok()?;
         let same = saved.version == VERSION
+            && saved.show_values == show_values
             && saved.report.mode == *mode
             && saved.report.plan_fingerprint == plan.fingerprint;
         saved.report.know_again(plan);
@@ -183,12 +188,22 @@ impl Saved {
         };
         let bytes = serde_json::to_vec(self).map_err(|e| failed(e.into()))?;
         let new = directory.join("state.new");
-        std::fs::write(&new, bytes).map_err(failed)?;
-        std::fs::rename(&new, file(directory)).map_err(failed)
+        let write = || {
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                // It may hold row values.
+                .mode(0o600)
+                .open(&new)?;
+            file.write_all(&bytes)?;
+            std::fs::rename(&new, file_of(directory))
+        };
+        write().map_err(failed)
     }
 }
 
-fn file(directory: &Path) -> PathBuf {
+fn file_of(directory: &Path) -> PathBuf {
     directory.join("state.json")
 }
 

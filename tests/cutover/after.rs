@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
-use super::{PATIENCE, ask, cut_over, prove, things};
-use crate::rules::{contract, equal, ready};
+use serde_json::json;
+
+use super::{PATIENCE, Scene, ask, cut_over, prove};
+use crate::rules::equal;
+use crate::support::daemon::Daemon;
 use crate::support::mysql::{self, Server};
-use crate::support::target::Target;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_and_restarts_leave_dynamodb_untouched_until_it_is_reopened() {
     let server = Server::start(&mysql::FAST);
-    let database = things(&server).await;
-    let target = Target::dynoxide();
-    let mut daemon = ready(&database, &target.endpoint(), &contract(&["things"], "S"));
-    daemon.start();
-    daemon.phase("ready", PATIENCE).await;
-    prove(&mut daemon).await;
+    let Scene {
+        database,
+        target,
+        mut daemon,
+    } = Scene::proved(&server).await;
     let made = cut_over(&mut daemon, &[]);
     let before = target.scan_all().await;
     let unchanged = async |statement: &str| {
@@ -85,11 +86,11 @@ async fn writes_and_restarts_leave_dynamodb_untouched_until_it_is_reopened() {
 #[tokio::test(flavor = "multi_thread")]
 async fn reopened_at_once_or_without_a_daemon_it_goes_on_and_can_be_cut_over_again() {
     let server = Server::start(&mysql::FAST);
-    let database = things(&server).await;
-    let target = Target::dynoxide();
-    let mut daemon = ready(&database, &target.endpoint(), &contract(&["things"], "S"));
-    daemon.start();
-    daemon.phase("ready", PATIENCE).await;
+    let Scene {
+        database,
+        target,
+        mut daemon,
+    } = Scene::ready(&server).await;
     for round in 0..2 {
         prove(&mut daemon).await;
         cut_over(&mut daemon, &[]);
@@ -111,4 +112,97 @@ async fn reopened_at_once_or_without_a_daemon_it_goes_on_and_can_be_cut_over_aga
     }
     let (status, error) = ask(&mut daemon, &["cutover", "--reopen"]);
     assert_eq!(status, 2, "{error:#}");
+}
+
+/// Where nobody can read any more that a cutover was made, what lies beside it counts: nothing starts over over the application's items.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_is_not_started_over_where_a_cutover_was_made() {
+    let server = Server::start(&mysql::FAST);
+    let Scene {
+        database,
+        target,
+        mut daemon,
+    } = Scene::proved(&server).await;
+    cut_over(&mut daemon, &[]);
+    let again = ["run", "--resnapshot", "--until-caught-up"];
+    let refused = |daemon: &mut Daemon, kind: &str| {
+        let (status, error) = ask(daemon, &again);
+        assert_eq!(
+            (status, error["error"]["kind"].as_str()),
+            (1, Some(kind)),
+            "{error:#}"
+        );
+        error["error"].to_string()
+    };
+    // What another process holds can be read very well.
+    let error = refused(&mut daemon, "store");
+    assert!(error.contains("holds the state directory"), "{error}");
+    daemon.terminate(Duration::from_secs(10));
+    let state = daemon.state();
+    std::fs::write(state.join("sled/db"), vec![0xa5; 1 << 20]).expect("damaged");
+    std::fs::write(state.join("checkpoint.json"), "{").expect("damaged");
+    database
+        .run(&["UPDATE things SET v = 'late' WHERE id < 100"])
+        .await;
+    let item = json!({"id": {"N": "1"}, "v": {"S": "the application's"}});
+    target.put("things", item).await.expect("an item");
+    let before = target.scan_all().await;
+    let error = refused(&mut daemon, "cut_over");
+    assert!(
+        error.contains("audit.log") && error.contains("backup"),
+        "{error}"
+    );
+    let aside = daemon.path().join("aside");
+    std::fs::create_dir(&aside).expect("a directory");
+    let move_away = |begins: &str| {
+        for file in std::fs::read_dir(&state).expect("its files") {
+            let name = file.expect("a file").file_name();
+            if name.to_string_lossy().starts_with(begins) {
+                std::fs::rename(state.join(&name), aside.join(&name)).expect("moved");
+            }
+        }
+    };
+    move_away("audit.log");
+    let error = refused(&mut daemon, "cut_over");
+    assert!(error.contains("cutover-20"), "{error}");
+    assert_eq!(target.scan_all().await, before);
+    // Whoever knows that the application has not moved takes the traces away, as the remedy says.
+    move_away("cutover-");
+    let (status, done) = tokio::task::block_in_place(|| {
+        let output = daemon.command(&again);
+        (output.status.code(), output)
+    });
+    assert_eq!(status, Some(0), "{done:?}");
+    equal(&database, &target, &["things"]).await;
+}
+
+/// The tables are the application's: what is missing there may be what it has removed.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_table_is_made_after_a_cutover() {
+    let server = Server::start(&mysql::FAST);
+    let Scene {
+        database: _database,
+        target,
+        mut daemon,
+    } = Scene::proved(&server).await;
+    cut_over(&mut daemon, &[]);
+    for runs in [true, false] {
+        if !runs {
+            daemon.terminate(Duration::from_secs(10));
+        }
+        let output = tokio::task::block_in_place(|| daemon.command(&["provision", "--yes"]));
+        assert!(output.status.success(), "nothing is missing: {output:?}");
+    }
+    let request = json!({"TableName": "things"});
+    target.call("DeleteTable", &request).await.expect("deleted");
+    let (status, error) = ask(&mut daemon, &["provision", "--yes"]);
+    assert_eq!(
+        (status, error["error"]["kind"].as_str()),
+        (1, Some("cut_over")),
+        "{error:#}"
+    );
+    // To look is no harm.
+    let output = tokio::task::block_in_place(|| daemon.command(&["provision"]));
+    assert!(output.status.success(), "{output:?}");
+    assert!(target.call("DescribeTable", &request).await.is_err());
 }

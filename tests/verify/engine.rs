@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use mysql_async::prelude::Queryable;
-use penstock::error::Result;
+use penstock::error::{Error, Kind, Result};
 use penstock::pipeline::Key;
 use penstock::plan::{Plan, TargetId};
 use penstock::position::GtidSet;
@@ -31,6 +31,8 @@ pub struct Played {
     pub received: Mutex<GtidSet>,
     /// So many watches find everything touched.
     pub touched: AtomicU32,
+    /// The source is away: nothing becomes durable.
+    pub away: AtomicBool,
     /// What happens before everything is durable, time after time.
     pub durable: Mutex<VecDeque<BoxFuture<'static, ()>>>,
 }
@@ -57,7 +59,11 @@ impl Flow for Played {
 
     fn durable<'a>(&'a self, _: &'a GtidSet) -> BoxFuture<'a, Result<()>> {
         let happens = self.durable.lock().expect("futures").pop_front();
+        let away = self.away.load(Ordering::SeqCst);
         Box::pin(async move {
+            if away {
+                return Err(Error::new(Kind::SourceUnavailable, "it is away"));
+            }
             if let Some(happens) = happens {
                 happens.await;
             }
@@ -108,6 +114,7 @@ pub async fn engine(
         stop: Default::default(),
         show_values: true,
         patience: Duration::from_secs(2),
+        not_before: 0,
     })
 }
 
@@ -290,6 +297,15 @@ async fn mysql_is_read_after_everything_received_is_visible() {
     *scene.flow.received.lock().expect("a set") = beyond;
     let check = tokio::time::timeout(Duration::from_secs(2), scene.check(1)).await;
     assert!(check.is_err(), "it did not wait");
+    // Nor does it wait for ever: the server may never have it.
+    let key = json!({"id": {"N": "1"}}).to_string();
+    let name = name_of_wire(&scene.engine.plan, TargetId(0), key.as_bytes()).expect("a key");
+    let check = tokio::time::timeout(Duration::from_secs(90), scene.engine.check(vec![name]));
+    let ended = check.await.expect("it waits for ever");
+    assert_eq!(
+        ended.expect_err("no report").kind(),
+        Kind::SourceUnavailable
+    );
 }
 
 /// Where our own evaluation of a row says something else than MySQL, that is told.
@@ -334,6 +350,76 @@ async fn our_own_evaluation_is_asked_where_both_sides_differ() {
         "{report:?}"
     );
     assert_eq!((report.mismatched(), report.disagrees), (2, 0));
+}
+
+/// What could not be judged for so long that it counts as old is not forgotten: there is no report then.
+#[tokio::test]
+async fn what_was_never_judged_is_not_left_out() {
+    let scene = scene().await;
+    put(&scene.target, 3, "extra").await;
+    scene.flow.away.store(true, Ordering::SeqCst);
+    let key = json!({"id": {"N": "3"}}).to_string();
+    let name = name_of_wire(&scene.engine.plan, TargetId(0), key.as_bytes()).expect("a key");
+    let ended = scene.engine.check(vec![name]).await;
+    let error = ended.expect_err("nothing was judged, and yet it is told");
+    assert_eq!(error.kind(), Kind::SourceUnavailable);
+    // In a full pass the scan finds it: the source goes away when the rows have been compared.
+    scene.flow.away.store(false, Ordering::SeqCst);
+    let flow = Arc::clone(&scene.flow);
+    scene
+        .flow
+        .then(async move { flow.away.store(true, Ordering::SeqCst) });
+    let ended = scene.engine.run(&Mode::Full, |_| {}).await;
+    let error = ended.expect_err("nothing was judged, and yet it is told");
+    assert_eq!(error.kind(), Kind::SourceUnavailable);
+    scene.flow.away.store(false, Ordering::SeqCst);
+    let report = scene.pass().await;
+    assert_eq!(json!(report.mismatches), json!({"extra": 1}));
+}
+
+/// Its files are its owner's alone, and are gone on with only by who asks for the same, after what is owed.
+#[tokio::test]
+async fn what_is_left_of_a_comparison() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut scene = scene().await;
+    put(&scene.target, 1, "secret").await;
+    let stopped = async |engine: &Arc<Engine>, directory: &Path| {
+        engine.stop.cancel();
+        let ended = engine.run(&Mode::Full, |_| {}).await;
+        assert_eq!(ended.expect_err("stopped").kind(), Kind::Interrupted);
+        let state = std::fs::read(directory.join("state.json")).expect("its state");
+        let state: Value = serde_json::from_slice(&state).expect("JSON");
+        state
+    };
+    let directory = scene.engine.directory.clone();
+    let state = stopped(&scene.engine, &directory).await;
+    // However few rows there seem to be.
+    assert_eq!(state["parts"], 64);
+    let mode = |path: &Path| std::fs::metadata(path).expect("it").permissions().mode() & 0o777;
+    assert_eq!(mode(&directory), 0o700);
+    let files = std::fs::read_dir(&directory).expect("its files");
+    let files: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
+    assert!(files.len() > 100, "{files:?}");
+    for file in &files {
+        assert_eq!(mode(file), 0o600, "{}", file.display());
+    }
+    let started = state["report"]["started_unix_ms"].as_u64().expect("a time");
+    let mut next = async |show_values: bool, not_before: u64| {
+        // What was aborted may still be about to end.
+        while Arc::strong_count(&scene.engine) > 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let engine = Arc::get_mut(&mut scene.engine).expect("the only one");
+        engine.stop = Default::default();
+        (engine.show_values, engine.not_before) = (show_values, not_before);
+        stopped(&scene.engine, &directory).await["report"]["resumed"].clone()
+    };
+    assert_eq!(next(true, started - 1).await, 1, "it goes on");
+    assert_eq!(next(false, started - 1).await, 0, "with values, without");
+    assert_eq!(next(false, started - 1).await, 1);
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    let owed = penstock::checkpoint::now_unix_ms();
+    assert_eq!(next(false, owed).await, 0, "before what is owed");
 }
 
 /// A comparison costs what the limits allow.

@@ -231,3 +231,50 @@ fn an_equal_value_is_nothing_to_commit() {
     facts.set("b", &1).expect("set");
     assert!(!facts.is_dirty());
 }
+
+/// Two that change the same fact: what the one has said is not undone by the other.
+#[test]
+fn changes_of_one_fact_follow_each_other() {
+    let facts = Facts::of(&empty());
+    let add = || {
+        for _ in 0..25 {
+            let next = |n: Option<u64>| {
+                std::thread::sleep(Duration::from_millis(1));
+                n.unwrap_or(0) + 1
+            };
+            facts.update("count", next).expect("a number");
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(add);
+        }
+    });
+    assert_eq!(facts.get::<u64>("count").expect("a number"), Some(100));
+    assert!(facts.is_dirty());
+    facts.set("count", &"many").expect("set");
+    let refused = facts.update("count", |n: Option<u64>| n.unwrap_or(0));
+    assert_eq!(refused.expect_err("another shape").kind(), Kind::Store);
+}
+
+/// A comparison that is owed is a fact of the checkpoint, whoever finds out.
+#[tokio::test]
+async fn what_is_owed_is_noted_where_there_was_a_comparison() {
+    use crate::daemon::verifier::{owe, owe_in};
+    use crate::verify::{Owed, Standing};
+    let mut checkpoint = empty();
+    let standing = |checkpoint: &Checkpoint| -> Option<Standing> {
+        fact_of(checkpoint, "parity").expect("its shape")
+    };
+    owe_in(&mut checkpoint, Owed::AnotherServer).expect("noted");
+    assert_eq!(standing(&checkpoint), None, "there was no comparison");
+    set_fact(&mut checkpoint, "parity", Some(&Standing::default())).expect("set");
+    owe_in(&mut checkpoint, Owed::AnotherServer).expect("noted");
+    let noted = standing(&checkpoint).expect("a standing");
+    assert_eq!(noted.owed, Some(Owed::AnotherServer));
+    let facts = Facts::of(&checkpoint);
+    facts.ended();
+    assert!(owe(&facts, Owed::Repaired).await.is_err(), "not durable");
+    let noted: Option<Standing> = facts.get("parity").expect("its shape");
+    assert_eq!(noted.and_then(|s| s.owed), Some(Owed::Repaired));
+}
