@@ -32,5 +32,6 @@ pub mod schema;
 pub mod sink;
 pub mod source;
 pub mod state;
+pub mod terminal;
 pub mod verify;
 pub mod view;

@@ -104,7 +104,16 @@ Examples:
   penstock run --until-caught-up && echo both sides are equal")]
     Run(RunOptions),
     /// Show where the daemon stands
-    Status,
+    #[command(after_help = "\
+Examples:
+  penstock status --watch             Drawn again every second, until Ctrl-C
+  penstock status --watch | tee log   A line whenever something changes, and every ten seconds
+  penstock status --format json       For scripts; with --watch a document a line")]
+    Status {
+        /// Go on showing it, until Ctrl-C
+        #[arg(long)]
+        watch: bool,
+    },
     /// Rows that have no valid item
     #[command(subcommand)]
     DeadLetters(DeadLetters),

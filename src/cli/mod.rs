@@ -5,15 +5,19 @@
 
 mod args;
 mod attached;
+mod bars;
 mod check;
 mod control;
 mod cutover;
 mod dead_letters;
 mod demo;
+mod drain;
 mod explain;
+mod frame;
 mod generate;
 mod logging;
 mod output;
+mod progress;
 mod provision;
 mod run;
 pub mod seams;
@@ -23,6 +27,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -62,7 +67,8 @@ fn dispatch(cli: &Cli) -> Outcome {
             None => provision::run(cli, *yes),
         },
         Command::Run(options) => run::run(cli, options),
-        Command::Status => status::run(cli),
+        Command::Status { watch: false } => status::run(cli),
+        Command::Status { watch: true } => watch::run(cli),
         Command::DeadLetters(DeadLetters::List { limit, from }) => {
             dead_letters::list(cli, *limit, from.as_deref())
         }

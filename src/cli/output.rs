@@ -64,6 +64,13 @@ pub(super) fn print_json<T: serde::Serialize>(value: &T) -> Result<(), Failure> 
     print(&text)
 }
 
+/// Prints one of several documents: each is a line.
+pub(super) fn print_json_line<T: serde::Serialize>(value: &T) -> Result<(), Failure> {
+    let text = serde_json::to_string(value)
+        .map_err(|e| Error::new(Kind::Internal, "a result could not be encoded").with_source(e))?;
+    print(&text)
+}
+
 /// Tells the failure on stderr and gives the exit status.
 pub(super) fn exit(format: Format, outcome: Outcome) -> ExitCode {
     let code = status(&outcome);

@@ -1,9 +1,9 @@
 //! Where the commands meet the rest of penstock: each function here is one call into source, plan, sink or daemon.
 
-use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::progress;
 use super::service::Service;
 use super::serving::{self, Signals, Up, at_once};
 use super::{DemoOptions, Emit, Format, RunOptions};
@@ -98,7 +98,7 @@ pub async fn check(settings: &Settings, offline: bool, strict: bool) -> Result<V
 }
 
 fn contract_section(read: &Read, compared: bool) -> Section {
-    let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let color = crate::terminal::colors(&std::io::stdout());
     let mut findings: Vec<Finding> = read
         .diagnostics
         .all
@@ -437,6 +437,7 @@ async fn flow(
 ) -> Result<Option<Summary>> {
     service.serves(&daemon);
     let copied_before = copied(&daemon.shared);
+    let shown = progress::of_run(Arc::clone(&daemon.answers), options.until_caught_up);
     let ended = tokio::select! {
         () = signals.end() => Ended::Asked,
         event = daemon.until(options.until_caught_up) => match event {
@@ -444,6 +445,7 @@ async fn flow(
             Event::Stopped => Ended::Stopped,
             Event::Reopened => Ended::Reopened,
         },
+        never = shown => match never {},
     };
     let mut ended = ended;
     if ended == Ended::Stopped && !options.until_caught_up {
@@ -462,7 +464,7 @@ async fn flow(
     let failure = shared.failure();
     let left = tokio::select! {
         biased;
-        left = daemon.drain() => left?,
+        left = progress::of_drain(Arc::clone(&daemon.answers), daemon.drain()) => left?,
         () = signals.end() => at_once(),
     };
     let summary = Summary {
