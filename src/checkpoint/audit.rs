@@ -38,8 +38,8 @@ pub(super) fn append(path: &Path, entry: &AuditEntry) -> Result<()> {
         .map_err(|e| files::failed("append to", path, e))
 }
 
-/// All entries, oldest first; a line that is cut off is left out.
-pub(super) fn read(path: &Path) -> Result<Vec<AuditEntry>> {
+/// All entries of the file, oldest first; a line that is cut off is left out.
+pub fn read(path: &Path) -> Result<Vec<AuditEntry>> {
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

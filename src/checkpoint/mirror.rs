@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Checkpoint, DeadLetter, FORMAT_VERSION, files, frame};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 
 /// How many dead letters the mirror holds; the store itself holds all.
 pub(super) const LETTERS: usize = 10_000;
@@ -88,6 +88,27 @@ impl Mirror {
         files::set_aside(&self.checkpoint, stamp)?;
         files::set_aside(&self.letters, stamp)?;
         Ok(())
+    }
+}
+
+/// What the mirror in a state directory says: the checkpoint, and how many dead letters there are. Nobody has to let go of
+/// the store for it.
+///
+/// # Errors
+/// `Store` where there is a mirror that cannot be read.
+pub fn mirrored(dir: &Path) -> Result<Option<(Checkpoint, u64)>> {
+    let unreadable = |reason: String| {
+        let what = format!("{}: {reason}", dir.join("checkpoint.json").display());
+        Err(Error::new(Kind::Store, what))
+    };
+    match Mirror::new(dir).read() {
+        Read::Missing => Ok(None),
+        Read::Found(content) => {
+            let letters = content.dead_letters;
+            Ok(content.checkpoint.map(|checkpoint| (checkpoint, letters)))
+        }
+        Read::Newer(format) => unreadable(format!("its format {format} is of a newer penstock")),
+        Read::Unreadable(reason) => unreadable(reason),
     }
 }
 

@@ -22,9 +22,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use audit::AuditEntry;
+pub use audit::{AuditEntry, read as audit_log};
 pub use dead_letter::{DeadLetter, DeadLetterChange, DeadLetterPage};
 pub use files::replace as write_file;
+pub use mirror::mirrored;
 pub use store::{Loaded, OpenReport, Rebuilt, Store};
 
 use crate::error::{Error, Kind, Result};

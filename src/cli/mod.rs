@@ -19,6 +19,7 @@ mod logging;
 mod output;
 mod progress;
 mod provision;
+mod report;
 mod run;
 pub mod seams;
 mod service;
@@ -60,7 +61,11 @@ fn dispatch(cli: &Cli) -> Outcome {
         return Err(Error::new(Kind::Usage, "--format mermaid is for `explain` only").into());
     }
     match &cli.command {
-        Command::Check { offline, strict } => check::run(cli, *offline, *strict),
+        Command::Check {
+            offline,
+            strict,
+            cost,
+        } => check::run(cli, *offline, *strict, *cost),
         Command::Explain { offline, sql } => explain::run(cli, *offline, *sql),
         Command::Provision { yes, emit, offline } => match emit {
             Some(what) => provision::emit(cli, *what, *offline),
@@ -83,8 +88,9 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Resume => control::resume(cli),
         Command::Cutover(options) => cutover::cutover(cli, options),
         Command::Rehearse => cutover::rehearse(cli),
-        Command::Demo(options) => demo::run(options),
-        Command::Generate { directory } => generate::run(directory),
+        Command::Report => report::run(cli),
+        Command::Demo(options) => demo::run(cli, options),
+        Command::Generate { directory } => generate::run(cli, directory),
     }
 }
 

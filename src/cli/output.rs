@@ -48,11 +48,17 @@ impl From<io::Error> for Failure {
 
 /// Prints a result to stdout.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
+    print_raw(text)?;
+    match text.ends_with('\n') {
+        true => Ok(()),
+        false => print_raw("\n"),
+    }
+}
+
+/// Prints a piece of a result, as it is.
+pub(super) fn print_raw(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
-    if !text.ends_with('\n') {
-        out.write_all(b"\n")?;
-    }
     out.flush()?;
     Ok(())
 }

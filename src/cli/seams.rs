@@ -9,6 +9,7 @@ use super::serving::{self, Signals, Up, at_once};
 use super::{DemoOptions, Emit, Format, RunOptions};
 use crate::blueprint;
 use crate::config::{Endpoint, Settings};
+use crate::cost::{self, Cost};
 use crate::daemon::{Daemon, Event, Rest, Shared, cut_over, open_target};
 use crate::error::{Error, Kind, Result};
 use crate::metrics::Exposition;
@@ -240,13 +241,28 @@ async fn plan(settings: &Settings, offline: bool) -> Result<Plan> {
     plan.ok_or_else(|| Error::new(Kind::Internal, "a plan without a reason"))
 }
 
+/// What the contract's items cost in DynamoDB.
+pub async fn cost(settings: &Settings) -> Result<Cost> {
+    let plan = plan(settings, false).await?;
+    let options = prepare::source_options(settings);
+    cost::estimate(&plan, &options, settings.cost.clone()).await
+}
+
 /// What others need to make tables, role and account.
-pub async fn emit(settings: &Settings, what: Emit, offline: bool) -> Result<String> {
+///
+/// With `json` all of it is JSON: statements are a list then.
+pub async fn emit(settings: &Settings, what: Emit, offline: bool, json: bool) -> Result<String> {
     let plan = plan(settings, offline).await?;
     Ok(match what {
         Emit::Cloudformation => blueprint::cloudformation(&plan),
         Emit::Iam => blueprint::iam(&plan, settings.target.region.as_deref()),
-        Emit::Grants => blueprint::grants(&plan, &settings.source.user),
+        Emit::Grants => {
+            let grants = blueprint::grants(&plan, &settings.source.user);
+            match json {
+                true => serde_json::json!({ "grants": grants }).to_string(),
+                false => blueprint::grants_sql(&grants),
+            }
+        }
     })
 }
 
@@ -508,8 +524,8 @@ enum Ended {
     Reopened,
 }
 
-/// The demo; true when both sides were equal at its end.
-pub fn demo(options: &DemoOptions) -> Result<bool> {
+/// The demo; with `json` what people read goes to stderr.
+pub fn demo(options: &DemoOptions, json: bool) -> Result<crate::demo::Summary> {
     let exposition = Exposition::install()?;
     let runtime = super::runtime()?;
     let options = crate::demo::Options {
@@ -518,8 +534,12 @@ pub fn demo(options: &DemoOptions) -> Result<bool> {
         keep: options.keep,
         seconds: options.seconds,
         scale: options.scale,
+        say: match json {
+            true => crate::demo::Say::Stderr,
+            false => crate::demo::Say::Stdout,
+        },
     };
-    let equal = runtime.block_on(crate::demo::run(options, exposition));
+    let summary = runtime.block_on(crate::demo::run(options, exposition));
     runtime.shutdown_timeout(Duration::from_millis(500));
-    equal
+    summary
 }

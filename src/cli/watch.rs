@@ -152,7 +152,8 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // Where the terminal is gone nobody misses its cursor.
+        // The key that ended it has left its mark. Where the terminal is gone nobody misses its cursor.
+        let _ = self.term.write_str("\r\x1b[K");
         let _ = self.term.show_cursor();
     }
 }

@@ -149,6 +149,14 @@ impl Daemon {
         command.spawn().expect("penstock can be run")
     }
 
+    /// `penstock COMMAND`, ready to be run in whatever way, with the settings of this daemon.
+    pub fn prepared(&self, arguments: &[&str]) -> Command {
+        self.write_settings();
+        let mut command = self.binary();
+        command.args(arguments);
+        command
+    }
+
     /// Starts `penstock run`.
     pub fn start(&mut self) -> &mut Daemon {
         assert!(self.child.is_none(), "the daemon runs already");
