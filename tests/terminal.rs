@@ -18,25 +18,31 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// When a command is tried, and with which arguments: those that change much come late.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum When {
+    /// The tables are needed by all others.
     First,
     /// Nothing runs.
     Before,
     /// A daemon runs.
     Running,
+    /// It holds the stream, then not any more.
+    Held,
+    LetGo,
     /// After all others.
     Last,
 }
 
 /// Every command that there is, and the arguments with which it is tried. A new one has its line here.
 fn tried(path: &str) -> Option<(When, &'static str)> {
-    use When::{Before, First, Last, Running};
+    use When::{Before, First, Held, Last, LetGo, Running};
     Some(match path {
         "check" | "explain" => (Before, ""),
         "provision" => (First, "--yes"),
         "demo" => (Before, "--mysql MYSQL --state FOLDER/demo-TRY --seconds 1"),
         "generate" => (Before, "FOLDER/generated"),
         "run" => (Before, "--until-caught-up"),
-        "status" | "verify" | "pause" | "resume" | "rehearse" => (Running, ""),
+        "status" | "verify" | "rehearse" => (Running, ""),
+        "pause" => (Held, ""),
+        "resume" => (LetGo, ""),
         "resnapshot" => (Running, "people"),
         "dead-letters list" | "dead-letters retry" | "dead-letters export" => (Running, ""),
         "report" => (Running, ""),

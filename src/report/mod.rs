@@ -17,6 +17,7 @@ pub use markdown::markdown;
 use crate::checkpoint::{AuditEntry, Checkpoint, audit_log, mirrored, now_unix_ms};
 use crate::config::Settings;
 use crate::cutover::{self, Gate, Standing, State};
+use crate::daemon::fact_of;
 use crate::error::{Error, Kind, Result};
 use crate::verify;
 
@@ -137,7 +138,7 @@ pub fn gather(settings: &Settings) -> Result<Migration> {
         Some((checkpoint, letters)) => {
             migration.counts.dead_letters = *letters;
             of_checkpoint(&mut migration, checkpoint);
-            standing(checkpoint)?
+            fact_of::<Standing>(checkpoint, cutover::FACT)?
         }
         None => None,
     };
@@ -152,16 +153,6 @@ pub fn gather(settings: &Settings) -> Result<Migration> {
     migration.counts.cutovers = done("cutover: cut over");
     migration.audit = audit;
     Ok(migration)
-}
-
-fn standing(checkpoint: &Checkpoint) -> Result<Option<Standing>> {
-    let fact = checkpoint.other.get(cutover::FACT).cloned();
-    fact.map(serde_json::from_value).transpose().map_err(|_| {
-        Error::new(
-            Kind::Store,
-            "what the checkpoint says of the cutover cannot be read",
-        )
-    })
 }
 
 fn of_checkpoint(migration: &mut Migration, checkpoint: &Checkpoint) {

@@ -80,6 +80,13 @@ impl Daemon {
         self
     }
 
+    /// Takes a key out of the settings. Holds from the next start on.
+    pub fn without(&mut self, section: &str, key: &str) -> &mut Daemon {
+        self.settings
+            .retain(|(s, k, _)| (s.as_str(), k.as_str()) != (section, key));
+        self
+    }
+
     /// More arguments of `penstock run`. Hold from the next start on.
     pub fn run_arguments(&mut self, arguments: &[&str]) -> &mut Daemon {
         self.arguments = arguments.iter().map(|&a| a.to_owned()).collect();
