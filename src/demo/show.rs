@@ -304,6 +304,10 @@ async fn show_stream(daemon: &Daemon, bars: &MultiProgress, time: Duration, say:
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     bar.finish();
+    if is_terminal() {
+        // What follows begins below the bars.
+        say!(say, "");
+    }
 }
 
 async fn compare_sides(opts: &OptsBuilder, plan: &Plan, daemon: &Daemon) -> Result<Vec<Compared>> {
