@@ -52,7 +52,8 @@ fn tried(path: &str) -> Option<(When, &'static str)> {
 }
 
 /// Commands that draw bars while they wait.
-const DRAW: [&str; 7] = [
+const DRAW: [&str; 8] = [
+    "provision",
     "run",
     "verify",
     "rehearse",
@@ -83,9 +84,9 @@ async fn people(database: &Database<'_>) {
         .run(&[
             "CREATE TABLE people (id INT PRIMARY KEY, name VARCHAR(50) NOT NULL, weight FLOAT)",
             "INSERT INTO people VALUES (1, 'Ann', 61.5), (2, 'Bob', NULL), (3, '', 80)",
-            "CREATE TABLE names (name VARCHAR(20) PRIMARY KEY)",
-            // A row without a valid item.
-            "INSERT INTO names VALUES ('x'), ('')",
+            "CREATE TABLE names (id INT PRIMARY KEY, name VARCHAR(20))",
+            // Two rows without a valid item.
+            "INSERT INTO names VALUES (1, 'x'), (2, ''), (3, '')",
         ])
         .await;
 }
@@ -367,7 +368,7 @@ async fn waits_have_bars_on_a_terminal() {
         .run(&[
             "CREATE TABLE people (id INT PRIMARY KEY, name VARCHAR(50) NOT NULL, weight FLOAT)",
             "INSERT INTO people WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900) SELECT i, i, i FROM n",
-            "CREATE TABLE names (name VARCHAR(20) PRIMARY KEY)",
+            "CREATE TABLE names (id INT PRIMARY KEY, name VARCHAR(20))",
             "ANALYZE TABLE people, names",
         ])
         .await;
@@ -405,6 +406,28 @@ async fn waits_have_bars_on_a_terminal() {
         "the log is there too: {:?}",
         seen.text
     );
+
+    // A comparison, and a cutover that waits for a gate; elsewhere than on a terminal each step of it is a line.
+    let seen = Pty::run(&daemon.prepared(&["verify"])).expect("a terminal");
+    assert_eq!(seen.status, Some(0), "{}", seen.text);
+    assert!(
+        seen.text.contains("verify     █") && seen.text.contains("compared "),
+        "{:?}",
+        seen.text
+    );
+    let waiting = ["cutover", "--wait", "2"];
+    let seen = Pty::run(&daemon.prepared(&waiting)).expect("a terminal");
+    assert_eq!(seen.status, Some(3), "{}", seen.text);
+    assert!(seen.text.contains("shut: "), "{:?}", seen.text);
+    assert!(
+        seen.text.contains("no cutover: the stream goes on"),
+        "{:?}",
+        seen.text
+    );
+    let output = tokio::task::block_in_place(|| daemon.command(&waiting));
+    let said = text(&output.stderr);
+    let steps = said.lines().filter(|line| line.starts_with("cutover: "));
+    assert!(steps.count() >= 2 && !said.contains('\u{1b}'), "{said}");
 
     // What is in flight when Ctrl-C comes is drained before one's eyes.
     stub.set_faults(Faults {

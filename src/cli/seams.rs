@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::bars::{Voice, Wait};
 use super::progress;
 use super::service::Service;
 use super::serving::{self, Signals, Up, at_once};
@@ -326,7 +327,12 @@ pub async fn provision(settings: &Settings, create: bool) -> Result<Vec<TableSte
         .iter()
         .any(|s| matches!(s.condition, Condition::Wrong(_)));
     if create && !wrong {
-        tables::create(&client, &plan, PATIENCE, |step| tracing::info!("{step}")).await?;
+        // Minutes, on AWS.
+        let mut wait = Wait::new("provision", Voice::Command);
+        tables::create(&client, &plan, PATIENCE, |step| {
+            wait.step(&step.to_string())
+        })
+        .await?;
     }
     let made = create && !wrong;
     let steps = before.iter().map(|state| step(state, made)).collect();
