@@ -339,7 +339,7 @@ pub async fn provision(settings: &Settings, create: bool) -> Result<Vec<TableSte
     if create && !wrong {
         // Minutes, on AWS.
         let mut wait = Wait::new("provision", Voice::Command);
-        tables::create(&client, &plan, PATIENCE, |step| wait.step(&step)).await?;
+        tables::create(&client, &plan, PATIENCE, |step| wait.step(step)).await?;
     }
     let made = create && !wrong;
     let steps = before.iter().map(|state| step(state, made)).collect();
