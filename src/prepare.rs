@@ -2,7 +2,7 @@
 //! `provision` and `run` have in common.
 
 use std::collections::BTreeSet;
-use std::io::{IsTerminal as _, Read as _};
+use std::io::Read as _;
 use std::sync::Arc;
 
 use crate::config::Settings;
@@ -150,7 +150,7 @@ impl Read {
         if !self.diagnostics.has_errors() {
             return Ok(());
         }
-        let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let color = crate::terminal::colors(&std::io::stderr());
         Err(Error::new(
             Kind::Usage,
             format!(

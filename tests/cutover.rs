@@ -4,6 +4,7 @@ mod after;
 mod joins;
 mod kills;
 mod refused;
+mod report;
 
 use std::process::{Command, Output};
 use std::time::Duration;

@@ -216,3 +216,167 @@ fn anchor_of(heading: &str) -> String {
         .map(|c| if c == ' ' { '-' } else { c })
         .collect()
 }
+
+/// The README shows what `scripts/recordings` has recorded, and not a word else.
+#[test]
+fn the_readme_holds_the_recordings_as_they_were_made() {
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("the README");
+    for name in ["demo", "own"] {
+        let mark = format!("<!-- recorded: {name} -->\n```text\n");
+        let shown = readme
+            .split(&mark)
+            .nth(1)
+            .and_then(|rest| rest.split("```\n<!-- end -->").next());
+        assert_eq!(
+            shown,
+            Some(recording(name).as_str()),
+            "run scripts/recordings"
+        );
+    }
+    for picture in readme
+        .split("](docs/images/")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+    {
+        assert!(
+            root().join("docs/images").join(picture).is_file(),
+            "{picture}"
+        );
+    }
+}
+
+fn recording(name: &str) -> String {
+    let file = root()
+        .join("docs/recordings")
+        .join(name)
+        .with_extension("txt");
+    std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// Every command line of the README and of the book is one that penstock takes.
+#[test]
+fn every_command_in_the_documents_is_one() {
+    use clap::CommandFactory as _;
+    let mut pages = vec![root().join("README.md")];
+    let docs = std::fs::read_dir(root().join("docs")).expect("docs/");
+    pages.extend(
+        docs.map(|entry| entry.expect("a page").path())
+            .filter(|path| path.extension().is_some_and(|e| e == "md")),
+    );
+    let mut seen = 0;
+    for page in pages {
+        let text = std::fs::read_to_string(&page).expect("a page");
+        // In what was recorded the commands stand behind a prompt.
+        let shown = |kind: &str, line: &str| match kind {
+            "sh" => Some(line.to_owned()),
+            "text" => line.strip_prefix("$ ").map(str::to_owned),
+            _ => None,
+        };
+        let lines: Vec<String> = blocks(&text)
+            .iter()
+            .flat_map(|(kind, block)| {
+                block
+                    .lines()
+                    .filter_map(|line| shown(kind, line))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        let inline = text.split('`').skip(1).step_by(2).map(str::to_owned);
+        for line in lines.into_iter().chain(inline) {
+            let Some(words) = command(&line) else {
+                continue;
+            };
+            let parsed = penstock::cli::Cli::command().try_get_matches_from(&words);
+            if let Err(error) = parsed {
+                let wrong = !matches!(
+                    error.kind(),
+                    clap::error::ErrorKind::MissingRequiredArgument
+                );
+                assert!(!wrong, "{}: {line}\n{error}", page.display());
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 60, "only {seen} commands were found");
+}
+
+/// The words of a command line of penstock's, without what the shell and the reader take for themselves; names that stand for
+/// something are something.
+fn command(line: &str) -> Option<Vec<String>> {
+    let line = line.trim().strip_prefix("penstock ")?;
+    let line = line
+        .split(" #")
+        .next()?
+        .split([';', '|', '>', '&', '…'])
+        .next()?;
+    let words = line.split_whitespace().map(|word| match word {
+        "PERCENT" => "5".to_owned(),
+        word => word.to_owned(),
+    });
+    Some(
+        std::iter::once("penstock".to_owned())
+            .chain(words)
+            .collect(),
+    )
+}
+
+/// The recorded run of one's own, once more: every line that it prints stands in the recording, whatever the numbers.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_recorded_run_prints_today_what_was_recorded() {
+    let server = Server::start(&[]);
+    let mut conn = server.conn(None).await;
+    let sql = std::fs::read_to_string(root().join("docs/recordings/shop.sql")).expect("the shop");
+    for statement in sql.split(";\n").map(str::trim).filter(|s| !s.is_empty()) {
+        mysql_async::prelude::Queryable::query_drop(&mut conn, statement)
+            .await
+            .expect(statement);
+    }
+    let start = page("getting-started.md");
+    let contract = blocks(&start)
+        .into_iter()
+        .find(|(kind, _)| kind == "json")
+        .expect("the contract")
+        .1;
+    let mut daemon = Daemon::between(server.port(), "shop", "embedded", &contract);
+    daemon
+        .without("target", "region")
+        .set("metrics", "listen", "\"127.0.0.1:0\"")
+        .set("source", "user", "\"penstock\"")
+        .set("source", "password_env", "\"PENSTOCK_PASSWORD\"")
+        .variable("PENSTOCK_PASSWORD", "only-for-a-look");
+    let numberless = |text: &str| -> Vec<String> {
+        let plain = text.lines().map(|line| {
+            let mut out = String::new();
+            for word in line.split_whitespace() {
+                let known = word.chars().any(|c| c.is_ascii_digit())
+                    || word.contains('/')
+                    || word.ends_with(".json");
+                out.push_str(if known { "#" } else { word });
+                out.push(' ');
+            }
+            out
+        });
+        plain.filter(|line| !line.trim().is_empty()).collect()
+    };
+    let recorded = numberless(&recording("own"));
+    let commands: Vec<String> = recording("own")
+        .lines()
+        .filter_map(|line| line.strip_prefix("$ penstock ").map(str::to_owned))
+        .collect();
+    assert_eq!(
+        commands,
+        ["check", "run --until-caught-up", "verify"],
+        "in three commands"
+    );
+    for command in commands {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let output = tokio::task::block_in_place(|| daemon.command(&words));
+        assert!(output.status.success(), "{command}: {output:?}");
+        for line in numberless(&String::from_utf8_lossy(&output.stdout)) {
+            assert!(
+                recorded.contains(&line),
+                "`penstock {command}` prints {line:?}: run scripts/recordings"
+            );
+        }
+    }
+}

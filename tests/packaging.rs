@@ -283,6 +283,19 @@ fn toolchain() -> String {
     channel.split('.').take(2).collect::<Vec<_>>().join(".")
 }
 
+/// The tables of the composition's shop are the demo's, so that whoever changes the one changes the other.
+#[test]
+fn the_shop_of_the_composition_has_the_tables_of_the_demo() {
+    let plain = |sql: &str| sql.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sql = read("packaging/compose/shop.sql");
+    let made: Vec<String> = sql
+        .split(";\n")
+        .map(plain)
+        .filter(|statement| statement.starts_with("CREATE TABLE"))
+        .collect();
+    assert_eq!(made, penstock::demo::sample::TABLES.map(plain));
+}
+
 /// The shop of the composition, in a MySQL here, is what its contract reads, and its account may do what it must.
 #[tokio::test]
 async fn the_shop_of_the_composition_is_the_contracts() {

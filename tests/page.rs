@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::support::browser::Browser;
 use crate::support::daemon::Daemon;
 use crate::support::mysql::Server;
@@ -99,6 +101,67 @@ async fn the_page_in_a_browser() {
         "{}",
         picture.len()
     );
+}
+
+/// Why rows have no item, and who did what: without a value of a row.
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_and_what_was_done_are_on_the_page_without_values() {
+    let database = Server::shared().database().await;
+    database
+        .run(&[
+            "CREATE TABLE pets (id VARCHAR(20) PRIMARY KEY, weight VARCHAR(20))",
+            "INSERT INTO pets VALUES ('rex', '12'), ('SECRETKEY1', 'SECRETWEIGHT'), ('SECRETKEY2', 'SECRETWEIGHT2')",
+        ])
+        .await;
+    let column = |name: &str, ty: &str| json!({"name": name, "type": ty, "source_table": "pets", "source_column": name});
+    let contract = json!({"tables": [{"table": "Pets", "type": "single-entity", "source_table": "pets", "pk": "id", "sk": null,
+        "satisfies": ["x"], "estimated_item_size_bytes": 100, "attributes": [column("id", "S"), column("weight", "N")]}]});
+    let stub = Stub::start(Faults::default());
+    let mut daemon = Daemon::between(
+        database.server.port(),
+        &database.name,
+        &stub.url(),
+        &contract.to_string(),
+    );
+    let provisioned = daemon.command(&["provision", "--yes"]);
+    assert!(provisioned.status.success(), "{provisioned:?}");
+    daemon.start();
+    daemon.caught_up(PATIENCE).await;
+    let html = daemon.get("/").await.text();
+    assert!(
+        !html.contains("<b>pause</b>"),
+        "nothing was done yet: {html}"
+    );
+    for command in ["pause", "resume"] {
+        let output = tokio::task::block_in_place(|| daemon.command(&[command]));
+        assert!(output.status.success(), "{output:?}");
+    }
+    let html = daemon.get("/").await.text();
+    let reasons = html
+        .split("<h2>Dead letters</h2>")
+        .nth(1)
+        .unwrap_or_default();
+    let reasons = reasons.split("</section>").next().unwrap_or_default();
+    let row = "<tr><th scope=\"row\">Pets</th><td>";
+    assert!(
+        reasons.contains(row) && reasons.contains("weight"),
+        "{html}"
+    );
+    assert!(
+        reasons.contains("<td>2</td>"),
+        "both have one reason: {reasons}"
+    );
+    let done = html
+        .split("<h2>What was done</h2>")
+        .nth(1)
+        .unwrap_or_default();
+    let [resume, pause, begun] =
+        ["<b>resume</b>", "<b>pause</b>", "<b>copy: begun</b>"].map(|entry| done.find(entry));
+    assert!(
+        resume.is_some() && resume < pause && pause < begun,
+        "the newest first: {done}"
+    );
+    assert!(!html.contains("SECRET"), "{html}");
 }
 
 /// Every colour of text is readable on its ground, in light and in dark: WCAG's 4.5 to 1.

@@ -14,7 +14,7 @@ mod peer;
 mod router;
 mod status;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod verify;
 
 pub use crate::cutover::Gate;

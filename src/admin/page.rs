@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::history::{History, Speed};
 use super::{Status, TableStatus};
-use crate::checkpoint::{AuditEntry, TableState};
+use crate::checkpoint::{AuditEntry, DeadLetter, TableState};
 use crate::phase::Phase;
 
 /// Seconds that a drawing covers, at most and at least, and its size in units of its own.
@@ -14,16 +14,53 @@ const HOUR: f64 = 3600.0;
 const YOUNG: f64 = 300.0;
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 120.0;
+/// Different reasons that are shown.
+const REASONS: usize = 20;
 
 const STYLE: &str = include_str!("page.css");
 
-/// The page; `now_unix_ms` is the time of the audit's entries.
-pub fn render(
-    status: &Status,
-    history: &History,
-    audit: &[AuditEntry],
-    now_unix_ms: u64,
-) -> String {
+/// What the page shows beside the status.
+pub struct More<'a> {
+    /// The newest first.
+    pub audit: &'a [AuditEntry],
+    pub reasons: Vec<Reason<'a>>,
+    /// To say how long ago something was.
+    pub now_unix_ms: u64,
+}
+
+/// Why rows have no valid item. Names no row.
+pub struct Reason<'a> {
+    projection: &'a str,
+    reason: &'a str,
+    rows: usize,
+    last_seen_unix_ms: u64,
+}
+
+/// The reasons of these dead letters, those of most rows first.
+pub fn reasons(letters: &[DeadLetter]) -> Vec<Reason<'_>> {
+    let mut all: Vec<Reason<'_>> = Vec::new();
+    for letter in letters {
+        let of_letter = (letter.projection.as_str(), letter.reason.as_str());
+        let is_same = |r: &&mut Reason<'_>| (r.projection, r.reason) == of_letter;
+        if let Some(known) = all.iter_mut().find(is_same) {
+            known.rows += 1;
+            known.last_seen_unix_ms = known.last_seen_unix_ms.max(letter.last_seen_unix_ms);
+        } else if all.len() < REASONS {
+            all.push(Reason {
+                projection: of_letter.0,
+                reason: of_letter.1,
+                rows: 1,
+                last_seen_unix_ms: letter.last_seen_unix_ms,
+            });
+        }
+    }
+    all.sort_by_key(|reason| std::cmp::Reverse(reason.rows));
+    all
+}
+
+/// The page.
+pub fn render(status: &Status, history: &History, more: &More<'_>) -> String {
+    let now_unix_ms = more.now_unix_ms;
     let phase = status.phase;
     let mut body = String::new();
     // Writing to a String cannot fail.
@@ -70,7 +107,8 @@ pub fn render(
     snapshot(&mut body, status, history);
     parity(&mut body, status.parity.as_ref());
     gates(&mut body, status);
-    entries(&mut body, audit, now_unix_ms);
+    letters(&mut body, status, more);
+    entries(&mut body, more.audit, now_unix_ms);
     body.push_str(
         "<footer><nav aria-label=\"For machines\"><a href=\"/status\">/status</a> <a href=\"/metrics\">/metrics</a> \
          <a href=\"/readyz\">/readyz</a> <a href=\"/healthz\">/healthz</a></nav></footer>",
@@ -114,9 +152,44 @@ fn figures(out: &mut String, status: &Status, history: &History) {
     for (name, value) in all {
         let _ = write!(out, "<div><dt>{name}</dt><dd>{value}</dd></div>");
     }
-    out.push_str("</dl>");
-    if status.dead_letters > 0 {
-        out.push_str("<p class=\"warn\">Rows have no valid item: <code>penstock dead-letters list</code> names them.</p>");
+    out.push_str("</dl></section>");
+}
+
+fn letters(out: &mut String, status: &Status, more: &More<'_>) {
+    if status.dead_letters == 0 {
+        return;
+    }
+    out.push_str(
+        "<section><h2>Dead letters</h2><p class=\"warn\">Rows have no valid item: <code>penstock dead-letters list</code> names them.</p>",
+    );
+    if more.reasons.is_empty() {
+        out.push_str("</section>");
+        return;
+    }
+    out.push_str(
+        "<div class=\"wide\"><table><thead><tr><th scope=\"col\">Kind of item</th><th scope=\"col\">Why</th>\
+         <th scope=\"col\">Rows</th><th scope=\"col\">Last seen</th></tr></thead><tbody>",
+    );
+    let mut named = 0;
+    for reason in &more.reasons {
+        let ago = more.now_unix_ms.saturating_sub(reason.last_seen_unix_ms) as f64 / 1000.0;
+        named += reason.rows as u64;
+        let _ = write!(
+            out,
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{} ago</td></tr>",
+            escaped(reason.projection),
+            escaped(reason.reason),
+            reason.rows,
+            span(ago),
+        );
+    }
+    out.push_str("</tbody></table></div>");
+    if named < status.dead_letters {
+        let _ = write!(
+            out,
+            "<p class=\"quiet\">Of {} in all, the first {named}.</p>",
+            status.dead_letters
+        );
     }
     out.push_str("</section>");
 }
@@ -388,7 +461,12 @@ mod tests {
             table("shop.b", TableState::Pending, 0),
             table("shop.c", TableState::Done, 7),
         ];
-        let html = render(&status, &history(), &[], 0);
+        let more = More {
+            audit: &[],
+            reasons: Vec::new(),
+            now_unix_ms: 0,
+        };
+        let html = render(&status, &history(), &more);
         assert_closed(&html);
         for part in [
             "<title>penstock: snapshot</title>",
@@ -430,13 +508,37 @@ mod tests {
         let entry =
             serde_json::json!({"at_unix_ms": 1_000, "action": "resnapshot", "detail": "given up"});
         let audit = [serde_json::from_value::<AuditEntry>(entry).unwrap()];
-        let html = render(&status, &History::default(), &audit, 181_000);
+        let letter = |projection: &str, reason: &str, key: &str| DeadLetter {
+            projection: projection.to_owned(),
+            source_key: key.to_owned(),
+            target: "Shop".to_owned(),
+            reason: reason.to_owned(),
+            first_seen_unix_ms: 0,
+            last_seen_unix_ms: 121_000,
+            count: 1,
+            position: String::new(),
+        };
+        let letters = [
+            letter("orders", "the key is empty", "SECRET"),
+            letter("users", "too <large>", "SECRET"),
+            letter("users", "too <large>", "SECRET too"),
+        ];
+        status.dead_letters = 5;
+        let more = More {
+            audit: &audit,
+            reasons: reasons(&letters),
+            now_unix_ms: 181_000,
+        };
+        let html = render(&status, &History::default(), &more);
+        assert!(!html.contains("SECRET"), "{html}");
         assert_closed(&html);
         assert!(!html.contains("<script"), "{html}");
         for part in [
             "role=\"alert\"><h2>Stopped: store</h2><p>&lt;script&gt;</p><p><b>What to do:</b> a &amp; b</p>",
             "<li>MySQL is away</li>",
             "<dd>unknown</dd>",
+            "<tr><th scope=\"row\">users</th><td>too &lt;large&gt;</td><td>2</td><td>60 s ago</td></tr><tr><th scope=\"row\">orders",
+            "Of 5 in all, the first 3.",
             "<dt>entity</dt><dd>A&quot;&lt;</dd>",
             "<li class=\"bad\"><b>lag</b> <span class=\"word\">shut</span>: unknown</li>",
             "<b>resnapshot</b> <span class=\"quiet\">3 min ago</span> given up",

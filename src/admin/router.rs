@@ -12,14 +12,16 @@ use serde_json::json;
 
 use super::history::History;
 use super::{Status, StatusSource, page};
+use crate::checkpoint::DeadLetterPage;
 use crate::error::Error;
 use crate::metrics::Exposition;
 
 /// How long `/status` waits for the source to say where it is.
 const CAUGHT_UP_WAIT: Duration = Duration::from_secs(5);
 const PAGE: usize = 100;
-/// Entries of the audit log on the page.
+/// Entries of the audit log on the page, and dead letters whose reasons are on it.
 const AUDIT: usize = 10;
+const LETTERS: usize = 1_000;
 
 #[derive(Clone)]
 struct Answers {
@@ -113,8 +115,19 @@ pub fn refused(error: &Error) -> Response {
 
 async fn html(State(page): State<Page>) -> Response {
     let audit = page.source.audit(AUDIT).await;
-    let now = crate::checkpoint::now_unix_ms();
-    let html = page::render(&page.source.status(), &page.history, &audit, now);
+    let status = page.source.status();
+    let letters = match status.dead_letters {
+        0 => Ok(DeadLetterPage::default()),
+        _ => page.source.dead_letters(None, LETTERS).await,
+    };
+    // What cannot be read now is there the next time; how many there are is known in any case.
+    let letters = letters.unwrap_or_default();
+    let more = page::More {
+        audit: &audit,
+        reasons: page::reasons(&letters.letters),
+        now_unix_ms: crate::checkpoint::now_unix_ms(),
+    };
+    let html = page::render(&status, &page.history, &more);
     // Nothing comes from elsewhere, and nothing runs.
     let policy =
         "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";

@@ -20,6 +20,12 @@ pub struct Status {
     /// Everything up to here is durable in DynamoDB.
     pub position: PositionStatus,
     pub lag_seconds: LagSeconds,
+    /// Transactions of the source that were not in DynamoDB when it last told its position; null while unknown.
+    #[serde(default)]
+    pub behind_transactions: Option<u64>,
+    /// Mutations that DynamoDB has not acknowledged.
+    #[serde(default)]
+    pub in_flight: u64,
     /// One entry for each table of the contract.
     pub snapshot: Vec<TableStatus>,
     /// Who holds the stream, and since when; null while nobody does.

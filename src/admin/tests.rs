@@ -67,7 +67,7 @@ impl StatusSource for Daemon {
     }
 }
 
-pub(super) fn status(phase: Phase, lag: Option<f64>) -> Status {
+pub(crate) fn status(phase: Phase, lag: Option<f64>) -> Status {
     Status {
         version: "0.1.0".into(),
         uptime_seconds: 12,
@@ -80,6 +80,8 @@ pub(super) fn status(phase: Phase, lag: Option<f64>) -> Status {
         },
         snapshot: Vec::new(),
         paused: None,
+        behind_transactions: None,
+        in_flight: 0,
         dead_letters: 1,
         parity: None,
         gates: Vec::new(),

@@ -8,5 +8,5 @@ mod iam;
 mod tests;
 
 pub use cloudformation::cloudformation;
-pub use grants::grants;
+pub use grants::{Grant, grants, grants_sql};
 pub use iam::iam;

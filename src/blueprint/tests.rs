@@ -76,7 +76,7 @@ fn the_policy_names_every_table_and_no_other() {
 
 #[test]
 fn grants_are_by_table_and_quote_what_they_name() {
-    let sql = grants(&plan(), "o'brien");
+    let sql = grants_sql(&grants(&plan(), "o'brien"));
     assert!(
         sql.contains("GRANT SELECT ON `shop`.`orders` TO 'o''brien'@'%';"),
         "{sql}"

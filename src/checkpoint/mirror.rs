@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::opening::is_the_disks;
 use super::{Checkpoint, DeadLetter, FORMAT_VERSION, files, frame};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 /// How many dead letters the mirror holds; the store itself holds all.
 pub(super) const LETTERS: usize = 10_000;
@@ -94,12 +94,25 @@ impl Mirror {
     }
 }
 
-/// The checkpoint as the mirror has it: to look at while another process may hold the store. `None` where there is none that can
-/// be read.
-pub fn mirrored(dir: &Path) -> Option<Checkpoint> {
+/// What the mirror in a state directory says: the checkpoint, and how many dead letters there are. Nobody has to let go of
+/// the store for it.
+///
+/// # Errors
+/// `Store` where there is a mirror that cannot be read.
+pub fn mirrored(dir: &Path) -> Result<Option<(Checkpoint, u64)>> {
+    let unreadable = |reason: String| {
+        let what = format!("{}: {reason}", dir.join("checkpoint.json").display());
+        Err(Error::new(Kind::Store, what))
+    };
     match Mirror::new(dir).read() {
-        Read::Found(content) => content.checkpoint,
-        Read::Missing | Read::Newer(_) | Read::Unreadable(_) | Read::Refused(_) => None,
+        Read::Missing => Ok(None),
+        Read::Found(content) => {
+            let letters = content.dead_letters;
+            Ok(content.checkpoint.map(|checkpoint| (checkpoint, letters)))
+        }
+        Read::Newer(format) => unreadable(format!("its format {format} is of a newer penstock")),
+        Read::Unreadable(reason) => unreadable(reason),
+        Read::Refused(error) => Err(error),
     }
 }
 

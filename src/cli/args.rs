@@ -55,7 +55,9 @@ pub enum Format {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Check settings, contract, MySQL and DynamoDB
-    #[command(after_help = "Nothing is changed on either side.")]
+    #[command(after_help = "\
+Nothing is changed on either side.
+With --cost MySQL counts rows (up to a million of each table) and maps up to a thousand of each kind of item.")]
     Check {
         /// Look at the settings and the contract only
         #[arg(long)]
@@ -63,6 +65,9 @@ pub enum Command {
         /// Take warnings for errors
         #[arg(long)]
         strict: bool,
+        /// Items, bytes and write units of the copy and of a day, and what they cost at the prices of [cost]
+        #[arg(long, conflicts_with = "offline")]
+        cost: bool,
     },
     /// Show what the contract was compiled to
     #[command(after_help = "\
@@ -104,7 +109,16 @@ Examples:
   penstock run --until-caught-up && echo both sides are equal")]
     Run(RunOptions),
     /// Show where the daemon stands
-    Status,
+    #[command(after_help = "\
+Examples:
+  penstock status --watch             Drawn again every second, until Ctrl-C
+  penstock status --watch | tee log   A line whenever something changes, and every ten seconds
+  penstock status --format json       For scripts; with --watch a document a line")]
+    Status {
+        /// Go on showing it, until Ctrl-C
+        #[arg(long)]
+        watch: bool,
+    },
     /// Rows that have no valid item
     #[command(subcommand)]
     DeadLetters(DeadLetters),
@@ -148,6 +162,13 @@ Exit status: 0 the application may move; 3 a gate is shut, and the stream goes o
     Cutover(CutoverOptions),
     /// A cutover without consequences: how long it would take, and what the gates say
     Rehearse,
+    /// What a migration did, from its state directory, and what to clean up after it
+    #[command(after_help = "\
+Asks neither MySQL nor DynamoDB, and changes nothing; whether a daemon runs does not matter. Source keys are not in it.
+Examples:
+  penstock report > migration.md
+  penstock report --format json > migration.json")]
+    Report,
     /// See it work: a sample shop under load, replicated for a minute
     #[command(after_help = "scripts/demo installs and starts what it needs, then calls this.")]
     Demo(DemoOptions),
@@ -249,7 +270,7 @@ Exit status: 0 all of them are valid now, or gone; 3 some are not.")]
         #[arg(long, value_name = "KEY")]
         source_key: Option<String>,
     },
-    /// All of them, one JSON object a line
+    /// All of them, one JSON object a line; with --format json one list
     #[command(after_help = "Source keys are values of your rows: mind where you put them.")]
     Export,
 }

@@ -2,34 +2,51 @@
 
 use std::fmt::Write as _;
 
+use serde_json::json;
+
 use super::seams::{self, Area, Finding, Section, Severity};
 use super::{Answer, Cli, Format, Outcome, output, runtime, settings, settings_offline};
+use crate::cost;
 
-pub(super) fn run(cli: &Cli, offline: bool, strict: bool) -> Outcome {
+pub(super) fn run(cli: &Cli, offline: bool, strict: bool, with_cost: bool) -> Outcome {
     let settings = match offline {
         true => settings_offline(cli)?,
         false => settings(cli)?,
     };
-    let sections = runtime()?.block_on(seams::check(&settings, offline, strict))?;
-    if cli.format == Format::Json {
-        output::print_json(&sections)?;
-    } else {
+    let runtime = runtime()?;
+    let sections = runtime.block_on(seams::check(&settings, offline, strict))?;
+    let json = cli.format == Format::Json;
+    if !json {
         output::print(&render(&sections))?;
+    }
+    // What it costs can be told before there are tables, and not before contract and MySQL are right.
+    let is_wrong = |s: &Section| s.area != Area::DynamoDb && is_wrong(s, false);
+    let cost = match with_cost && !sections.iter().any(is_wrong) {
+        true => Some(runtime.block_on(seams::cost(&settings))?),
+        false => None,
+    };
+    match (json, with_cost, &cost) {
+        (true, false, _) => output::print_json(&sections)?,
+        (true, true, cost) => output::print_json(&json!({"sections": sections, "cost": cost}))?,
+        (false, true, Some(cost)) => output::print(&cost::render(cost))?,
+        (false, true, None) => output::print("cost      not told while something above is wrong")?,
+        (false, false, _) => {}
     }
     Ok(answer(&sections, strict))
 }
 
+fn is_wrong(section: &Section, strict: bool) -> bool {
+    section.findings.iter().any(|f| match f.severity {
+        Severity::Error => true,
+        Severity::Warning => strict,
+        Severity::Note => false,
+    })
+}
+
 /// A wrong contract is wrong input (2); what is wrong on either side is a failed check (1).
 pub(super) fn answer(sections: &[Section], strict: bool) -> Answer {
-    let bad = |section: &&Section| {
-        section.findings.iter().any(|f| match f.severity {
-            Severity::Error => true,
-            Severity::Warning => strict,
-            Severity::Note => false,
-        })
-    };
     let mut answer = Answer::Done;
-    for section in sections.iter().filter(bad) {
+    for section in sections.iter().filter(|s| is_wrong(s, strict)) {
         match section.area {
             Area::Contract => return Answer::Wrong,
             Area::MySql | Area::DynamoDb => answer = Answer::Failed,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::bars::{Voice, Wait, Way};
 use super::{Answer, Cli, Format, Outcome, attached, output, runtime, state_directory};
 use crate::admin::Client;
 use crate::admin::control::{Again, Which};
@@ -42,23 +43,20 @@ pub(super) fn resnapshot(cli: &Cli, table: &str) -> Outcome {
         let begun: Option<Value> = client.post("/resnapshot", &which, WAIT).await?;
         let begun = begun.ok_or_else(gone)?;
         let name = begun["table"].as_str().unwrap_or(table).to_owned();
-        let mut told = String::new();
+        let mut wait = Wait::new("resnapshot", Voice::Command);
         loop {
             let tables: Option<Vec<Again>> = client.get("/resnapshot").await?;
             let tables = tables.ok_or_else(gone)?;
             let Some(again) = tables.iter().find(|again| again.table == name) else {
                 return Ok(name);
             };
-            let tens = 10 * again.rows / again.estimated_rows.max(1);
-            let now = format!("{}: {tens}", again.step);
-            if now != told {
-                tracing::info!(
-                    table = name,
-                    step = again.step,
-                    rows = again.rows,
-                    estimated_rows = again.estimated_rows
-                );
-                told = now;
+            let way = Way {
+                done: again.rows,
+                of: again.estimated_rows,
+            };
+            match again.step.as_str() {
+                "copy" => wait.show(way, "rows copied:", ""),
+                _ => wait.show(Way::default(), "looking for rows that are gone", ""),
             }
             tokio::time::sleep(LOOK).await;
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::drain::Drain;
 use super::{Answer, Cli, CutoverOptions, Failure, Format, Outcome, attached, output};
 use crate::admin::Client;
 use crate::cutover::{self, Gate, Options, Progress, Rehearsal, Sealed};
@@ -107,14 +108,11 @@ async fn give_up(client: &Client) -> Result<cutover::Outcome> {
 /// Waits for the end, telling each step on stderr.
 async fn follow(client: &Client, mut now: Progress) -> Result<Progress> {
     let (attempt, mut silent_since) = (now.attempt, None::<Instant>);
-    let mut step = String::new();
+    let mut wait = Drain::new("cutover");
     while now.outcome.is_none() {
-        if now.step != step {
-            step.clone_from(&now.step);
-            tracing::info!("{step}");
-        }
+        wait.step(&now);
         let path = format!("/cutover?seen={}", now.version);
-        match client.get::<Progress>(&path).await {
+        match wait.shown(client, client.get::<Progress>(&path)).await {
             Ok(Some(next)) if next.attempt == attempt => {
                 silent_since = None;
                 now = next;
@@ -238,8 +236,10 @@ fn render_gates(out: &mut String, gates: &[Gate]) -> std::fmt::Result {
 
 pub(super) fn rehearse(cli: &Cli) -> Outcome {
     let rehearsal: Rehearsal = attached::with(cli, async |client| {
-        let done = client.post("/rehearse", &json!({}), REHEARSAL).await?;
-        done.ok_or_else(gone)
+        let mut wait = Drain::new("rehearse");
+        let nothing = json!({});
+        let done = client.post("/rehearse", &nothing, REHEARSAL);
+        wait.shown(client, done).await?.ok_or_else(gone)
     })?;
     if cli.format == Format::Json {
         output::print_json(&rehearsal)?;

@@ -86,13 +86,19 @@ fn render_retried(retried: &Retried) -> String {
     out
 }
 
-/// Writes all of them to stdout, one JSON object a line.
+/// Writes all of them to stdout: an object a line, or, as one document, a list.
 pub(super) fn export(cli: &Cli) -> Outcome {
     let state = state_directory(cli)?;
     let client = Client::new(&state);
     let runtime = runtime()?;
     let mut from: Option<String> = None;
     let mut store = None;
+    let [begin, between, end] = match cli.format {
+        Format::Json => ["[\n", ",\n", "\n]\n"],
+        _ => ["", "\n", "\n"],
+    };
+    let mut first = true;
+    let mut out = begin.to_owned();
     loop {
         let page = match &store {
             Some(store) => page_of(store, from.as_deref())?,
@@ -104,20 +110,25 @@ pub(super) fn export(cli: &Cli) -> Outcome {
                 },
             },
         };
-        let mut lines = String::new();
         for letter in &page.letters {
             let line = serde_json::to_string(letter)
                 .map_err(|e| Error::new(Kind::Internal, "a dead letter as JSON").with_source(e))?;
-            lines.push_str(&line);
-            lines.push('\n');
-        }
-        if !lines.is_empty() {
-            output::print(&lines)?;
+            if !std::mem::take(&mut first) {
+                out.push_str(between);
+            }
+            out.push_str(&line);
         }
         from = page.next;
         if from.is_none() {
+            // Without a letter there is no line.
+            if !first || cli.format == Format::Json {
+                out.push_str(end);
+            }
+            output::print_raw(&out)?;
             return Ok(Answer::Done);
         }
+        output::print_raw(&out)?;
+        out.clear();
     }
 }
 

@@ -1,11 +1,15 @@
 //! `penstock demo`
 
-use super::{Answer, DemoOptions, Outcome, seams};
+use super::{Answer, Cli, DemoOptions, Format, Outcome, output, seams};
 
-pub(super) fn run(options: &DemoOptions) -> Outcome {
-    Ok(if seams::demo(options)? {
-        Answer::Done
-    } else {
-        Answer::No
+pub(super) fn run(cli: &Cli, options: &DemoOptions) -> Outcome {
+    let json = cli.format == Format::Json;
+    let summary = seams::demo(options, json)?;
+    if json {
+        output::print_json(&summary)?;
+    }
+    Ok(match summary.equal {
+        true => Answer::Done,
+        false => Answer::No,
     })
 }

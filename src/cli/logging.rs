@@ -1,7 +1,7 @@
 //! Logs go to stderr: for people on a terminal and in systemd's journal, as JSON lines elsewhere.
 
 use std::fmt;
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal as _, stderr};
 use std::os::unix::fs::MetadataExt as _;
 
 use tracing::{Event, Level, Subscriber};
@@ -9,6 +9,9 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{Format, Full, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
+
+use super::bars;
+use crate::terminal;
 
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +42,8 @@ pub(super) fn init(voice: Voice) {
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(stderr);
+        .with_ansi(terminal::colors(&stderr()))
+        .with_writer(|| bars::Stderr);
     // A second subscriber (in tests) changes nothing.
     let _ = if voice == Voice::Terminal || stderr().is_terminal() {
         builder.with_target(false).try_init()

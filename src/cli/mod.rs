@@ -5,16 +5,21 @@
 
 mod args;
 mod attached;
+mod bars;
 mod check;
 mod control;
 mod cutover;
 mod dead_letters;
 mod demo;
+mod drain;
 mod explain;
+mod frame;
 mod generate;
 mod logging;
 mod output;
+mod progress;
 mod provision;
+mod report;
 mod run;
 pub mod seams;
 mod service;
@@ -23,6 +28,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -55,14 +61,19 @@ fn dispatch(cli: &Cli) -> Outcome {
         return Err(Error::new(Kind::Usage, "--format mermaid is for `explain` only").into());
     }
     match &cli.command {
-        Command::Check { offline, strict } => check::run(cli, *offline, *strict),
+        Command::Check {
+            offline,
+            strict,
+            cost,
+        } => check::run(cli, *offline, *strict, *cost),
         Command::Explain { offline, sql } => explain::run(cli, *offline, *sql),
         Command::Provision { yes, emit, offline } => match emit {
             Some(what) => provision::emit(cli, *what, *offline),
             None => provision::run(cli, *yes),
         },
         Command::Run(options) => run::run(cli, options),
-        Command::Status => status::run(cli),
+        Command::Status { watch: false } => status::run(cli),
+        Command::Status { watch: true } => watch::run(cli),
         Command::DeadLetters(DeadLetters::List { limit, from }) => {
             dead_letters::list(cli, *limit, from.as_deref())
         }
@@ -77,8 +88,9 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Resume => control::resume(cli),
         Command::Cutover(options) => cutover::cutover(cli, options),
         Command::Rehearse => cutover::rehearse(cli),
-        Command::Demo(options) => demo::run(options),
-        Command::Generate { directory } => generate::run(directory),
+        Command::Report => report::run(cli),
+        Command::Demo(options) => demo::run(cli, options),
+        Command::Generate { directory } => generate::run(cli, directory),
     }
 }
 

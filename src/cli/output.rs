@@ -48,11 +48,17 @@ impl From<io::Error> for Failure {
 
 /// Prints a result to stdout.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
+    print_raw(text)?;
+    match text.ends_with('\n') {
+        true => Ok(()),
+        false => print_raw("\n"),
+    }
+}
+
+/// Prints a piece of a result, as it is.
+pub(super) fn print_raw(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
-    if !text.ends_with('\n') {
-        out.write_all(b"\n")?;
-    }
     out.flush()?;
     Ok(())
 }
@@ -60,6 +66,13 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 /// Prints a result as JSON.
 pub(super) fn print_json<T: serde::Serialize>(value: &T) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value)
+        .map_err(|e| Error::new(Kind::Internal, "a result could not be encoded").with_source(e))?;
+    print(&text)
+}
+
+/// Prints one of several documents: each is a line.
+pub(super) fn print_json_line<T: serde::Serialize>(value: &T) -> Result<(), Failure> {
+    let text = serde_json::to_string(value)
         .map_err(|e| Error::new(Kind::Internal, "a result could not be encoded").with_source(e))?;
     print(&text)
 }

@@ -19,13 +19,18 @@ pub(super) fn run(cli: &Cli, yes: bool) -> Outcome {
     })
 }
 
-/// Prints what others need; the same in every `--format`.
+/// Prints what others need: JSON as it is, statements as JSON where that is asked for.
 pub(super) fn emit(cli: &Cli, what: Emit, offline: bool) -> Outcome {
     let settings = match offline {
         true => settings_offline(cli)?,
         false => settings(cli)?,
     };
-    let text = runtime()?.block_on(seams::emit(&settings, what, offline))?;
+    let text = runtime()?.block_on(seams::emit(
+        &settings,
+        what,
+        offline,
+        cli.format == Format::Json,
+    ))?;
     output::print(&text)?;
     Ok(Answer::Done)
 }

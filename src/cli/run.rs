@@ -21,7 +21,7 @@ pub(super) fn run(cli: &Cli, options: &RunOptions) -> Outcome {
     }
     let summary = seams::run(loaded.settings, options)?;
     match (options.until_caught_up, cli.format) {
-        (true, Format::Json) => output::print_json(&summary)?,
+        (_, Format::Json) => output::print_json(&summary)?,
         (true, _) => output::print(&render(&summary))?,
         // A service says it in its log.
         (false, _) => tracing::info!(

@@ -1,14 +1,16 @@
 //! Where the commands meet the rest of penstock: each function here is one call into source, plan, sink or daemon.
 
-use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::bars::{Voice, Wait};
+use super::progress;
 use super::service::Service;
 use super::serving::{self, Signals, Up, at_once};
 use super::{DemoOptions, Emit, Format, RunOptions};
 use crate::blueprint;
 use crate::config::{Endpoint, Settings};
+use crate::cost::{self, Cost};
 use crate::daemon::{Daemon, Event, Rest, Shared, cut_over, open_target, stands_cut_over};
 use crate::error::{Error, Kind, Result};
 use crate::metrics::Exposition;
@@ -98,7 +100,7 @@ pub async fn check(settings: &Settings, offline: bool, strict: bool) -> Result<V
 }
 
 fn contract_section(read: &Read, compared: bool) -> Section {
-    let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let color = crate::terminal::colors(&std::io::stdout());
     let mut findings: Vec<Finding> = read
         .diagnostics
         .all
@@ -240,13 +242,28 @@ async fn plan(settings: &Settings, offline: bool) -> Result<Plan> {
     plan.ok_or_else(|| Error::new(Kind::Internal, "a plan without a reason"))
 }
 
+/// What the contract's items cost in DynamoDB.
+pub async fn cost(settings: &Settings) -> Result<Cost> {
+    let plan = plan(settings, false).await?;
+    let options = prepare::source_options(settings);
+    cost::estimate(&plan, &options, settings.cost.clone()).await
+}
+
 /// What others need to make tables, role and account.
-pub async fn emit(settings: &Settings, what: Emit, offline: bool) -> Result<String> {
+///
+/// With `json` all of it is JSON: statements are a list then.
+pub async fn emit(settings: &Settings, what: Emit, offline: bool, json: bool) -> Result<String> {
     let plan = plan(settings, offline).await?;
     Ok(match what {
         Emit::Cloudformation => blueprint::cloudformation(&plan),
         Emit::Iam => blueprint::iam(&plan, settings.target.region.as_deref()),
-        Emit::Grants => blueprint::grants(&plan, &settings.source.user),
+        Emit::Grants => {
+            let grants = blueprint::grants(&plan, &settings.source.user);
+            match json {
+                true => serde_json::json!({ "grants": grants }).to_string(),
+                false => blueprint::grants_sql(&grants),
+            }
+        }
     })
 }
 
@@ -320,7 +337,9 @@ pub async fn provision(settings: &Settings, create: bool) -> Result<Vec<TableSte
         ));
     }
     if create && !wrong {
-        tables::create(&client, &plan, PATIENCE, |step| tracing::info!("{step}")).await?;
+        // Minutes, on AWS.
+        let mut wait = Wait::new("provision", Voice::Command);
+        tables::create(&client, &plan, PATIENCE, |step| wait.step(&step)).await?;
     }
     let made = create && !wrong;
     let steps = before.iter().map(|state| step(state, made)).collect();
@@ -447,6 +466,7 @@ async fn flow(
 ) -> Result<Option<Summary>> {
     service.serves(&daemon);
     let copied_before = copied(&daemon.shared);
+    let shown = progress::of_run(Arc::clone(&daemon.answers), options.until_caught_up);
     let ended = tokio::select! {
         () = signals.end() => Ended::Asked,
         event = daemon.until(options.until_caught_up) => match event {
@@ -454,6 +474,7 @@ async fn flow(
             Event::Stopped => Ended::Stopped,
             Event::Reopened => Ended::Reopened,
         },
+        never = shown => match never {},
     };
     let mut ended = ended;
     if ended == Ended::Stopped && !options.until_caught_up {
@@ -472,7 +493,7 @@ async fn flow(
     let failure = shared.failure();
     let left = tokio::select! {
         biased;
-        left = daemon.drain() => left?,
+        left = progress::of_drain(Arc::clone(&daemon.answers), daemon.drain()) => left?,
         () = signals.end() => at_once(),
     };
     let summary = Summary {
@@ -516,8 +537,8 @@ enum Ended {
     Reopened,
 }
 
-/// The demo; true when both sides were equal at its end.
-pub fn demo(options: &DemoOptions) -> Result<bool> {
+/// The demo; with `json` what people read goes to stderr.
+pub fn demo(options: &DemoOptions, json: bool) -> Result<crate::demo::Summary> {
     let exposition = Exposition::install()?;
     let runtime = super::runtime()?;
     let options = crate::demo::Options {
@@ -526,8 +547,12 @@ pub fn demo(options: &DemoOptions) -> Result<bool> {
         keep: options.keep,
         seconds: options.seconds,
         scale: options.scale,
+        say: match json {
+            true => crate::demo::Say::Stderr,
+            false => crate::demo::Say::Stdout,
+        },
     };
-    let equal = runtime.block_on(crate::demo::run(options, exposition));
+    let summary = runtime.block_on(crate::demo::run(options, exposition));
     runtime.shutdown_timeout(Duration::from_millis(500));
-    equal
+    summary
 }

@@ -217,6 +217,8 @@ fn status_of_a_daemon() -> Status {
             },
         ],
         paused: None,
+        behind_transactions: None,
+        in_flight: 0,
         dead_letters: 3,
         parity: None,
         gates: Vec::new(),

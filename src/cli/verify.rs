@@ -1,11 +1,9 @@
 //! `penstock verify`
 
-use std::io::IsTerminal as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
-
+use super::bars::{Voice, Wait, Way};
 use super::{Answer, Cli, Failure, Format, Outcome, VerifyOptions, attached, output};
 use crate::admin::Client;
 use crate::admin::verify::{Ended, Order, Standing};
@@ -15,8 +13,6 @@ use crate::verify::report::{Mode, Report};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(200);
-/// Without a terminal, a line so often.
-const LINE: Duration = Duration::from_secs(10);
 /// A daemon that does not answer is asked again for so long.
 const SILENCE: Duration = Duration::from_secs(30);
 /// A fresh flow needs a moment to know that its tables are copied.
@@ -100,8 +96,7 @@ async fn begin(client: &Client, order: &Order) -> Result<Standing> {
 
 /// Waits for the end and shows how it goes.
 async fn follow(client: &Client, begun: Standing) -> Result<Ended> {
-    let bar = std::io::stderr().is_terminal().then(bar);
-    let mut line = Instant::now();
+    let mut wait = Wait::new("verify", Voice::Command);
     let mut heard = Instant::now();
     loop {
         tokio::time::sleep(LOOK).await;
@@ -117,64 +112,34 @@ async fn follow(client: &Client, begun: Standing) -> Result<Ended> {
         };
         heard = Instant::now();
         if let Some(ended) = now.ended {
-            if let Some(bar) = bar {
-                bar.finish_and_clear();
-            }
             return Ok(ended);
         }
-        let Some(progress) = now.progress else {
-            continue;
-        };
-        match &bar {
-            Some(bar) => {
-                bar.set_length(progress.estimated);
-                bar.set_position(progress.items);
-                bar.set_message(words(&progress));
-            }
-            None if line.elapsed() >= LINE => {
-                line = Instant::now();
-                tracing::info!(
-                    items = progress.items,
-                    estimated = progress.estimated,
-                    "{}",
-                    words(&progress)
-                );
-            }
-            None => {}
+        if let Some(progress) = now.progress {
+            let (way, step, more) = words(&progress);
+            wait.show(way, step, &more);
         }
     }
 }
 
-fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(0).with_style(style)
-}
-
-fn words(progress: &Snapshot) -> String {
+/// Where a comparison is: how far, what it does, what it has found.
+pub(super) fn words(progress: &Snapshot) -> (Way, &'static str, String) {
     let step = match progress.step {
         Step::Compare => "compared",
         Step::Scan => "scanned for extra items",
         Step::Decide => "looked at again",
         Step::Repair => "put right",
     };
-    let differ = match progress.mismatches {
-        0 => String::new(),
-        n => format!(", {n} differ"),
+    let differ = (progress.mismatches > 0).then(|| format!("{} differ", progress.mismatches));
+    let left = progress
+        .seconds_left
+        .filter(|_| progress.step == Step::Compare);
+    let left = left.map(|seconds| format!("{} left", super::status::span(seconds)));
+    let more: Vec<String> = [differ, left].into_iter().flatten().collect();
+    let way = Way {
+        done: progress.items,
+        of: progress.estimated,
     };
-    let left = match progress.seconds_left {
-        Some(seconds) if progress.step == Step::Compare => format!(", {} left", time(seconds)),
-        _ => String::new(),
-    };
-    format!("{step}{differ}{left}")
-}
-
-fn time(seconds: f64) -> String {
-    match seconds {
-        s if s < 90.0 => format!("{s:.0} s"),
-        s if s < 5400.0 => format!("{:.0} min", s / 60.0),
-        s => format!("{:.1} h", s / 3600.0),
-    }
+    (way, step, more.join(", "))
 }
 
 fn tell(format: Format, files: &[String]) -> Outcome {

@@ -37,6 +37,8 @@ pub struct Settings {
     pub sink: Sink,
     pub verify: Verify,
     pub cutover: Cutover,
+    /// `[cost]`: prices, for `check --cost`.
+    pub cost: crate::cost::Prices,
 }
 
 /// `[source]`: the MySQL server.

@@ -10,6 +10,7 @@ use super::{
     Cutover, Endpoint, Mapping, Pipeline, Secret, Settings, Sink, Snapshot, Source, Target, Tls,
     Verify,
 };
+use crate::cost::Prices;
 
 const TLS: [(&str, Tls); 5] = [
     ("disabled", Tls::Disabled),
@@ -30,7 +31,7 @@ type Environment<'a> = Option<&'a super::Environment>;
 pub(super) fn read(walk: &mut Walk, environment: Environment) -> Option<Settings> {
     let names = [
         "source", "target", "contract", "state", "metrics", "snapshot", "pipeline", "mapping",
-        "sink", "verify", "cutover",
+        "sink", "verify", "cutover", "cost",
     ];
     let [
         source,
@@ -44,6 +45,7 @@ pub(super) fn read(walk: &mut Walk, environment: Environment) -> Option<Settings
         sink,
         verify,
         cutover,
+        cost,
     ] = walk.sections(names, &[]);
     // Each is read before any `?`, so that all their problems are told.
     let source = read_source(walk, source, environment);
@@ -57,6 +59,7 @@ pub(super) fn read(walk: &mut Walk, environment: Environment) -> Option<Settings
     let sink = read_sink(walk, sink);
     let verify = read_verify(walk, verify);
     let cutover = read_cutover(walk, cutover);
+    let cost = read_cost(walk, cost);
     Some(Settings {
         file: walk.path().to_path_buf(),
         source: source?,
@@ -70,6 +73,7 @@ pub(super) fn read(walk: &mut Walk, environment: Environment) -> Option<Settings
         sink,
         verify,
         cutover,
+        cost,
     })
 }
 
@@ -431,6 +435,19 @@ fn read_cutover(walk: &mut Walk, mut s: Section) -> Cutover {
     };
     s.finish(walk);
     cutover
+}
+
+fn read_cost(walk: &mut Walk, mut s: Section) -> Prices {
+    let currency = s.text(walk, "currency");
+    let mut price = |key| s.price(walk, key).map(|f| f.value);
+    let prices = Prices {
+        currency: currency.map(|f| f.value),
+        million_writes: price("million_writes"),
+        write_unit_hour: price("write_unit_hour"),
+        gigabyte_month: price("gigabyte_month"),
+    };
+    s.finish(walk);
+    prices
 }
 
 /// A path as written, relative to the settings file.

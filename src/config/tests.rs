@@ -72,7 +72,8 @@ fn every_key_is_read() {
         table_prefix=\"t-\"\n[contract]\npath=\"/c\"\n[state]\npath=\"/s\"\n[metrics]\nlisten=\"[::1]:1\"\n\
         [snapshot]\nworkers=2\nchunk_rows=500\n[pipeline]\nmemory_mb=0x10\n[mapping]\nnulls=\"null\"\n\
         [sink]\nrequest_timeout_ms=500\nretry_for_s=60\n\
-        [cutover]\nmax_lag_s=1\nmax_heartbeat_age_s=2\nmax_checkpoint_age_s=3\ndrain_within_s=4\n";
+        [cutover]\nmax_lag_s=1\nmax_heartbeat_age_s=2\nmax_checkpoint_age_s=3\ndrain_within_s=4\n\
+        [cost]\ncurrency=\"EUR\"\nmillion_writes=1\nwrite_unit_hour=0.5\ngigabyte_month=0\n";
     let s = good(text).settings;
     assert_eq!((s.source.host.as_str(), s.source.port), ("db", 3307));
     assert_eq!((s.source.tls, s.source.server_id), (Tls::Required, Some(7)));
@@ -104,13 +105,20 @@ fn every_key_is_read() {
             drain_within: Duration::from_secs(4),
         }
     );
+    let prices = crate::cost::Prices {
+        currency: Some("EUR".into()),
+        million_writes: Some(1.0),
+        write_unit_hour: Some(0.5),
+        gigabyte_month: Some(0.0),
+    };
+    assert_eq!(s.cost, prices);
 }
 
 #[test]
 fn all_problems_at_once_in_the_order_of_the_file() {
     let found = problems(
         "[source]\nprot = 3306\nuser = 7\ndatabase = \"\"\npassword_env = \"PW\"\ntls = \"requierd\"\n\
-         [state]\n[snapshot]\nworkers = 0\nchunk_rows = 1.5\n[pipelines]\n[cutover]\nmax_lag_s = 0\n[metrics]\nlisten = \"9464\"\n",
+         [state]\n[snapshot]\nworkers = 0\nchunk_rows = 1.5\n[pipelines]\n[cutover]\nmax_lag_s = 0\n[metrics]\nlisten = \"9464\"\n[cost]\nmillion_writes = -1.5\nwrite_unit_hour = \"x\"\n",
     );
     let text = render(&found);
     for wanted in [
@@ -128,6 +136,8 @@ fn all_problems_at_once_in_the_order_of_the_file() {
         "did you mean [pipeline]?",
         "`max_lag_s` is out of range",
         "`listen` is not an address with a port",
+        "`million_writes` is no price",
+        "`write_unit_hour` is a text",
     ] {
         assert!(text.contains(wanted), "{wanted}\nnot in\n{text}");
     }

@@ -247,6 +247,27 @@ impl<'t> Section<'t> {
         }
     }
 
+    /// An amount of money: 0 or more, with or without a fraction.
+    pub(super) fn price(&mut self, walk: &mut Walk, key: &'static str) -> Option<Found<f64>> {
+        const WANTED: &str = "an amount, as in 1.25";
+        let (value, span) = self.take(key)?;
+        let amount = match &value {
+            DeValue::Integer(integer) => integer.as_str().parse::<f64>(),
+            DeValue::Float(float) => float.as_str().parse::<f64>(),
+            other => return self.wrong_type(walk, key, other, &span, WANTED),
+        };
+        match amount {
+            Ok(amount) if amount.is_finite() && amount >= 0.0 => {
+                Some(self.found(key, amount, span))
+            }
+            _ => {
+                let at = self.found(key, (), span);
+                walk.error(&at, format!("`{key}` is no price"), WANTED);
+                None
+            }
+        }
+    }
+
     /// One of some words.
     pub(super) fn word<T: Copy>(
         &mut self,

@@ -230,7 +230,7 @@ fn seconds(from: u64, to: u64) -> String {
 }
 
 /// `2026-11-26 17:03:09.250 UTC`
-fn utc(unix_ms: u64) -> String {
+pub fn utc(unix_ms: u64) -> String {
     let (days, rest) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
     let (year, month, day) = civil(days);
     let (hour, minute) = (rest / 3_600_000, rest / 60_000 % 60);

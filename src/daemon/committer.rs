@@ -165,6 +165,9 @@ impl Committer {
             self.apply(completion);
         }
         self.through = durable.through;
+        if self.state.as_ref().is_some_and(|s| s.is_crowded()) {
+            self.due = self.due.min(self.last + CHUNK_INTERVAL);
+        }
         self.shared.durable_moved(&self.checkpoint.position);
         self.dirty = true;
         Ok(())
@@ -242,15 +245,21 @@ impl Committer {
         let (state, through) = (self.state.clone(), self.through);
         let started = Instant::now();
         let writing = self.shared.pulse.writing();
-        blocking(move || match state {
-            None => store.commit(&checkpoint, &letters),
-            Some(state) => {
-                // Dead letters are durable before the position moves past the rows that caused them.
-                if !letters.is_empty() {
-                    store.commit(&committed, &letters)?;
+        blocking(move || {
+            match state {
+                None => store.commit(&checkpoint, &letters)?,
+                Some(state) => {
+                    // Dead letters are durable before the position moves past the rows that caused them.
+                    if !letters.is_empty() {
+                        store.commit(&committed, &letters)?;
+                    }
+                    views::commit(&state, through, &checkpoint)?;
+                    store.commit(&checkpoint, &[])?;
                 }
-                views::commit(&state, through, &checkpoint)?;
-                store.commit(&checkpoint, &[])
+            }
+            match checkpoint.snapshot_done && !committed.snapshot_done {
+                true => store.audit(crate::report::COPIED, &crate::report::copied(&checkpoint)),
+                false => Ok(()),
             }
         })
         .await?;

@@ -110,8 +110,9 @@ fn unencoded(error: serde_json::Error) -> Error {
 /// `Store` where it cannot be told.
 pub fn stands_cut_over(state: &Path) -> Result<bool> {
     match mirrored(state) {
-        Some(checkpoint) => is_cut_over(&checkpoint),
-        None => Ok(left_cut_over(state)?.is_some()),
+        Ok(Some((checkpoint, _))) => is_cut_over(&checkpoint),
+        // The files beside it tell.
+        Ok(None) | Err(_) => Ok(left_cut_over(state)?.is_some()),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::admin::cutover::{Desk, routes};
 use crate::admin::{
     LagSeconds, Peer, PositionStatus, Servers, Status, StatusSource, TableStatus, refused,
 };
-use crate::checkpoint::{Checkpoint, DeadLetterPage, Loaded, Store};
+use crate::checkpoint::{AuditEntry, Checkpoint, DeadLetterPage, Loaded, Store};
 use crate::config::Settings;
 use crate::cutover::{FACT, Options, Outcome, Progress, Rehearsal, Standing, State};
 use crate::error::{Error, Kind, Result};
@@ -150,6 +150,8 @@ impl StatusSource for Resting {
             position: PositionStatus::from(&self.checkpoint.position),
             // MySQL is not asked.
             lag_seconds: LagSeconds::default(),
+            behind_transactions: None,
+            in_flight: 0,
             snapshot: tables.map(TableStatus::from).collect(),
             paused: None,
             dead_letters: self.store.dead_letter_count(),
@@ -173,6 +175,10 @@ impl StatusSource for Resting {
     ) -> BoxFuture<'_, Result<DeadLetterPage>> {
         let store = Arc::clone(&self.store);
         Box::pin(blocking(move || store.dead_letters(from.as_deref(), limit)))
+    }
+
+    fn audit(&self, most: usize) -> BoxFuture<'_, Vec<AuditEntry>> {
+        Box::pin(super::status::newest_entries(Arc::clone(&self.store), most))
     }
 }
 

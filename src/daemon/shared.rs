@@ -41,6 +41,8 @@ pub struct Shared {
     /// On their way to the store.
     letters_waiting: AtomicU64,
     applied: AtomicU64,
+    /// Transactions of the source that were not in DynamoDB when it was last asked.
+    behind: Mutex<Option<u64>>,
     connected: AtomicBool,
     /// Every table is copied, and every item of a join is made.
     copied: AtomicBool,
@@ -138,6 +140,7 @@ impl Shared {
             letters: AtomicU64::new(letters),
             letters_waiting: AtomicU64::new(0),
             applied: AtomicU64::new(0),
+            behind: Mutex::default(),
             connected: AtomicBool::new(false),
             copied: AtomicBool::new(start.snapshot_done),
             trouble: Arc::default(),
@@ -237,6 +240,11 @@ impl Shared {
         self.applied.load(Ordering::Relaxed)
     }
 
+    /// Transactions of the source that were not in DynamoDB when it last told its position.
+    pub fn behind(&self) -> Option<u64> {
+        *lock(&self.behind)
+    }
+
     pub fn is_connected(&self) -> bool {
         self.connected.load(Ordering::Relaxed)
     }
@@ -304,6 +312,8 @@ impl Shared {
 
     /// The source's executed set, as read at `asked`: tells whether lag is zero.
     pub fn source_is_at(&self, executed: &GtidSet, asked: Instant) {
+        let behind = executed.difference(&lock(&self.durable).gtids).count();
+        *lock(&self.behind) = Some(behind);
         let applied = executed.is_subset(&lock(&self.durable).gtids);
         let mut lag = lock(&self.lag);
         lag.read_zero = executed.is_subset(&lag.received) || applied;
@@ -329,6 +339,7 @@ impl Shared {
         lag.read_zero = false;
         lag.applied_zero = false;
         drop(lag);
+        *lock(&self.behind) = None;
         self.settle(false);
     }
 

@@ -426,7 +426,9 @@ async fn checkpoint(
                 if let Some(state) = state {
                     views::commit(&state, 0, &first)?;
                 }
-                store.commit(&first, &[])
+                store.commit(&first, &[])?;
+                let tables = format!("{} tables", first.snapshot.len());
+                store.audit(crate::report::COPY_BEGUN, &tables)
             })
             .await?;
             Ok(checkpoint)

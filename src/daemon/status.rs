@@ -44,6 +44,13 @@ impl Answers {
     }
 }
 
+/// The audit log's end, the newest entry first.
+pub async fn newest_entries(store: Arc<Store>, most: usize) -> Vec<AuditEntry> {
+    let read = tokio::task::spawn_blocking(move || store.audit_log()).await;
+    let entries = read.ok().and_then(Result::ok).unwrap_or_default();
+    entries.into_iter().rev().take(most).collect()
+}
+
 impl StatusSource for Answers {
     fn status(&self) -> Status {
         let shared = &self.shared;
@@ -67,6 +74,11 @@ impl StatusSource for Answers {
                     apply: lag.apply,
                 },
             },
+            behind_transactions: match shared.phase() {
+                Phase::CutOver => None,
+                _ => shared.behind(),
+            },
+            in_flight: self.gatehouse.in_flight() as u64,
             snapshot: shared
                 .progress
                 .tables()
@@ -112,12 +124,7 @@ impl StatusSource for Answers {
     }
 
     fn audit(&self, most: usize) -> BoxFuture<'_, Vec<AuditEntry>> {
-        let store = Arc::clone(&self.store);
-        Box::pin(async move {
-            let read = tokio::task::spawn_blocking(move || store.audit_log()).await;
-            let entries = read.ok().and_then(Result::ok).unwrap_or_default();
-            entries.into_iter().rev().take(most).collect()
-        })
+        Box::pin(newest_entries(Arc::clone(&self.store), most))
     }
 
     fn refresh_metrics(&self) {

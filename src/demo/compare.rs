@@ -16,7 +16,7 @@ use crate::plan::{Plan, Role, TargetTable};
 type Item = BTreeMap<String, String>;
 
 /// How one DynamoDB table compares.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Compared {
     pub table: String,
     /// Items that MySQL computes.

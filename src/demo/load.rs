@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::sample::{self, ORDER_STATES};
 
 /// What a load did. Rows are those that the server reports as affected in committed transactions.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct LoadStats {
     /// Committed transactions.
     pub transactions: u64,

@@ -5,4 +5,4 @@ pub mod load;
 pub mod sample;
 mod show;
 
-pub use show::{Options, run};
+pub use show::{Options, Say, Summary, run};

@@ -1,5 +1,6 @@
 //! The demo on the terminal: a shop, its copy, a write load, and the comparison of both sides.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,20 +33,45 @@ pub struct Options {
     pub seconds: u64,
     /// How many times the default size the shop has.
     pub scale: u32,
+    /// Where what people read goes.
+    pub say: Say,
+}
+
+/// Where lines for people go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Say {
+    Stdout,
+    /// Stdout is for a program.
+    Stderr,
+}
+
+impl Say {
+    fn line(self, line: std::fmt::Arguments<'_>) {
+        // Where nobody reads there is nobody to tell.
+        let _ = match self {
+            Say::Stdout => writeln!(std::io::stdout(), "{line}"),
+            Say::Stderr => writeln!(std::io::stderr(), "{line}"),
+        };
+    }
+}
+
+macro_rules! say {
+    ($say:expr, $($line:tt)*) => { $say.line(format_args!($($line)*)) };
 }
 
 /// Transactions a second of the write load.
 const RATE: u32 = 200;
 
-/// Runs the demo; true when both sides were equal.
-pub async fn run(options: Options, exposition: Exposition) -> Result<bool> {
-    println!("penstock demo: MySQL → DynamoDB, on this machine\n");
+/// Runs the demo.
+pub async fn run(options: Options, exposition: Exposition) -> Result<Summary> {
+    let say = options.say;
+    say!(say, "penstock demo: MySQL → DynamoDB, on this machine\n");
     let opts = mysql_opts(&options.mysql)?;
-    let rows = fill_shop(&opts, options.scale).await?;
+    let rows = fill_shop(&opts, options.scale, say).await?;
     let settings = Arc::new(write_settings(&options)?);
     let prepared = prepare::online(&settings).await?;
     let plan = Arc::clone(&prepared.plan);
-    show_contract(&plan);
+    show_contract(&plan, say);
     let started = Instant::now();
     let until = CancellationToken::new();
     let load = tokio::spawn(
@@ -53,10 +79,10 @@ pub async fn run(options: Options, exposition: Exposition) -> Result<bool> {
             .rate(RATE)
             .run(until.clone()),
     );
-    let mut daemon = start(&settings, prepared, exposition).await?;
+    let mut daemon = start(&settings, prepared, exposition, say).await?;
     let bars = MultiProgress::new();
-    let copied = show_snapshot(&daemon, &bars, rows).await;
-    show_stream(&daemon, &bars, Duration::from_secs(options.seconds)).await;
+    let copied = show_snapshot(&daemon, &bars, rows, say).await;
+    show_stream(&daemon, &bars, Duration::from_secs(options.seconds), say).await;
     until.cancel();
     let load = load
         .await
@@ -68,19 +94,21 @@ pub async fn run(options: Options, exposition: Exposition) -> Result<bool> {
     }
     let caught_up = drained.elapsed();
     let results = compare_sides(&opts, &plan, &daemon).await?;
-    summary(&Summary {
+    let summary = Summary {
+        equal: results.iter().all(Compared::is_equal),
         rows,
-        copied,
+        copied_seconds: copied.as_secs_f64(),
         load,
-        caught_up,
-        took: started.elapsed(),
-        results: &results,
-    });
+        caught_up_seconds: caught_up.as_secs_f64(),
+        seconds: started.elapsed().as_secs_f64(),
+        tables: results,
+    };
+    show_summary(&summary, say);
     if options.keep {
         keep(&options, &daemon).await;
     }
     daemon.drain().await?;
-    Ok(results.iter().all(Compared::is_equal))
+    Ok(summary)
 }
 
 fn mysql_opts(address: &str) -> Result<OptsBuilder> {
@@ -100,7 +128,7 @@ fn mysql_opts(address: &str) -> Result<OptsBuilder> {
         .prefer_socket(false))
 }
 
-async fn fill_shop(opts: &OptsBuilder, scale: u32) -> Result<u64> {
+async fn fill_shop(opts: &OptsBuilder, scale: u32, say: Say) -> Result<u64> {
     let sizes = Sizes::default();
     let sizes = Sizes {
         users: sizes.users * scale,
@@ -117,7 +145,10 @@ async fn fill_shop(opts: &OptsBuilder, scale: u32) -> Result<u64> {
         .await
         .map_err(failed)?;
     bar.finish_and_clear();
-    println!("  MySQL      the database `shop` holds {rows} rows in 4 tables");
+    say!(
+        say,
+        "  MySQL      the database `shop` holds {rows} rows in 4 tables"
+    );
     Ok(rows)
 }
 
@@ -176,12 +207,13 @@ fn contract() -> Result<String> {
 }
 
 /// What the contract makes of the shop.
-fn show_contract(plan: &Plan) {
+fn show_contract(plan: &Plan, say: Say) {
     let joined = plan.projections.iter().filter(|p| {
         let graph = p.graph.as_ref();
         graph.is_some_and(crate::plan::graph::Graph::joins)
     });
-    println!(
+    say!(
+        say,
         "  contract   {} DynamoDB tables, {} kinds of items, {} of them of joined rows",
         plan.targets.len(),
         plan.projections.len(),
@@ -193,6 +225,7 @@ async fn start(
     settings: &Arc<Settings>,
     prepared: Prepared,
     exposition: Exposition,
+    say: Say,
 ) -> Result<Daemon> {
     let daemon = Daemon::start(Start {
         settings: Arc::clone(settings),
@@ -203,19 +236,21 @@ async fn start(
         resnapshot: false,
     })
     .await?;
-    println!(
+    say!(
+        say,
         "  DynamoDB   embedded, {}",
         daemon.embedded_url.as_deref().unwrap_or("(not served)")
     );
-    println!("  status     http://{}/status", daemon.address);
-    println!(
+    say!(say, "  status     http://{}/status", daemon.address);
+    say!(
+        say,
         "  load       {RATE} transactions a second are being written to MySQL all the while\n"
     );
     Ok(daemon)
 }
 
 /// A bar for each table until the copy is complete; returns how long that took.
-async fn show_snapshot(daemon: &Daemon, bars: &MultiProgress, rows: u64) -> Duration {
+async fn show_snapshot(daemon: &Daemon, bars: &MultiProgress, rows: u64, say: Say) -> Duration {
     let started = Instant::now();
     let bar = bars.add(
         ProgressBar::new(rows)
@@ -230,7 +265,7 @@ async fn show_snapshot(daemon: &Daemon, bars: &MultiProgress, rows: u64) -> Dura
         if daemon.shared.is_copied() || daemon.shared.failure().is_some() {
             bar.finish();
             if !is_terminal() {
-                println!("  snapshot   {done} rows copied");
+                say!(say, "  snapshot   {done} rows copied");
             }
             return started.elapsed();
         }
@@ -246,7 +281,7 @@ fn rate(done: u64, of: u64, elapsed: Duration) -> String {
 }
 
 /// One line that tells lag and throughput while the load runs.
-async fn show_stream(daemon: &Daemon, bars: &MultiProgress, time: Duration) {
+async fn show_stream(daemon: &Daemon, bars: &MultiProgress, time: Duration, say: Say) {
     let bar = bars.add(
         ProgressBar::new(time.as_secs())
             .with_style(style("  stream     {bar:32} {pos:>3}/{len} s  {msg}")),
@@ -263,12 +298,16 @@ async fn show_stream(daemon: &Daemon, bars: &MultiProgress, time: Duration) {
         bar.set_position(started.elapsed().as_secs());
         bar.set_message(message.clone());
         if !is_terminal() && told.elapsed() > Duration::from_secs(5) {
-            println!("  stream     {message}");
+            say!(say, "  stream     {message}");
             told = Instant::now();
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     bar.finish();
+    if is_terminal() {
+        // What follows begins below the bars.
+        say!(say, "");
+    }
 }
 
 async fn compare_sides(opts: &OptsBuilder, plan: &Plan, daemon: &Daemon) -> Result<Vec<Compared>> {
@@ -283,48 +322,69 @@ async fn compare_sides(opts: &OptsBuilder, plan: &Plan, daemon: &Daemon) -> Resu
     compare(plan, &mut mysql, &dynamo).await
 }
 
-struct Summary<'a> {
-    rows: u64,
-    copied: Duration,
-    load: LoadStats,
-    caught_up: Duration,
-    took: Duration,
-    results: &'a [Compared],
+/// What was shown.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Summary {
+    /// Both sides hold the same.
+    pub equal: bool,
+    /// Rows of the shop before the load.
+    pub rows: u64,
+    pub copied_seconds: f64,
+    pub load: LoadStats,
+    /// After the last write until everything was there.
+    pub caught_up_seconds: f64,
+    pub seconds: f64,
+    pub tables: Vec<Compared>,
 }
 
-fn summary(summary: &Summary<'_>) {
+fn show_summary(summary: &Summary, say: Say) {
     let Summary { load, .. } = summary;
-    println!(
+    say!(
+        say,
         "\nBoth sides, item by item (what MySQL computes from the contract as SQL, and a scan of DynamoDB):\n"
     );
-    println!(
+    say!(
+        say,
         "  {:<20} {:>8} {:>8} {:>8} {:>6} {:>10}",
-        "", "MySQL", "DynamoDB", "missing", "extra", "different"
+        "",
+        "MySQL",
+        "DynamoDB",
+        "missing",
+        "extra",
+        "different"
     );
-    for r in summary.results {
-        println!(
+    for r in &summary.tables {
+        say!(
+            say,
             "  {:<20} {:>8} {:>8} {:>8} {:>6} {:>10}",
-            r.table, r.rows, r.items, r.missing, r.extra, r.different
+            r.table,
+            r.rows,
+            r.items,
+            r.missing,
+            r.extra,
+            r.different
         );
     }
-    println!(
+    say!(
+        say,
         "\n  copied {} rows in {:.1} s; replicated {} transactions ({} inserts, {} updates, {} deletes)",
         summary.rows,
-        summary.copied.as_secs_f64(),
+        summary.copied_seconds,
         load.transactions,
         load.inserted,
         load.updated,
         load.deleted
     );
-    println!(
+    say!(
+        say,
         "  after the last write the stream was at MySQL's end in {:.2} s; {:.0} s in all",
-        summary.caught_up.as_secs_f64(),
-        summary.took.as_secs_f64()
+        summary.caught_up_seconds,
+        summary.seconds
     );
-    let equal = summary.results.iter().all(Compared::is_equal);
-    println!(
+    say!(
+        say,
         "\n  {}",
-        if equal {
+        if summary.equal {
             "Both sides are equal."
         } else {
             "THE SIDES DIFFER."
@@ -333,18 +393,24 @@ fn summary(summary: &Summary<'_>) {
 }
 
 async fn keep(options: &Options, daemon: &Daemon) {
+    let say = options.say;
     let url = daemon.embedded_url.as_deref().unwrap_or_default();
-    println!("\nEverything stays up; Ctrl-C ends it. To look around:\n");
-    println!("  curl http://{}/status", daemon.address);
-    println!("  curl http://{}/metrics", daemon.address);
-    println!(
+    say!(
+        say,
+        "\nEverything stays up; Ctrl-C ends it. To look around:\n"
+    );
+    say!(say, "  curl http://{}/status", daemon.address);
+    say!(say, "  curl http://{}/metrics", daemon.address);
+    say!(
+        say,
         "  aws dynamodb scan --table-name Shop --max-items 5 --region us-east-1 --endpoint-url {url}"
     );
-    println!(
+    say!(
+        say,
         "  mysql -h127.0.0.1 -uroot -P{} shop",
         options.mysql.rsplit(':').next().unwrap_or_default()
     );
-    println!("  settings and contract: {}", options.state.display());
+    say!(say, "  settings and contract: {}", options.state.display());
     // An error here is as good as a Ctrl-C.
     let _ = tokio::signal::ctrl_c().await;
     daemon.shared.enter(Phase::Draining);

@@ -396,7 +396,7 @@ impl Server<'_> {
             let (severity, why) = if host == "penstock" {
                 (
                     Severity::Warning,
-                    "a penstock with this server_id is connected: this daemon if it runs already, else give each its own [source] server_id",
+                    "a penstock with this server_id is connected: this daemon if it runs already, or one that ended half a minute ago; else give each its own [source] server_id",
                 )
             } else {
                 (

@@ -4,13 +4,13 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, UserValue};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, UserKey, UserValue};
 use serde::{Deserialize, Serialize};
 
+use super::FORMAT_VERSION;
 use super::files;
-use super::overlay::Slot;
+use super::page::{Entries, end_of};
 use super::store::Format;
-use super::{FORMAT_VERSION, page::Entries};
 use crate::error::{Error, Kind, Result};
 use crate::view::state::Space;
 
@@ -22,7 +22,10 @@ const CHECKPOINT: &[u8] = b"checkpoint";
 const FOLDING: &[u8] = b"folding";
 
 /// An open replays the journal, and a flush waits for nothing bigger than this.
-const MEMTABLE_BYTES: u64 = 16 << 20;
+const MEMTABLE_BYTES: u64 = 32 << 20;
+/// One flushes, another compacts. Of two, the one that flushes would ask for compaction in a loop while the other is busy
+/// with it (fjall 3.1); the third takes these requests.
+pub(super) const WORKERS: usize = 3;
 const OPEN_FILES: usize = 128;
 
 /// The committed state.
@@ -89,7 +92,7 @@ impl Base {
             let db = Database::builder(dir)
                 .cache_size(cache_bytes)
                 .max_cached_files(Some(OPEN_FILES))
-                .worker_threads(2)
+                .worker_threads(WORKERS)
                 .open()?;
             let map = db.keyspace("state", || options(MEMTABLE_BYTES))?;
             let dir = dir.to_path_buf();
@@ -108,6 +111,17 @@ impl Base {
         self.map
             .get(key)
             .map_err(|e| files::database_failed("read", &self.dir, e))
+    }
+
+    /// The last key of a space, without the space.
+    pub fn last(&self, space: Space) -> Result<Option<Vec<u8>>> {
+        use fjall::Readable;
+        let from = spaced(space, &[]);
+        let upto = end_of(&from);
+        let mut entries = self.db.snapshot().range(&self.map, from..upto);
+        let last = entries.next_back().map(fjall::Guard::key).transpose();
+        let last = last.map_err(|e| files::database_failed("read", &self.dir, e))?;
+        Ok(last.map(|key| key.get(size_of::<u16>()..).unwrap_or_default().to_vec()))
     }
 
     /// The entries from `from` up to `upto`, which is excluded.
@@ -207,17 +221,18 @@ pub(super) struct Batch<'a> {
 
 impl Batch<'_> {
     /// Puts a value, or removes what is there.
-    pub fn put(&mut self, key: &[u8], value: Option<&[u8]>) {
-        self.bytes += key.len() + value.map_or(0, <[u8]>::len);
+    pub fn put(&mut self, key: impl Into<UserKey>, value: Option<impl Into<UserValue>>) {
+        let (key, value) = (key.into(), value.map(Into::into));
+        self.bytes += key.len() + value.as_ref().map_or(0, |value| value.len());
         match value {
             Some(value) => self.inner.insert(&self.base.map, key, value),
             None => self.inner.remove(&self.base.map, key),
         }
     }
 
-    /// As [`put`](Self::put), for a slot of the overlay.
-    pub fn put_slot(&mut self, key: &[u8], slot: &Slot) {
-        self.put(key, slot.as_deref());
+    /// Removes what is there.
+    pub fn remove(&mut self, key: impl Into<UserKey>) {
+        self.put(key, None::<UserValue>);
     }
 
     /// Sets the checkpoint.
@@ -229,7 +244,7 @@ impl Batch<'_> {
     pub fn folding(&mut self, folding: Option<&Folding>) -> Result<()> {
         match folding {
             Some(folding) => self.record(FOLDING, &json(folding)?),
-            None => self.put(&spaced(RESERVED, FOLDING), None),
+            None => self.remove(spaced(RESERVED, FOLDING)),
         }
         Ok(())
     }
@@ -254,7 +269,7 @@ impl Batch<'_> {
     }
 
     fn record(&mut self, name: &[u8], value: &[u8]) {
-        self.put(&spaced(RESERVED, name), Some(value));
+        self.put(spaced(RESERVED, name), Some(value));
     }
 }
 

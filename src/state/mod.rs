@@ -18,6 +18,7 @@ mod meters;
 mod overlay;
 mod page;
 mod promise;
+mod recent;
 mod scratch;
 mod set;
 mod store;

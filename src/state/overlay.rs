@@ -1,26 +1,43 @@
 //! What has been put since the last commit, in memory: versions by key, and the order of the sequences they belong to.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;
-use std::sync::Arc;
 
-/// A key with its space in front.
-pub(super) type Key = Arc<[u8]>;
+use ahash::RandomState;
+use fjall::{UserKey, UserValue};
+
+/// A key with its space in front. The database's own kind of bytes: short ones lie in the map itself, and a commit
+/// copies nothing.
+pub(super) type Key = UserKey;
 
 /// A value, or that there is none any more.
-pub(super) type Slot = Option<Arc<[u8]>>;
+pub(super) type Slot = Option<UserValue>;
 
-/// Bytes that a version takes besides its key and its value: nodes, counters, the entry in the order.
-const VERSION_BYTES: usize = 160;
+/// Bytes that a version takes besides its key and its value: its places in the map, in the order of sequences and in that
+/// of keys, each of them with room to grow.
+const VERSION_BYTES: usize = 224;
+/// So many keys of a part that are gone may stay in its order, and as many as there are.
+const STALE: usize = 1_024;
 
 /// The versions that are not committed.
 #[derive(Default)]
 pub(super) struct Overlay {
-    entries: BTreeMap<Key, Versions>,
+    /// By space.
+    parts: Vec<Part>,
     /// The keys that each sequence has changed, oldest sequence first.
     order: VecDeque<Delta>,
     bytes: usize,
     versions: usize,
+}
+
+/// The versions of one space. Single keys are asked for all the time and ranges seldom, and of few spaces: keys are put in
+/// order when somebody asks for a range.
+#[derive(Default)]
+struct Part {
+    entries: HashMap<Key, Versions, RandomState>,
+    /// Since somebody has asked for a range: every key of `entries`, and others, that are gone.
+    sorted: Option<BTreeSet<Key>>,
 }
 
 struct Delta {
@@ -64,21 +81,33 @@ impl Overlay {
 
     /// The newest version of the key, if there is one.
     pub fn get(&self, key: &[u8]) -> Option<&Slot> {
-        self.entries.get(key).map(|v| &v.newest.value)
+        let entries = &self.parts.get(part(key))?.entries;
+        entries.get(key).map(|v| &v.newest.value)
     }
 
-    /// The newest versions of at most `limit` keys in `from ..`, while `within`; and the key behind which there may be more.
+    /// The newest versions of at most `limit` keys of the space of `prefix` that begin with it, in `from ..`; and the key
+    /// behind which there may be more.
     pub fn range(
-        &self,
+        &mut self,
+        prefix: &[u8],
         from: Bound<&[u8]>,
-        within: impl Fn(&[u8]) -> bool,
         limit: usize,
     ) -> (Vec<(Key, Slot)>, Option<Key>) {
         let mut found = Vec::new();
-        for (key, versions) in self.entries.range::<[u8], _>((from, Bound::Unbounded)) {
-            if !within(key) {
+        let Some(part) = self.parts.get_mut(part(prefix)) else {
+            return (found, None);
+        };
+        let entries = &part.entries;
+        let sorted = part
+            .sorted
+            .get_or_insert_with(|| entries.keys().cloned().collect());
+        for key in sorted.range::<[u8], _>((from, Bound::Unbounded)) {
+            if !key.starts_with(prefix) {
                 break;
             }
+            let Some(versions) = entries.get(key) else {
+                continue;
+            };
             found.push((key.clone(), versions.newest.value.clone()));
             if found.len() >= limit {
                 return (found, Some(key.clone()));
@@ -90,29 +119,38 @@ impl Overlay {
     /// Puts a version; `sequence` is none that is older than what was put before.
     pub fn put(&mut self, sequence: u64, key: &[u8], value: Slot) {
         let added = size(&value);
-        if let Some(versions) = self.entries.get_mut(key)
-            && versions.newest.sequence == sequence
-        {
-            self.bytes += added;
-            self.bytes -= size(&versions.newest.value);
-            versions.newest.value = value;
-            return;
+        let nth = part(key);
+        if self.parts.len() <= nth {
+            self.parts.resize_with(nth + 1, Part::default);
         }
+        let Some(part) = self.parts.get_mut(nth) else {
+            return;
+        };
         let version = Version { sequence, value };
-        let key = match self.entries.entry(Key::from(key)) {
-            std::collections::btree_map::Entry::Vacant(entry) => {
+        let key = match part.entries.entry(Key::from(key)) {
+            Entry::Vacant(entry) => {
                 let key = entry.key().clone();
                 entry.insert(Versions {
                     older: Vec::new(),
                     newest: version,
                 });
+                if let Some(sorted) = &mut part.sorted {
+                    sorted.insert(key.clone());
+                    part.prune();
+                }
                 key
             }
-            std::collections::btree_map::Entry::Occupied(mut entry) => {
+            Entry::Occupied(mut entry) => {
+                let key = entry.key().clone();
                 let versions = entry.get_mut();
                 let before = std::mem::replace(&mut versions.newest, version);
+                if before.sequence == sequence {
+                    self.bytes += added;
+                    self.bytes -= size(&before.value);
+                    return;
+                }
                 versions.older.push(before);
-                entry.key().clone()
+                key
             }
         };
         self.bytes += cost(&key) + added;
@@ -148,7 +186,8 @@ impl Overlay {
                 }
                 looked += 1;
                 *at += 1;
-                let newest = self.entries.get(key).and_then(|v| v.up_to(through));
+                let entries = self.parts.get(part(key)).map(|part| &part.entries);
+                let newest = entries.and_then(|e| e.get(key)?.up_to(through));
                 // A key stands in the order of each of its versions; it is told with the newest.
                 if let Some(version) = newest
                     && version.sequence == delta.sequence
@@ -195,13 +234,17 @@ impl Overlay {
             self.order.pop_front();
         }
         let key = key?;
-        let versions = self.entries.get_mut(&key)?;
-        let value = if versions.newest.sequence == sequence {
+        let Entry::Occupied(mut entry) = self.parts.get_mut(part(&key))?.entries.entry(key) else {
+            return None;
+        };
+        let (key, value) = if entry.get().newest.sequence == sequence {
             // The oldest sequence is the newest of this key: there is no other.
-            self.entries.remove(&key)?.newest.value
+            let (key, versions) = entry.remove_entry();
+            (key, versions.newest.value)
         } else {
-            let at = versions.older.iter().position(|v| v.sequence == sequence)?;
-            versions.older.remove(at).value
+            let older = &mut entry.get_mut().older;
+            let at = older.iter().position(|v| v.sequence == sequence)?;
+            (entry.key().clone(), entry.get_mut().older.remove(at).value)
         };
         self.bytes -= cost(&key) + size(&value);
         self.versions -= 1;
@@ -213,6 +256,16 @@ impl Overlay {
     }
 }
 
+impl Part {
+    /// Gives the order up when more of its keys are gone than there; the next range makes it anew.
+    fn prune(&mut self) {
+        let kept = self.sorted.as_ref().map_or(0, BTreeSet::len);
+        if kept > 2 * self.entries.len() + STALE {
+            self.sorted = None;
+        }
+    }
+}
+
 impl Versions {
     /// The newest version of the sequences up to `through`.
     fn up_to(&self, through: u64) -> Option<&Version> {
@@ -221,6 +274,12 @@ impl Versions {
         }
         self.older.iter().rev().find(|v| v.sequence <= through)
     }
+}
+
+/// Which part has the key: its space.
+fn part(key: &[u8]) -> usize {
+    key.first_chunk()
+        .map_or(0, |space| u16::from_be_bytes(*space).into())
 }
 
 fn cost(key: &[u8]) -> usize {
@@ -236,7 +295,7 @@ mod tests {
     use super::*;
 
     fn slot(text: &str) -> Slot {
-        Some(Arc::from(text.as_bytes()))
+        Some(UserValue::from(text))
     }
 
     fn collected(overlay: &Overlay, through: u64) -> Vec<(Vec<u8>, u64, Slot)> {
@@ -299,5 +358,40 @@ mod tests {
         overlay.put(4, b"k", slot("after"));
         assert_eq!(overlay.get(b"k"), Some(&slot("after")));
         assert_eq!(overlay.oldest(), Some(4));
+    }
+    #[test]
+    fn ranges_are_in_order_and_what_is_gone_does_not_pile_up() {
+        let mut overlay = Overlay::default();
+        let key = |n: u64| [&[0, 1], &n.to_be_bytes()[..]].concat();
+        let range = |overlay: &mut Overlay, from: u64, limit: usize| {
+            let (found, more) = overlay.range(&[0, 1], Bound::Excluded(&key(from)), limit);
+            let keys: Vec<Vec<u8>> = found.iter().map(|(key, _)| key.to_vec()).collect();
+            (keys, more.is_some())
+        };
+        for n in [5, 3, 9] {
+            overlay.put(1, &key(n), slot("old"));
+            overlay.put(
+                1,
+                &[&[0, 2], &key(n)[..]].concat(),
+                slot("of another space"),
+            );
+        }
+        assert_eq!(range(&mut overlay, 0, 2), (vec![key(3), key(5)], true));
+        overlay.put(2, &key(4), None);
+        overlay.put(2, &key(9), slot("new"));
+        assert_eq!(
+            range(&mut overlay, 3, 9),
+            (vec![key(4), key(5), key(9)], false)
+        );
+        assert!(!overlay.forget(1, 100));
+        assert_eq!(range(&mut overlay, 0, 9), (vec![key(4), key(9)], false));
+        for sequence in 3..10_000 {
+            overlay.put(sequence, &key(sequence % 7 + 100), slot("again"));
+            overlay.put(sequence, &key(sequence + 1_000), slot("once"));
+            while overlay.forget(sequence, 100) {}
+        }
+        let part = overlay.parts.get(1).expect("its part");
+        assert!(part.sorted.as_ref().map_or(0, BTreeSet::len) <= STALE + 16);
+        assert_eq!(range(&mut overlay, 0, 9), (vec![], false));
     }
 }

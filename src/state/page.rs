@@ -47,8 +47,8 @@ pub(super) fn page(
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .range(
+                prefix,
                 from.as_ref().map(Vec::as_slice),
-                |key| key.starts_with(prefix),
                 limit.saturating_add(1).clamp(CHUNK, MOST),
             );
         let scratch = shared.scratch();

@@ -24,7 +24,7 @@ impl Store {
         }
         let mut batch = self.base().batch();
         for (number, promise) in (first..).zip(promises) {
-            batch.put(&key(sequence, number), Some(promise));
+            batch.put(key(sequence, number), Some(promise));
         }
         batch.commit(Some(PersistMode::SyncAll))
     }
@@ -40,11 +40,11 @@ impl Store {
         let mut found = Vec::new();
         for entry in range {
             let (stored, value) = entry?;
-            batch.put(&stored, None);
+            batch.remove(stored);
             found.extend(value.map(|value| value.to_vec()));
         }
         for (number, promise) in (0_u32..).zip(&found) {
-            batch.put(&key(0, number), Some(promise));
+            batch.put(key(0, number), Some(promise));
         }
         if !found.is_empty() {
             batch.commit(Some(PersistMode::SyncAll))?;
@@ -61,7 +61,7 @@ impl Store {
         let range = self.base().range(Bound::Included(key(0, 0)), end(through));
         let mut batch = self.base().batch();
         for entry in range {
-            batch.put(&entry?.0, None);
+            batch.remove(entry?.0);
         }
         match batch.len() {
             0 => Ok(()),

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use fjall::{Database, Keyspace, PersistMode, Readable, Slice};
 
-use super::base::{Base, damaged, options};
+use super::base::{Base, WORKERS, damaged, options};
 use super::files;
 use super::overlay::Moved;
 use super::page::Entries;
@@ -59,7 +59,7 @@ pub(super) fn open_database(dir: &Path, cache_bytes: u64) -> fjall::Result<Datab
     Database::builder(dir)
         .cache_size(cache_bytes)
         .max_cached_files(Some(OPEN_FILES))
-        .worker_threads(2)
+        .worker_threads(WORKERS)
         .open()
 }
 

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-use fjall::{Database, Keyspace};
+use fjall::{Database, Keyspace, UserKey};
 
 use super::base::options;
 use super::files;
@@ -26,7 +26,7 @@ const FRONT: u8 = 0;
 pub struct DiskSet {
     dir: PathBuf,
     budget: usize,
-    memory: BTreeSet<Box<[u8]>>,
+    memory: BTreeSet<UserKey>,
     bytes: usize,
     len: u64,
     disk: Option<Disk>,
@@ -118,7 +118,7 @@ impl KeySet for DiskSet {
         {
             return Ok(false);
         }
-        self.memory.insert(Box::from(key));
+        self.memory.insert(UserKey::from(key));
         self.bytes += KEY_BYTES + key.len();
         self.len += 1;
         if self.bytes > self.budget {

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use fjall::PersistMode;
 
@@ -34,6 +34,9 @@ pub struct Format {
 pub struct Options {
     /// Bytes of uncommitted versions in memory; while a commit runs up to twice that.
     pub overlay_bytes: usize,
+    /// How long the writer waits for a commit to make room, before it moves versions to the scratch: what goes there is
+    /// written twice more, but a target that takes nothing must not hold the source up for good.
+    pub patience: Duration,
     /// Bytes of the cache of blocks read from disk.
     pub cache_bytes: u64,
 }
@@ -41,7 +44,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
-            overlay_bytes: 64 << 20,
+            overlay_bytes: 48 << 20,
+            patience: Duration::from_millis(500),
             cache_bytes: 64 << 20,
         }
     }
@@ -64,11 +68,14 @@ pub(super) struct Shared {
     pub overlay: Mutex<Overlay>,
     pub spaces: u16,
     pub overlay_bytes: usize,
+    pub patience: Duration,
     pub meters: Meters,
     /// Held while versions move out of memory: by a commit, and by the writer when it spills.
     pub moving: Mutex<()>,
     /// The highest sequence that a commit was asked for, plus one.
     pub closed: AtomicU64,
+    /// Told when a commit has made room in memory; with the overlay's lock.
+    pub room: Condvar,
     /// Versions were lost on their way to the scratch: nothing may be committed any more.
     pub broken: AtomicBool,
     scratch: Mutex<Option<Arc<Scratch>>>,
@@ -106,9 +113,11 @@ impl Store {
             overlay: Mutex::default(),
             spaces: format.spaces,
             overlay_bytes: options.overlay_bytes,
+            patience: options.patience,
             meters: Meters::default(),
             moving: Mutex::default(),
             closed: AtomicU64::new(0),
+            room: Condvar::new(),
             broken: AtomicBool::new(false),
             scratch: Mutex::default(),
             scratch_dir,
@@ -185,12 +194,18 @@ impl Store {
                 shared.commit_scratch(&scratch, through, checkpoint)?
             }
         };
+        shared.room.notify_all();
         shared.meters.committed(written, started.elapsed());
         self.forget_promises(through)
     }
 
     pub(super) fn base(&self) -> &Base {
         &self.shared.base
+    }
+
+    /// Whether a commit should not wait any longer: the writer will soon have to.
+    pub fn is_crowded(&self) -> bool {
+        lock(&self.shared.overlay).bytes() > self.shared.overlay_bytes / 2
     }
 
     /// The figures as of now.
@@ -266,7 +281,7 @@ impl Shared {
         let mut batch = self.base.batch();
         let mut at = 0;
         loop {
-            let mut put = |moved: Moved| batch.put_slot(&moved.key, &moved.value);
+            let mut put = |moved: Moved| batch.put(moved.key, moved.value);
             if !lock(&self.overlay).collect(through, &mut at, STEP, &mut put) {
                 break;
             }

@@ -22,6 +22,7 @@ fn format(plan: &str) -> Format {
 fn open(dir: &Path, overlay_bytes: usize) -> (Store, Option<Checkpointed>) {
     let options = Options {
         overlay_bytes,
+        patience: std::time::Duration::ZERO,
         cache_bytes: 1 << 20,
     };
     Store::open(dir, &format("plan"), &options).expect("the store opens")
@@ -278,6 +279,47 @@ fn a_large_set_goes_to_the_disk_and_says_the_same() {
     }
     let left = std::fs::read_dir(dir.path().join("scratch")).expect("the scratch");
     assert_eq!(left.count(), 0, "nothing is left on disk");
+}
+
+#[test]
+fn a_commit_that_makes_room_is_waited_for() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = Options {
+        overlay_bytes: 20_000,
+        patience: std::time::Duration::from_secs(60),
+        cache_bytes: 1 << 20,
+    };
+    let (store, _) = Store::open(dir.path(), &format("plan"), &options).expect("the store opens");
+    let mut writer = store.writer().expect("the writer");
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    let begun = std::sync::atomic::AtomicU64::new(1);
+    let last = 2_000_u64;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(std::sync::atomic::Ordering::Acquire) {
+                let through = begun.load(std::sync::atomic::Ordering::Acquire) - 1;
+                store.commit(through, b"").expect("a commit");
+            }
+        });
+        for sequence in 1..=last {
+            writer.begin(sequence).expect("ascending");
+            begun.store(sequence, std::sync::atomic::Ordering::Release);
+            for _ in 0..10 {
+                let key = fastrand::u64(..).to_be_bytes();
+                writer.put(Space(0), &key, b"value").expect("a put");
+            }
+        }
+        ended.store(true, std::sync::atomic::Ordering::Release);
+    });
+    assert_eq!(store.figures().spilled_entries, 0);
+    store.commit(last, b"all").expect("a commit");
+    // A sequence that is too large by itself has nobody to wait for.
+    writer.begin(last + 1).expect("ascending");
+    for n in 0..1_000_u64 {
+        let put = writer.put(Space(1), &n.to_be_bytes(), b"value");
+        put.expect("a put");
+    }
+    assert!(store.figures().spilled_entries > 0);
 }
 
 #[test]

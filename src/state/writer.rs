@@ -1,13 +1,14 @@
 //! The one writer's handle.
 
 use std::ops::Bound;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use super::base::spaced;
 use super::meters::add;
-use super::overlay::Slot;
+use super::overlay::{Overlay, Slot};
 use super::page;
+use super::recent::Recent;
 use super::store::{Shared, lock};
 use crate::error::{Error, Kind, Result};
 use crate::view::state::{Space, State, check_key};
@@ -18,15 +19,24 @@ pub struct Writer {
     out: Arc<AtomicBool>,
     sequence: Option<u64>,
     key: Vec<u8>,
+    recent: Recent,
+    /// By space; `None` where nothing is known.
+    tops: Option<Vec<Option<Top>>>,
 }
+
+/// No key of the space is greater. Rows mostly come with ascending keys, and of those it tells at once that they are new.
+type Top = Option<Vec<u8>>;
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, out: Arc<AtomicBool>) -> Writer {
+        let untouched = lock(&shared.overlay).versions() == 0 && shared.scratch().is_none();
         Writer {
+            tops: untouched.then(|| vec![None; usize::from(shared.spaces)]),
             shared,
             out,
             sequence: None,
             key: Vec::new(),
+            recent: Recent::default(),
         }
     }
 
@@ -52,6 +62,9 @@ impl Writer {
     fn change(&mut self, space: Space, key: &[u8], value: Slot) -> Result<()> {
         check_key(key)?;
         self.set_key(space, key)?;
+        if value.is_some() {
+            self.raise(space, key)?;
+        }
         let sequence = self
             .sequence
             .ok_or_else(|| Error::new(Kind::Internal, "no sequence of the join state is begun"))?;
@@ -62,6 +75,7 @@ impl Writer {
                 format!("sequence {sequence} of the join state is committed and still changes"),
             ));
         }
+        self.recent.forget(&self.key);
         overlay.put(sequence, &self.key, value);
         let bytes = overlay.bytes();
         drop(overlay);
@@ -71,9 +85,44 @@ impl Writer {
         Ok(())
     }
 
+    /// Whether the key is greater than every key of its space.
+    fn is_beyond(&mut self, space: Space, key: &[u8]) -> Result<bool> {
+        Ok(match self.top(space)? {
+            Some(Some(top)) => key > top.as_slice(),
+            Some(None) => true,
+            None => false,
+        })
+    }
+
+    fn raise(&mut self, space: Space, key: &[u8]) -> Result<()> {
+        if let Some(top) = self.top(space)?
+            && top.as_ref().is_none_or(|top| key > top.as_slice())
+        {
+            let top = top.get_or_insert_default();
+            top.clear();
+            top.extend_from_slice(key);
+        }
+        Ok(())
+    }
+
+    /// Read from the base when the space is used first: nobody else puts anything there.
+    fn top(&mut self, space: Space) -> Result<Option<&mut Top>> {
+        let tops = self.tops.as_mut();
+        let Some(top) = tops.and_then(|tops| tops.get_mut(usize::from(space.0))) else {
+            return Ok(None);
+        };
+        if top.is_none() {
+            *top = Some(self.shared.base.last(space)?);
+        }
+        Ok(top.as_mut())
+    }
+
     /// Makes room, unless a commit does so already and there is some left.
     fn spill(&self, bytes: usize) -> Result<()> {
         use std::sync::TryLockError;
+        if self.has_room_soon() {
+            return Ok(());
+        }
         let moving = match self.shared.moving.try_lock() {
             Ok(moving) => moving,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -89,6 +138,20 @@ impl Writer {
             return Ok(());
         }
         self.shared.spill(&moving)
+    }
+
+    /// Waits for a commit of what is older than the sequence at hand, where there is such.
+    fn has_room_soon(&self) -> bool {
+        let shared = &*self.shared;
+        let full = |overlay: &mut Overlay| {
+            let older = overlay.oldest() < self.sequence;
+            older && overlay.bytes() > shared.overlay_bytes
+        };
+        let waited = shared
+            .room
+            .wait_timeout_while(lock(&shared.overlay), shared.patience, full);
+        let (overlay, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        overlay.bytes() <= shared.overlay_bytes
     }
 
     fn set_key(&mut self, space: Space, key: &[u8]) -> Result<()> {
@@ -112,8 +175,12 @@ impl State for Writer {
     fn get(&mut self, space: Space, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
         out.clear();
         self.set_key(space, key)?;
+        let beyond = self.is_beyond(space, key)?;
         let shared = &*self.shared;
         add(&shared.meters.gets, 1);
+        if beyond {
+            return Ok(false);
+        }
         if let Some(slot) = lock(&shared.overlay).get(&self.key) {
             add(&shared.meters.overlay_hits, 1);
             return Ok(fill(out, slot.as_deref()));
@@ -124,7 +191,15 @@ impl State for Writer {
             add(&shared.meters.scratch_hits, 1);
             return Ok(fill(out, slot.as_deref()));
         }
-        let stored = shared.base.get(&self.key)?;
+        let recent = self.recent.get(&self.key);
+        let stored = match recent {
+            Some(stored) => stored,
+            None => {
+                let stored = shared.base.get(&self.key)?;
+                self.recent.put(&self.key, stored.clone());
+                stored
+            }
+        };
         if stored.is_some() {
             add(&shared.meters.base_hits, 1);
         }
@@ -161,7 +236,7 @@ impl State for Writer {
     }
 
     fn put(&mut self, space: Space, key: &[u8], value: &[u8]) -> Result<()> {
-        self.change(space, key, Some(Arc::from(value)))
+        self.change(space, key, Some(value.into()))
     }
 
     fn delete(&mut self, space: Space, key: &[u8]) -> Result<()> {

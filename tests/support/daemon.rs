@@ -80,6 +80,13 @@ impl Daemon {
         self
     }
 
+    /// Takes a key out of the settings. Holds from the next start on.
+    pub fn without(&mut self, section: &str, key: &str) -> &mut Daemon {
+        self.settings
+            .retain(|(s, k, _)| (s.as_str(), k.as_str()) != (section, key));
+        self
+    }
+
     /// More arguments of `penstock run`. Hold from the next start on.
     pub fn run_arguments(&mut self, arguments: &[&str]) -> &mut Daemon {
         self.arguments = arguments.iter().map(|&a| a.to_owned()).collect();
@@ -147,6 +154,14 @@ impl Daemon {
         command.args(arguments).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().expect("penstock can be run")
+    }
+
+    /// `penstock COMMAND`, ready to be run in whatever way, with the settings of this daemon.
+    pub fn prepared(&self, arguments: &[&str]) -> Command {
+        self.write_settings();
+        let mut command = self.binary();
+        command.args(arguments);
+        command
     }
 
     /// Starts `penstock run`.

@@ -13,6 +13,7 @@ pub mod plan;
 pub mod powerloss;
 pub mod prometheus;
 pub mod proxy;
+pub mod pty;
 pub mod shop;
 pub mod storm;
 pub mod stub;

@@ -170,6 +170,7 @@ fn open_join_state(directory: &Path) -> penstock::error::Result<(Store, u64)> {
     };
     let options = Options {
         overlay_bytes: 200_000,
+        patience: Duration::ZERO,
         cache_bytes: 1 << 20,
     };
     let (store, found) = Store::open(directory, &format, &options)?;

@@ -128,11 +128,10 @@ impl Joins {
         other: Option<&Row<'_>>,
         again: bool,
     ) -> Result<()> {
-        let used = self
-            .stored(source)
-            .map(|s| s.used.clone())
-            .unwrap_or_default();
-        for (projection, node) in used {
+        let plan = Arc::clone(&self.plan);
+        let stored = plan.stored.get(usize::from(source.0));
+        let used = stored.and_then(Option::as_ref).into_iter();
+        for (projection, node) in used.flat_map(|stored| stored.used.iter().copied()) {
             if !self.passes.get(projection).is_some_and(|pass| pass.begun()) {
                 continue;
             }

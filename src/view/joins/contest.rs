@@ -19,17 +19,13 @@ use crate::view::state::State;
 
 impl Joins {
     /// Moves the row's claim to the key that its item has now, and notes both keys as to be settled.
-    pub(super) fn claim(
-        &mut self,
-        state: &mut dyn State,
-        computed: &Computed,
-        entry: Option<Entry>,
-    ) -> Result<bool> {
+    pub(super) fn claim(&mut self, state: &mut dyn State, computed: &Computed) -> Result<bool> {
         let target = self.target(computed.projection)?;
         let id = item_id(computed.projection, &computed.row_key);
         let items = self.spaces.items(computed.projection);
         let new = computed.item.key();
-        if let Some(old) = entry.filter(|entry| new != Some(&entry.key)) {
+        let known = computed.known.as_ref();
+        if let Some(old) = known.filter(|entry| new != Some(&entry.key)) {
             state.delete(self.spaces.claims(target), &claim_key(&old.key, &id))?;
             state.delete(items, &computed.row_key)?;
             self.settle_later(target, &old.key)?;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use bumpalo::Bump;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
@@ -12,9 +13,11 @@ use super::keys::{item_id, split_id};
 use super::{Joins, PAGE, corrupt, misfit};
 use crate::error::Result;
 use crate::pipeline::{Action, Key, Mutation, Origin};
-use crate::view::program::Program;
+use crate::plan::Plan;
+use crate::view::program::{Program, Workspace};
 use crate::view::projector::Outcome;
 use crate::view::reason::Reason;
+use crate::view::scene::Scene;
 use crate::view::source_key::source_key;
 use crate::view::state::State;
 
@@ -32,6 +35,8 @@ pub(super) struct Computed {
     pub row_key: Vec<u8>,
     /// The row's name; `None` where there is no such row any more.
     pub name: Option<Arc<str>>,
+    /// What was written for it before.
+    pub known: Option<Entry>,
     pub item: Item,
 }
 
@@ -154,21 +159,36 @@ impl Joins {
         projection: usize,
         row_key: &[u8],
     ) -> Result<Computed> {
+        let mut arena = std::mem::take(&mut self.arena);
+        let computed = self.compute_in(&arena, state, projection, row_key);
+        arena.reset();
+        self.arena = arena;
+        computed
+    }
+
+    fn compute_in(
+        &mut self,
+        arena: &Bump,
+        state: &mut dyn State,
+        projection: usize,
+        row_key: &[u8],
+    ) -> Result<Computed> {
         let driving = self.plan.projections.get(projection).map(|p| p.driving);
         let driving = driving.ok_or_else(|| misfit("a projection"))?;
         let mut computed = Computed {
             projection,
             row_key: row_key.to_vec(),
             name: None,
+            known: self.entry(state, projection, row_key)?,
             item: Item::None,
         };
         let mut bytes = Vec::new();
         if !state.get(self.spaces.rows(driving), row_key, &mut bytes)? {
             return Ok(computed);
         }
-        let table = self.plan.source(driving);
-        computed.name = Some(source_key(table, &self.decode(driving, &bytes)?));
-        let loaded = match self.load(state, projection, bytes)? {
+        let row = self.decode(driving, &bytes)?;
+        computed.name = Some(source_key(self.plan.source(driving), &row));
+        let loaded = match self.load(state, arena, projection, row)? {
             Ok(loaded) => loaded,
             Err(fault) => {
                 let attribute = Arc::from("join_condition");
@@ -176,38 +196,9 @@ impl Joins {
                 return Ok(computed);
             }
         };
-        let decoded = self.decoded(projection, &loaded)?;
-        let plan = Arc::clone(&self.plan);
-        let work = &mut self.work;
         let program = self.programs.get(projection).and_then(Option::as_ref);
         let program: &Program = program.ok_or_else(|| misfit("a projection without a program"))?;
-        let scene = decoded.scene();
-        match program.passes(scene) {
-            Ok(true) => {}
-            Ok(false) => return Ok(computed),
-            Err(reason) => {
-                computed.item = Item::Bad(reason);
-                return Ok(computed);
-            }
-        }
-        computed.item = match program.write_key(&plan, scene, work) {
-            Err(reason) => Item::Bad(reason),
-            Ok(()) => {
-                let key = work.writer.closed();
-                match program.write_rest(&plan, scene, work) {
-                    Err(reason) => Item::Bad(reason),
-                    Ok(()) => {
-                        let item = work.writer.closed();
-                        Item::Valid {
-                            hash: hash(&item),
-                            size: work.writer.size(),
-                            key,
-                            item,
-                        }
-                    }
-                }
-            }
-        };
+        computed.item = item(program, &self.plan, loaded.scene(), &mut self.work);
         Ok(computed)
     }
 
@@ -218,18 +209,20 @@ impl Joins {
         computed: &Computed,
         out: &mut Sink<'_>,
     ) -> Result<bool> {
-        let entry = self.entry(state, computed.projection, &computed.row_key)?;
         if self.is_contested(self.target(computed.projection)?) {
-            return self.claim(state, computed, entry);
+            return self.claim(state, computed);
         }
-        let Some(entry) = entry else { return Ok(true) };
+        let Some(entry) = &computed.known else {
+            return Ok(true);
+        };
         let kept = matches!(&computed.item, Item::Valid { key, .. } if *key == entry.key);
         if kept {
             return Ok(true);
         }
         let space = self.spaces.items(computed.projection);
         state.delete(space, &computed.row_key)?;
-        let delete = self.mutation(computed.projection, entry.key, &entry.name, Action::Delete)?;
+        let key = entry.key.clone();
+        let delete = self.mutation(computed.projection, key, &entry.name, Action::Delete)?;
         out(delete)
     }
 
@@ -263,8 +256,7 @@ impl Joins {
                     name: Arc::clone(name),
                     key: key.clone(),
                 };
-                let known = self.entry(state, computed.projection, &computed.row_key)?;
-                if known.as_ref() == Some(&entry)
+                if computed.known.as_ref() == Some(&entry)
                     && !self.is_forced(computed.projection, &computed.row_key)
                 {
                     return Ok(true);
@@ -331,6 +323,26 @@ impl Joins {
             .insert(&item_id(projection, row_key))
             .map(|_| ())
     }
+}
+
+/// What the program makes of a scene.
+fn item(program: &Program, plan: &Plan, scene: Scene<'_>, work: &mut Workspace) -> Item {
+    let mut write = || -> std::result::Result<Item, Reason> {
+        if !program.passes(scene)? {
+            return Ok(Item::None);
+        }
+        program.write_key(plan, scene, work)?;
+        let key = work.writer.closed();
+        program.write_rest(plan, scene, work)?;
+        let item = work.writer.closed();
+        Ok(Item::Valid {
+            hash: hash(&item),
+            size: work.writer.size(),
+            key,
+            item,
+        })
+    };
+    write().unwrap_or_else(Item::Bad)
 }
 
 /// Tells two items apart: half of SHA-256.

@@ -134,7 +134,7 @@ impl Joins {
                 let mut prefix = Vec::new();
                 if parts_key(&join.from, &row, &mut prefix)? {
                     self.candidates(state, node.source, join, &prefix, &mut |bytes| {
-                        found.insert(bytes);
+                        found.insert(bytes.to_vec());
                         Ok(found.len() <= limit)
                     })?;
                 }
@@ -233,7 +233,7 @@ impl Joins {
             }
             // Who claims the key that the row leaves gets it.
             if self.is_contested(self.target(projection)?)
-                && let Some(entry) = self.entry(state, projection, row_key)?
+                && let Some(entry) = &computed.known
             {
                 promises.push(promise(projection, row_key, &entry.key));
             }

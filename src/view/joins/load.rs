@@ -1,5 +1,7 @@
 //! The rows that an item is made of, from the state.
 
+use bumpalo::Bump;
+
 use super::keys::parts_key;
 use super::{Joins, PAGE, misfit};
 use crate::change::Row;
@@ -13,33 +15,42 @@ use crate::view::reason::Fault;
 use crate::view::scene::{Folded, Path, Scene};
 use crate::view::state::State;
 
-/// The stored rows of a scene, by node; what [`Joins::decoded`] borrows from.
-#[derive(Debug, Default)]
-pub(super) struct Loaded {
-    /// Those of folded nodes are not kept.
-    nodes: Vec<Vec<Vec<u8>>>,
+/// The rows of a scene, by node; their bytes are the arena's.
+pub(super) struct Loaded<'b> {
+    driving: Row<'b>,
+    /// The rows of node 1 and on; those of folded nodes are not kept.
+    joined: Vec<Vec<Row<'b>>>,
     folds: Vec<Folded>,
 }
 
-/// The decoded rows of a scene.
-pub(super) struct Decoded<'b> {
-    driving: Row<'b>,
-    joined: Vec<Vec<Row<'b>>>,
-    folds: &'b [Folded],
-}
-
-impl Decoded<'_> {
+impl<'b> Loaded<'b> {
     pub(super) fn scene(&self) -> Scene<'_> {
+        Scene {
+            folds: &self.folds,
+            ..self.rows()
+        }
+    }
+
+    /// The scene as far as it is known.
+    fn rows(&self) -> Scene<'_> {
         Scene {
             driving: &self.driving,
             joined: &self.joined,
-            folds: self.folds,
+            folds: &[],
+        }
+    }
+
+    /// The row that a node's children hang on.
+    fn first(&self, node: NodeId) -> Option<&Row<'b>> {
+        match node.checked_sub(1) {
+            None => Some(&self.driving),
+            Some(joined) => self.joined.get(joined)?.first(),
         }
     }
 }
 
 /// Takes a row's bytes; whether to go on.
-type Each<'e> = dyn FnMut(Vec<u8>) -> Result<bool> + 'e;
+type Each<'e> = dyn FnMut(&[u8]) -> Result<bool> + 'e;
 
 fn join_of(node: &Node) -> Result<&NodeJoin> {
     node.join
@@ -57,18 +68,29 @@ fn holds(join: &NodeJoin, path: &Path<'_>) -> std::result::Result<bool, Fault> {
     Ok(true)
 }
 
+/// What the parent's row asks of the node's index; `None`: it joins nothing.
+fn prefix(join: &NodeJoin, loaded: &Loaded<'_>) -> Result<Option<Vec<u8>>> {
+    let Some(parent) = loaded.first(join.parent) else {
+        return Ok(None);
+    };
+    let mut prefix = Vec::new();
+    Ok(parts_key(&join.from, parent, &mut prefix)?.then_some(prefix))
+}
+
 impl Joins {
     /// Finds the rows of the item that a stored driving row makes. The inner error ends the item: a condition cannot be
     /// computed.
-    pub(super) fn load(
+    pub(super) fn load<'b>(
         &self,
         state: &mut dyn State,
+        arena: &'b Bump,
         projection: usize,
-        driving: Vec<u8>,
-    ) -> Result<std::result::Result<Loaded, Fault>> {
+        driving: Row<'b>,
+    ) -> Result<std::result::Result<Loaded<'b>, Fault>> {
         let graph = self.graph(projection)?;
         let mut loaded = Loaded {
-            nodes: vec![vec![driving]],
+            driving,
+            joined: Vec::with_capacity(graph.nodes.len().saturating_sub(1)),
             folds: vec![None; graph.folds.len()],
         };
         for (id, node) in graph.nodes.iter().enumerate().skip(1) {
@@ -76,57 +98,53 @@ impl Joins {
                 if let Err(fault) = self.fold(state, graph, id, &mut loaded)? {
                     return Ok(Err(fault));
                 }
-                loaded.nodes.push(Vec::new());
+                loaded.joined.push(Vec::new());
                 continue;
             }
-            match self.rows_of(state, graph, node, &loaded)? {
-                Ok(rows) => loaded.nodes.push(rows),
+            match self.rows_of(state, arena, node, &loaded)? {
+                Ok(rows) => loaded.joined.push(rows),
                 Err(fault) => return Ok(Err(fault)),
             }
         }
         Ok(Ok(loaded))
     }
 
-    pub(super) fn decoded<'b>(&self, projection: usize, loaded: &'b Loaded) -> Result<Decoded<'b>> {
-        let graph = self.graph(projection)?;
-        let mut all = Vec::with_capacity(loaded.nodes.len());
-        for (node, rows) in graph.nodes.iter().zip(&loaded.nodes) {
-            let rows = rows.iter().map(|bytes| self.decode(node.source, bytes));
-            all.push(rows.collect::<Result<Vec<_>>>()?);
-        }
-        let mut nodes = all.into_iter();
-        let driving = nodes.next().and_then(|rows| rows.into_iter().next());
-        Ok(Decoded {
-            driving: driving.ok_or_else(|| misfit("an item without its driving row"))?,
-            joined: nodes.collect(),
-            folds: &loaded.folds,
-        })
-    }
-
-    fn rows_of(
+    fn rows_of<'b>(
         &self,
         state: &mut dyn State,
-        graph: &Graph,
+        arena: &'b Bump,
         node: &Node,
-        loaded: &Loaded,
-    ) -> Result<std::result::Result<Vec<Vec<u8>>, Fault>> {
+        loaded: &Loaded<'b>,
+    ) -> Result<std::result::Result<Vec<Row<'b>>, Fault>> {
         let join = join_of(node)?;
-        let Some(prefix) = self.prefix(graph, join, loaded)? else {
-            return Ok(Ok(Vec::new()));
+        let mut rows: Vec<Row<'b>> = Vec::new();
+        let Some(prefix) = prefix(join, loaded)? else {
+            return Ok(Ok(rows));
         };
-        let mut rows = Vec::new();
+        let path = loaded.rows().path(join.path.get(1..).unwrap_or_default());
+        let mut fault = None;
         self.candidates(state, node.source, join, &prefix, &mut |bytes| {
-            rows.push(bytes);
+            let row = self.decode(node.source, arena.alloc_slice_copy(bytes))?;
+            match holds(join, &path.with(&row)) {
+                Ok(true) => rows.push(row),
+                Ok(false) => {}
+                Err(found) => {
+                    fault = Some(found);
+                    return Ok(false);
+                }
+            }
             Ok(true)
         })?;
-        if !join.residual.is_empty() {
-            match self.satisfying(graph, node, join, loaded, rows)? {
-                Ok(kept) => rows = kept,
-                Err(fault) => return Ok(Err(fault)),
-            }
+        if let Some(fault) = fault {
+            return Ok(Err(fault));
         }
         if node.cardinality == Cardinality::First && rows.len() > 1 {
-            return self.lowest(node.source, rows);
+            let keys = match key_order(self.plan.source(node.source)) {
+                Ok(keys) => keys,
+                Err(fault) => return Ok(Err(fault)),
+            };
+            let lowest = rows.into_iter().min_by(|a, b| by_key(&keys, a, b));
+            return Ok(Ok(lowest.into_iter().collect()));
         }
         Ok(Ok(rows))
     }
@@ -137,7 +155,7 @@ impl Joins {
         state: &mut dyn State,
         graph: &Graph,
         id: NodeId,
-        loaded: &mut Loaded,
+        loaded: &mut Loaded<'_>,
     ) -> Result<std::result::Result<(), Fault>> {
         let node = graph.nodes.get(id).ok_or_else(|| misfit("a node"))?;
         let join = join_of(node)?;
@@ -145,17 +163,11 @@ impl Joins {
         let mut sums: Vec<_> = folds
             .map(|(at, f)| (at, f, joined::begin(f.operation, f.select.as_ref())))
             .collect();
-        if let Some(prefix) = self.prefix(graph, join, loaded)? {
-            let (driving, known) = self.known(graph, loaded)?;
-            let scene = Scene {
-                driving: &driving,
-                joined: &known,
-                folds: &[],
-            };
-            let path = scene.path(join.path.get(1..).unwrap_or_default());
+        if let Some(prefix) = prefix(join, loaded)? {
+            let path = loaded.rows().path(join.path.get(1..).unwrap_or_default());
             let mut fault = None;
             self.candidates(state, node.source, join, &prefix, &mut |bytes| {
-                let row = self.decode(node.source, &bytes)?;
+                let row = self.decode(node.source, bytes)?;
                 let path = path.with(&row);
                 match holds(join, &path) {
                     Ok(true) => {}
@@ -187,21 +199,6 @@ impl Joins {
         Ok(Ok(()))
     }
 
-    /// What the parent's row asks of the node's index; `None`: it joins nothing.
-    fn prefix(&self, graph: &Graph, join: &NodeJoin, loaded: &Loaded) -> Result<Option<Vec<u8>>> {
-        let parent_source = graph
-            .nodes
-            .get(join.parent)
-            .ok_or_else(|| misfit("a parent"))?
-            .source;
-        let Some(parent) = loaded.nodes.get(join.parent).and_then(|rows| rows.first()) else {
-            return Ok(None);
-        };
-        let parent = self.decode(parent_source, parent)?;
-        let mut prefix = Vec::new();
-        Ok(parts_key(&join.from, &parent, &mut prefix)?.then_some(prefix))
-    }
-
     /// The rows that the index gives.
     pub(super) fn candidates(
         &self,
@@ -220,7 +217,7 @@ impl Joins {
         let mut bytes = Vec::new();
         if index.primary {
             if state.get(rows, prefix, &mut bytes)? {
-                each(bytes)?;
+                each(&bytes)?;
             }
             return Ok(());
         }
@@ -234,7 +231,7 @@ impl Joins {
             for entry in &entries {
                 let key = entry.get(prefix.len()..).unwrap_or_default();
                 let found = state.get(rows, key, &mut bytes)?;
-                if found && !each(std::mem::take(&mut bytes))? {
+                if found && !each(&bytes)? {
                     return Ok(());
                 }
             }
@@ -243,72 +240,5 @@ impl Joins {
             }
             after = entries.pop();
         }
-    }
-
-    /// Those of the candidates that satisfy what the index does not answer.
-    fn satisfying(
-        &self,
-        graph: &Graph,
-        node: &Node,
-        join: &NodeJoin,
-        loaded: &Loaded,
-        candidates: Vec<Vec<u8>>,
-    ) -> Result<std::result::Result<Vec<Vec<u8>>, Fault>> {
-        let (driving, joined) = self.known(graph, loaded)?;
-        let scene = Scene {
-            driving: &driving,
-            joined: &joined,
-            folds: &[],
-        };
-        let path = scene.path(join.path.get(1..).unwrap_or_default());
-        let mut kept = Vec::new();
-        for bytes in candidates {
-            let holds = {
-                let row = self.decode(node.source, &bytes)?;
-                holds(join, &path.with(&row))
-            };
-            match holds {
-                Ok(true) => kept.push(bytes),
-                Ok(false) => {}
-                Err(fault) => return Ok(Err(fault)),
-            }
-        }
-        Ok(Ok(kept))
-    }
-
-    /// The scene as far as it is known; a candidate stands for the path's last row.
-    fn known<'b>(&self, graph: &Graph, loaded: &'b Loaded) -> Result<(Row<'b>, Vec<Vec<Row<'b>>>)> {
-        let mut known = Vec::new();
-        for (node, rows) in graph.nodes.iter().zip(&loaded.nodes) {
-            let rows = rows
-                .iter()
-                .take(1)
-                .map(|bytes| self.decode(node.source, bytes));
-            known.push(rows.collect::<Result<Vec<_>>>()?);
-        }
-        let mut known = known.into_iter();
-        let driving = known.next().and_then(|rows| rows.into_iter().next());
-        let driving = driving.ok_or_else(|| misfit("an item without its driving row"))?;
-        Ok((driving, known.collect()))
-    }
-
-    /// The row with the lowest key.
-    fn lowest(
-        &self,
-        source: SourceId,
-        rows: Vec<Vec<u8>>,
-    ) -> Result<std::result::Result<Vec<Vec<u8>>, Fault>> {
-        let keys = match key_order(self.plan.source(source)) {
-            Ok(keys) => keys,
-            Err(fault) => return Ok(Err(fault)),
-        };
-        let mut decoded = Vec::with_capacity(rows.len());
-        for (nth, bytes) in rows.iter().enumerate() {
-            decoded.push((nth, self.decode(source, bytes)?));
-        }
-        let lowest = decoded.iter().min_by(|(_, a), (_, b)| by_key(&keys, a, b));
-        let lowest = lowest.map(|(nth, _)| *nth).unwrap_or_default();
-        drop(decoded);
-        Ok(Ok(rows.into_iter().nth(lowest).into_iter().collect()))
     }
 }

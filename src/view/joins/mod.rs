@@ -34,6 +34,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bumpalo::Bump;
 use sha2::{Digest, Sha256};
 
 use super::encoding::RowShape;
@@ -61,6 +62,8 @@ pub struct Joins {
     /// By source, how its stored rows are written.
     shapes: Vec<Option<RowShape>>,
     passes: Vec<FirstPass>,
+    /// By target, whether claims decide about its keys.
+    contested_targets: Vec<bool>,
     /// `(projection, driving key)` of the items that the transaction at hand touches.
     touched: Box<dyn KeySet + Send>,
     /// `(target, key)` of contested keys whose claims the transaction at hand has moved.
@@ -69,6 +72,8 @@ pub struct Joins {
     forced: BTreeSet<Vec<u8>>,
     forced_keys: BTreeSet<Vec<u8>>,
     work: Workspace,
+    /// Holds the rows of the item that is being made.
+    arena: Bump,
 }
 
 /// Which map is what.
@@ -194,7 +199,15 @@ impl Joins {
             let stored = stored.as_ref()?;
             Some(RowShape::new(stored.slots.clone(), source.columns.len()))
         });
+        let mut contested_targets = vec![false; plan.targets.len()];
+        for projection in &plan.projections {
+            if matches!(projection.uniqueness, Uniqueness::Unproved(_)) {
+                let target = contested_targets.get_mut(usize::from(projection.target.0));
+                *target.ok_or_else(|| misfit("a projection without a target"))? = true;
+            }
+        }
         let mut joins = Self {
+            contested_targets,
             shapes: shapes.collect(),
             passes: Vec::new(),
             spaces,
@@ -204,6 +217,7 @@ impl Joins {
             forced: BTreeSet::new(),
             forced_keys: BTreeSet::new(),
             work: Workspace::default(),
+            arena: Bump::new(),
             plan,
         };
         joins.read_passes(state)?;
@@ -282,10 +296,8 @@ impl Joins {
 
     /// Whether claims decide about the keys of the table.
     fn is_contested(&self, target: TargetId) -> bool {
-        self.plan
-            .projections
-            .iter()
-            .any(|p| p.target == target && matches!(p.uniqueness, Uniqueness::Unproved(_)))
+        let contested = self.contested_targets.get(usize::from(target.0));
+        contested.copied().unwrap_or_default()
     }
 
     fn projection_id(projection: usize) -> ProjectionId {
