@@ -162,6 +162,13 @@ async fn dead_letters_and_what_was_done_are_on_the_page_without_values() {
         "the newest first: {done}"
     );
     assert!(!html.contains("SECRET"), "{html}");
+    // Parity, entity by entity.
+    let output = tokio::task::block_in_place(|| daemon.command(&["verify"]));
+    assert!(output.status.success(), "{output:?}");
+    let html = daemon.get("/").await.text();
+    let parity = html.split("<h2>Parity</h2>").nth(1).unwrap_or_default();
+    let row = "<tr><th scope=\"row\">Pets</th><td>1</td><td>equal</td></tr>";
+    assert!(parity.contains(row), "{parity}");
 }
 
 /// Every colour of text is readable on its ground, in light and in dark: WCAG's 4.5 to 1.

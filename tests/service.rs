@@ -6,6 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::rules;
 use crate::support::daemon::Daemon;
 use crate::support::mysql::{Database, Server};
 use crate::support::stub::{Faults, Stub};
@@ -201,4 +202,38 @@ fn the_unit_is_sound_and_may_do_little() {
     assert!(said.contains("Overall exposure level"), "{said}");
     let said = analyze(&["verify", "--man=no"]).unwrap_or_default();
     assert_eq!(said.trim(), "", "systemd-analyze verify says something");
+}
+
+/// What happens in a transaction is told under its GTID, at debug and not before; no values of rows in either.
+#[tokio::test]
+async fn a_transaction_has_its_span_at_debug_only() {
+    let database = Server::shared().database().await;
+    database
+        .run(&["CREATE TABLE people (id INT PRIMARY KEY, name VARCHAR(50))"])
+        .await;
+    let stub = Stub::start(Faults::default());
+    for debug in [false, true] {
+        let mut daemon = rules::ready(
+            &database,
+            &stub.url(),
+            &rules::contract(&["people"], "S").replace("\"v\"", "\"name\""),
+        );
+        if debug {
+            daemon.variable("PENSTOCK_LOG", "penstock=debug");
+        }
+        daemon.start();
+        daemon.caught_up(PATIENCE).await;
+        database
+            .run(&[&format!("REPLACE INTO people VALUES (1, 'SECRET {debug}')")])
+            .await;
+        daemon.caught_up(PATIENCE).await;
+        let log = daemon.log();
+        let spans = log
+            .lines()
+            .filter(|line| line.contains("\"name\":\"transaction\""));
+        let spans: Vec<&str> = spans.filter(|line| line.contains("\"gtid\":\"")).collect();
+        assert_eq!(spans.is_empty(), !debug, "{log}");
+        assert!(!log.contains("SECRET"), "{log}");
+        daemon.terminate(Duration::from_secs(10));
+    }
 }

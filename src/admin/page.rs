@@ -296,9 +296,45 @@ fn parity(out: &mut String, parity: Option<&Value>) {
     out.push_str("<section><h2>Parity</h2>");
     match parity {
         None => out.push_str("<p class=\"quiet\">The two sides have not been compared yet.</p>"),
-        Some(parity) => nested(out, parity),
+        Some(parity) => {
+            let mut parity = parity.clone();
+            let pass = parity.get_mut("last_pass").and_then(Value::as_object_mut);
+            // What was compared of each entity is a table, the rest a list.
+            let by_entity = pass.and_then(|pass| pass.remove("entities"));
+            entities(out, by_entity.as_ref().and_then(Value::as_object));
+            nested(out, &parity);
+        }
     }
     out.push_str("</section>");
+}
+
+fn entities(out: &mut String, by_entity: Option<&serde_json::Map<String, Value>>) {
+    let Some(by_entity) = by_entity.filter(|map| !map.is_empty()) else {
+        return;
+    };
+    out.push_str(
+        "<div class=\"wide\"><table><thead><tr><th scope=\"col\">Kind of item</th><th scope=\"col\">Compared</th>\
+         <th scope=\"col\">Found</th></tr></thead><tbody>",
+    );
+    for (name, figures) in by_entity {
+        let found = figures["mismatches"].as_object();
+        let mut found: Vec<String> = found
+            .into_iter()
+            .flatten()
+            .map(|(kind, count)| format!("{count} {kind}"))
+            .collect();
+        if found.is_empty() {
+            found.push("equal".to_owned());
+        }
+        let _ = write!(
+            out,
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td></tr>",
+            escaped(name),
+            escaped(&figures["items"].to_string()),
+            escaped(&found.join(", ")),
+        );
+    }
+    out.push_str("</tbody></table></div>");
 }
 
 /// An object as a list of its names and values.
@@ -501,7 +537,8 @@ mod tests {
         });
         status.trouble = vec!["MySQL is away".to_owned()];
         status.parity = Some(
-            serde_json::json!({"clean": false, "by_entity": [{"entity": "A\"<", "missing": 2}]}),
+            serde_json::json!({"clean": false, "by_entity": [{"entity": "A\"<", "missing": 2}],
+                "last_pass": {"entities": {"E<": {"items": 7, "mismatches": {"missing": 2}}, "F": {"items": 3}}}}),
         );
         let gate = serde_json::json!({"name": "lag", "open": false, "reason": "unknown"});
         status.gates = vec![serde_json::from_value::<Gate>(gate).unwrap()];
@@ -539,6 +576,7 @@ mod tests {
             "<dd>unknown</dd>",
             "<tr><th scope=\"row\">users</th><td>too &lt;large&gt;</td><td>2</td><td>60 s ago</td></tr><tr><th scope=\"row\">orders",
             "Of 5 in all, the first 3.",
+            "<tr><th scope=\"row\">E&lt;</th><td>7</td><td>2 missing</td></tr><tr><th scope=\"row\">F</th><td>3</td><td>equal</td></tr>",
             "<dt>entity</dt><dd>A&quot;&lt;</dd>",
             "<li class=\"bad\"><b>lag</b> <span class=\"word\">shut</span>: unknown</li>",
             "<b>resnapshot</b> <span class=\"quiet\">3 min ago</span> given up",

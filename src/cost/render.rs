@@ -113,7 +113,12 @@ fn of_day(out: &mut String, cost: &Cost) -> std::fmt::Result {
     let sums = &cost.sums;
     let units = sums.day_write_units.unwrap_or(0.0);
     let writes = sums.day_writes.unwrap_or(0.0);
-    let hours = changes.since.seconds / 3600.0;
+    let since = match changes.since.seconds {
+        s if s < 100.0 => format!("{s:.0} s"),
+        s if s < 6_000.0 => format!("{:.0} min", s / 60.0),
+        s if s < 172_800.0 => format!("{:.0} h", s / 3_600.0),
+        s => format!("{:.0} days", s / 86_400.0),
+    };
     let little = if changes.since.seconds < SHORT {
         ": little to judge a day by"
     } else {
@@ -121,7 +126,7 @@ fn of_day(out: &mut String, cost: &Cost) -> std::fmt::Result {
     };
     writeln!(
         out,
-        "  {:<12} at most about {} writes, {} write units, if it goes on as in the {hours:.1} h since MySQL's start{little}",
+        "  {:<12} at most about {} writes, {} write units, if it goes on as in the {since} since MySQL's start{little}",
         "a day",
         count(writes),
         count(units)

@@ -65,7 +65,7 @@ fn what_is_estimated_says_so_and_what_has_no_price_has_none() {
         "          + ByUser                                10.0 million        100     1.00",
         "  stored       about 20.0 million items with 32.0 GB, and about 10.0 million entries of indexes with 2.0 GB",
         "  the copy     about 50.0 million write units, 10.0 million of them for indexes",
-        "  a day        at most about 43200 writes, 108000 write units, if it goes on as in the 2.0 h since MySQL's start: little to judge a day by",
+        "  a day        at most about 43200 writes, 108000 write units, if it goes on as in the 2 h since MySQL's start: little to judge a day by",
         "               (rows that MySQL counted by table; cascades are not in it, a changed index key costs one write more)",
         "  on demand    no price in the settings: [cost] million_writes",
         "  provisioned  no price in the settings: [cost] write_unit_hour",

@@ -110,6 +110,8 @@ struct Current {
     /// Its row changes so far, and how many of those to come have been applied before the connection broke.
     seen: u64,
     known: u64,
+    /// For the log at debug; nothing otherwise.
+    span: tracing::Span,
 }
 
 impl Stage {
@@ -317,6 +319,7 @@ impl Stage {
 
     /// False when the pipeline has closed: the daemon is stopping.
     fn stream_item(&mut self, item: StreamItem) -> Result<bool> {
+        let _of = self.current.as_ref().map(|c| c.span.clone().entered());
         match item {
             StreamItem::Begin { gtid, .. } => self.begin(gtid),
             StreamItem::Rows {
@@ -343,6 +346,7 @@ impl Stage {
                     offset,
                     committed_at_micros,
                 };
+                tracing::debug!(rows = current.seen, "handed to the pipeline");
                 self.out.feed.close(current.sequence, done);
                 self.received.add(&gtid);
                 self.shared
@@ -393,7 +397,9 @@ impl Stage {
                 if let Some(views) = &mut self.views {
                     views.begin(sequence)?;
                 }
+                let span = tracing::debug_span!("transaction", %gtid);
                 self.current = Some(Current {
+                    span,
                     sequence,
                     gtid,
                     abandoned: false,

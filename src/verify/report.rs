@@ -170,6 +170,7 @@ impl Report {
             mismatches: self.mismatches.clone(),
             undecided: self.undecided,
             clean: self.is_clean(),
+            entities: self.entities.clone(),
         }
     }
 

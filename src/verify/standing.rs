@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::report::Entity;
 use crate::checkpoint::now_unix_ms;
 
 /// Kept as a fact of the checkpoint under `parity`.
@@ -28,6 +29,9 @@ pub struct Pass {
     pub mismatches: BTreeMap<String, u64>,
     pub undecided: u64,
     pub clean: bool,
+    /// By entity of the contract.
+    #[serde(default)]
+    pub entities: BTreeMap<String, Entity>,
 }
 
 /// Why the last comparison does not prove that both sides are equal.
