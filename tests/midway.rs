@@ -10,6 +10,7 @@ use crate::support::daemon::Daemon;
 use crate::support::items;
 use crate::support::mysql::{Database, FAST, SEMI_SYNC, Server};
 use crate::support::oracle::Oracle;
+use crate::support::proxy::Proxy;
 use crate::support::stub::{Faults, Stub};
 
 const ROWS: u32 = 60_000;
@@ -79,4 +80,54 @@ async fn a_window_that_opens_within_a_transaction_waits_for_it() {
         .map(|item| items::canonical(item.as_object().expect("an item"), &keys))
         .collect();
     items::compare(expected.tables(), &[("Things".to_owned(), things)].into());
+}
+
+/// A chunk of many bytes is cut, and its connection with it: the next one may lead to another server behind the same
+/// address, whose GTIDs say nothing of the rows that the first has given.
+#[tokio::test]
+async fn a_chunk_that_two_servers_answer_is_read_again() {
+    const WIDE: u32 = 240;
+    let (first, second) = (Server::start(&FAST), Server::start(&FAST));
+    let database = Database::create(&first).await;
+    let other = Database::named(&second, &database.name).await;
+    for (database, letter) in [(&database, 'a'), (&other, 'b')] {
+        let insert = format!(
+            "INSERT INTO things WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < {WIDE}) SELECT i, REPEAT('{letter}', 200000) FROM n"
+        );
+        database
+            .run(&[
+                "CREATE TABLE things (id INT PRIMARY KEY, v MEDIUMTEXT)",
+                &insert,
+            ])
+            .await;
+    }
+    let proxy = Proxy::to(first.port(), 1);
+    let slow = Faults {
+        latency: Duration::from_millis(20),
+        ..Faults::default()
+    };
+    let stub = Stub::start(slow);
+    let mut daemon = Daemon::between(proxy.port(), &database.name, &stub.url(), &contract());
+    daemon.set("snapshot", "workers", "1");
+    let provisioned = daemon.command(&["provision", "--yes"]);
+    assert!(provisioned.status.success(), "{provisioned:?}");
+    daemon.start();
+    let some = |status: &serde_json::Value| status["snapshot"][0]["rows"].as_u64() > Some(0);
+    daemon.reach("a part is copied", PATIENCE, some).await;
+    proxy.redirect(second.port());
+    let said = |daemon: &Daemon| daemon.log().contains("another server answered while");
+    let begun = std::time::Instant::now();
+    while !said(&daemon) {
+        assert!(begun.elapsed() < PATIENCE, "{}", daemon.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    proxy.redirect(first.port());
+    stub.set_faults(Faults::default());
+    daemon.caught_up(PATIENCE).await;
+    let stored = stub.items("Things");
+    assert_eq!(stored.len(), WIDE as usize);
+    for item in stored.values() {
+        let text = item["v"]["S"].as_str().expect("a text");
+        assert!(text.starts_with('a'), "a row of the other server");
+    }
 }

@@ -197,6 +197,32 @@ mod tests {
         assert!((30..60).contains(&events), "{events} events came");
     }
 
+    /// Were the whole decompressed first, two gigabytes would be resident when the first event comes.
+    #[test]
+    fn the_first_event_comes_before_the_rest_takes_memory() {
+        const REST: u64 = 2 << 30;
+        let peak = || -> u64 {
+            let status = std::fs::read_to_string("/proc/self/status").expect("our own status");
+            let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+            let number = line.and_then(|line| line.split_whitespace().nth(1));
+            number.and_then(|n| n.parse().ok()).expect("a peak") // in KiB
+        };
+        let first = event(19);
+        let mut all = first.as_slice().chain(std::io::repeat(0).take(REST));
+        let zstd = zstd::encode_all(&mut all, 1).expect("compressed");
+        let mut events = 0;
+        let opened = open(&payload(0, 19 + REST, &zstd), |_| {
+            events += 1;
+            match events {
+                1 => Ok(()),
+                _ => Err(unreadable("nothing")),
+            }
+        });
+        assert!(opened.is_err());
+        assert_eq!(events, 1, "zeros are no event");
+        assert!(peak() < (REST / 2) >> 10, "{} KiB", peak());
+    }
+
     #[test]
     fn what_is_wrong_is_refused() {
         let all = [event(19), event(4000)].concat();

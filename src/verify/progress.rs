@@ -103,3 +103,27 @@ impl Progress {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// At the pace of this step; what an earlier process has done says nothing of it.
+    #[test]
+    fn the_time_left_follows_the_pace() {
+        let progress = Progress::default();
+        progress.begin(1_000, 2_000);
+        assert_eq!(progress.snapshot().seconds_left, None);
+        std::thread::sleep(Duration::from_millis(200));
+        progress.compared(500);
+        let now = progress.snapshot();
+        assert_eq!((now.items, now.estimated), (1_500, 2_000));
+        let left = now.seconds_left.expect("a time");
+        assert!((0.2..2.0).contains(&left), "{left}");
+        progress.enter(Step::Scan);
+        progress.scanned(1_500);
+        assert_eq!(progress.snapshot().seconds_left, Some(0.0));
+    }
+}

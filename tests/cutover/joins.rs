@@ -16,6 +16,7 @@ async fn a_crash_between_the_two_commits_leaves_it_cut_over() {
     views::fill(&database).await;
     let target = Target::dynoxide();
     let mut daemon = views::ready(&database, &target, &views::contract());
+    daemon.set("sink", "request_timeout_ms", "2000");
     daemon.start();
     daemon.phase("ready", PATIENCE).await;
     daemon.terminate(Duration::from_secs(10));

@@ -82,6 +82,11 @@ impl Proxy {
         self.shared.mode.send_replace(mode);
     }
 
+    /// New connections lead to another port.
+    pub fn redirect(&self, port: u16) {
+        self.shared.to.store(port, SeqCst);
+    }
+
     /// Connections that were reset in the middle.
     pub fn cuts(&self) -> u64 {
         self.shared.cuts.load(SeqCst)

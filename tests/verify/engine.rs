@@ -217,6 +217,14 @@ async fn differences_have_their_kinds_and_values() {
         different.actual,
         Some(json!({"id": {"N": "1"}, "v": {"S": "x"}}))
     );
+    let text = report.markdown();
+    for part in [
+        "# Comparison of MySQL and DynamoDB: 3 items differ",
+        "- extra: 1",
+        r#"| different | Things | `{"id":{"N":"1"}}` | Things | 1 | v |"#,
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
 }
 
 /// Rule 23: an item that the stream wrote since the watch was opened says nothing.
@@ -434,6 +442,22 @@ async fn the_rate_is_limited() {
     engine.rows = Limit::new(Some(300));
     let begun = Instant::now();
     let mode = Mode::Sample(100.0);
+    let report = scene.engine.run(&mode, |_| {}).await.expect("a report");
+    assert_eq!(report.items, 893);
+    assert!(
+        begun.elapsed() > Duration::from_millis(1500),
+        "{:?}",
+        begun.elapsed()
+    );
+    // On the target's side, too: each item is one read unit at least, there or not.
+    let target = sink::Target {
+        endpoint_url: Some(scene.target.endpoint()),
+        ..sink::Target::default()
+    };
+    let engine = Arc::get_mut(&mut scene.engine).expect("the only one");
+    engine.rows = Limit::new(None);
+    engine.target = Reader::new(sink::connect(&target).await, Some(300));
+    let begun = Instant::now();
     let report = scene.engine.run(&mode, |_| {}).await.expect("a report");
     assert_eq!(report.items, 893);
     assert!(
