@@ -65,7 +65,7 @@ With --cost MySQL counts rows (up to a million of each table) and maps up to a t
         /// Take warnings for errors
         #[arg(long)]
         strict: bool,
-        /// Items, bytes and write units of the copy and of a day, and what they cost at the prices of [cost]
+        /// Items, bytes and write units of the copy and of a day, and what they cost at the prices in the settings
         #[arg(long, conflicts_with = "offline")]
         cost: bool,
     },
