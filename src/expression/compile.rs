@@ -5,7 +5,7 @@ use sqlparser::ast::{BinaryOperator, Expr, Ident, TrimWhereField, UnaryOperator}
 use super::choice::{is_choice, is_mixed_choice, printed_double, scaled};
 use super::compare::{negate_if, not, order_of, refuse_predicates};
 use super::decimal::MAX_SCALE;
-use super::exact::exact;
+use super::exact::{exact, exact_within};
 use super::node::{Class, Node, Op, Sign, Special, Target};
 use super::select::{self};
 use super::types::{Collated, Derivation, Type, TypeKind};
@@ -340,7 +340,7 @@ impl Compiler<'_, '_> {
                     },
                     (Class::Double, _) => TypeKind::Double,
                 };
-                let arg = Box::new(exact(&arg));
+                let arg = Box::new(exact_within(&arg));
                 Ok(scaled(computed(Op::Negate { class, arg }, kind, nullable)))
             }
         }

@@ -5,6 +5,17 @@ use super::choice::raw;
 use super::node::{Node, Op, Target};
 use super::types::TypeKind;
 
+/// As [`exact`], with no more digits than its type has.
+pub(super) fn exact_within(node: &Node) -> Node {
+    let TypeKind::Decimal { scale, .. } = node.ty.kind else {
+        return exact(node);
+    };
+    Node {
+        op: Op::To(Target::AtMost(scale), Box::new(exact(node))),
+        ..node.clone()
+    }
+}
+
 /// The same number with its own digits. Choices give it as the chosen branch has it.
 pub(super) fn exact(node: &Node) -> Node {
     let node = raw(node);

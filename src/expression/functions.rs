@@ -7,7 +7,7 @@ use super::choice::{is_choice, is_mixed_choice, printed_double, raw, scaled};
 use super::collate;
 use super::compile::{Compiler, Result, class_of, computed, textual, whole_is_int};
 use super::datum::Datum;
-use super::exact::exact;
+use super::exact::exact_within;
 use super::node::{Call, Class, Encoding, Node, Op, Sign, Special, Target};
 use super::types::{Collated, Derivation, TypeKind};
 
@@ -295,7 +295,7 @@ impl Compiler<'_, '_> {
         );
         let (call, kind) = match (name, &kind) {
             ("ABS", TypeKind::Decimal { .. }) => {
-                let args = args.iter().map(exact).collect();
+                let args = args.iter().map(exact_within).collect();
                 return Ok(scaled(computed(Op::Call(Call::Abs, args), kind, nullable)));
             }
             ("ABS", _) if class == Class::Int => (Call::Abs, TypeKind::Int { unsigned }),

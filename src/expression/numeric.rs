@@ -91,6 +91,10 @@ fn decimals(sign: Sign, unsigned: bool, scale: u8, a: &Dec, b: &Dec) -> Result<D
     };
     let result = match sign {
         Sign::Divide if !result.is_zero() => result.shown(scale),
+        // UNIX_TIMESTAMP of fewer digits has six.
+        Sign::Plus | Sign::Minus | Sign::Times | Sign::Modulo if result.scale() > scale => {
+            result.shown(scale)
+        }
         _ => result,
     };
     if unsigned && result.is_negative() {

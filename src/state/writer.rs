@@ -62,7 +62,9 @@ impl Writer {
     fn change(&mut self, space: Space, key: &[u8], value: Slot) -> Result<()> {
         check_key(key)?;
         self.set_key(space, key)?;
-        if value.is_some() {
+        if !self.is_beyond(space, key)? {
+            self.recent.forget(&self.key);
+        } else if value.is_some() {
             self.raise(space, key)?;
         }
         let sequence = self
@@ -75,7 +77,6 @@ impl Writer {
                 format!("sequence {sequence} of the join state is committed and still changes"),
             ));
         }
-        self.recent.forget(&self.key);
         overlay.put(sequence, &self.key, value);
         let bytes = overlay.bytes();
         drop(overlay);
@@ -181,6 +182,10 @@ impl State for Writer {
         if beyond {
             return Ok(false);
         }
+        // What is known of the base is as new as any: a change would have ended it.
+        if let Some(stored) = self.recent.get(&self.key) {
+            return Ok(found_in_base(shared, stored, out));
+        }
         if let Some(slot) = lock(&shared.overlay).get(&self.key) {
             add(&shared.meters.overlay_hits, 1);
             return Ok(fill(out, slot.as_deref()));
@@ -191,19 +196,9 @@ impl State for Writer {
             add(&shared.meters.scratch_hits, 1);
             return Ok(fill(out, slot.as_deref()));
         }
-        let recent = self.recent.get(&self.key);
-        let stored = match recent {
-            Some(stored) => stored,
-            None => {
-                let stored = shared.base.get(&self.key)?;
-                self.recent.put(&self.key, stored.clone());
-                stored
-            }
-        };
-        if stored.is_some() {
-            add(&shared.meters.base_hits, 1);
-        }
-        Ok(fill(out, stored.as_deref()))
+        let stored = shared.base.get(&self.key)?;
+        self.recent.put(&self.key, stored.clone());
+        Ok(found_in_base(shared, stored, out))
     }
 
     fn page(
@@ -248,6 +243,13 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.out.store(false, Ordering::Release);
     }
+}
+
+fn found_in_base(shared: &Shared, stored: Slot, out: &mut Vec<u8>) -> bool {
+    if stored.is_some() {
+        add(&shared.meters.base_hits, 1);
+    }
+    fill(out, stored.as_deref())
 }
 
 fn fill(out: &mut Vec<u8>, value: Option<&[u8]>) -> bool {

@@ -66,6 +66,8 @@ impl Daemon {
             )
             .set("target", "endpoint", &text(endpoint))
             .set("target", "region", &text("us-east-1"))
+            // Any port that is free: commands run beside each other.
+            .set("metrics", "listen", &text("127.0.0.1:0"))
             .set("contract", "path", &text("contract.json"))
             .set("state", "path", &text("state"));
         daemon
