@@ -3,7 +3,10 @@
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use fjall::compaction::Leveled;
+use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, UserKey, UserValue};
 use serde::{Deserialize, Serialize};
 
@@ -23,9 +26,12 @@ const FOLDING: &[u8] = b"folding";
 
 /// An open replays the journal, and a flush waits for nothing bigger than this.
 const MEMTABLE_BYTES: u64 = 32 << 20;
-/// One flushes, another compacts. Of two, the one that flushes would ask for compaction in a loop while the other is busy
-/// with it (fjall 3.1); the third takes these requests.
-pub(super) const WORKERS: usize = 3;
+/// Of several, the first asks for compaction in a loop while another is busy with it (fjall 3.1).
+pub(super) const WORKERS: usize = 1;
+/// So many tables come together before they are merged into the next level: rows come in the order of their keys, mostly,
+/// but those of several tables share the map, so that each merge writes all of the next level again.
+const UNMERGED: u8 = 8;
+const FILTER_BITS: f32 = 10.0;
 const OPEN_FILES: usize = 128;
 
 /// The committed state.
@@ -94,7 +100,13 @@ impl Base {
                 .max_cached_files(Some(OPEN_FILES))
                 .worker_threads(WORKERS)
                 .open()?;
-            let map = db.keyspace("state", || options(MEMTABLE_BYTES))?;
+            let map = db.keyspace("state", || {
+                options(MEMTABLE_BYTES)
+                    .compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(UNMERGED)))
+                    .filter_policy(FilterPolicy::all(FilterPolicyEntry::Bloom(
+                        BloomConstructionPolicy::BitsPerKey(FILTER_BITS),
+                    )))
+            })?;
             let dir = dir.to_path_buf();
             Ok(Base { dir, db, map })
         };

@@ -1,59 +1,58 @@
 //! What has been put since the last commit, in memory: versions by key, and the order of the sequences they belong to.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
 
 use ahash::RandomState;
 use fjall::{UserKey, UserValue};
+use hashbrown::HashTable;
 
-/// A key with its space in front. The database's own kind of bytes: short ones lie in the map itself, and a commit
+/// A key with its space in front. The database's own kind of bytes: short ones lie in the version itself, and a commit
 /// copies nothing.
 pub(super) type Key = UserKey;
 
 /// A value, or that there is none any more.
 pub(super) type Slot = Option<UserValue>;
 
-/// Bytes that a version takes besides its key and its value: its places in the map, in the order of sequences and in that
-/// of keys, each of them with room to grow.
-const VERSION_BYTES: usize = 224;
-/// So many keys of a part that are gone may stay in its order, and as many as there are.
+/// Bytes that a version takes besides its key and its value: itself and its place in the table, both with room to grow.
+const VERSION_BYTES: usize = 192;
+/// So many keys of a space that are gone may stay in its order, and as many as there are.
 const STALE: usize = 1_024;
+/// No newer version.
+const NONE: u64 = u64::MAX;
 
-/// The versions that are not committed.
+/// The versions that are not committed, in the order in which they were put: so a commit and what leaves after it go
+/// through memory from one end to the other.
 #[derive(Default)]
 pub(super) struct Overlay {
-    /// By space.
-    parts: Vec<Part>,
-    /// The keys that each sequence has changed, oldest sequence first.
-    order: VecDeque<Delta>,
+    versions: VecDeque<Version>,
+    /// The number of the first of them; each has the number after the one before it.
+    first: u64,
+    /// The newest version of each key, by its number.
+    newest: HashTable<u64>,
+    hasher: RandomState,
+    spaces: Vec<Ordered>,
     bytes: usize,
-    versions: usize,
 }
 
-/// The versions of one space. Single keys are asked for all the time and ranges seldom, and of few spaces: keys are put in
-/// order when somebody asks for a range.
+/// The keys of one space. Single keys are asked for all the time and ranges seldom, and of few spaces: they are put in order
+/// when somebody asks for a range.
 #[derive(Default)]
-struct Part {
-    entries: HashMap<Key, Versions, RandomState>,
-    /// Since somebody has asked for a range: every key of `entries`, and others, that are gone.
+struct Ordered {
+    /// How many there are.
+    keys: usize,
+    /// Since somebody has asked: all of them, and some that are gone.
     sorted: Option<BTreeSet<Key>>,
 }
 
-struct Delta {
-    sequence: u64,
-    keys: Vec<Key>,
-}
-
-/// The versions of a key, ascending by sequence; at most one for each sequence.
-struct Versions {
-    older: Vec<Version>,
-    newest: Version,
-}
-
+/// At most one for each key and sequence.
 struct Version {
-    sequence: u64,
+    key: Key,
     value: Slot,
+    sequence: u64,
+    hash: u64,
+    /// The number of the next version of the key.
+    newer: u64,
 }
 
 /// A version on its way out of memory.
@@ -71,18 +70,20 @@ impl Overlay {
 
     /// How many versions it holds.
     pub fn versions(&self) -> usize {
-        self.versions
+        self.versions.len()
     }
 
     /// The oldest sequence that it holds versions of.
     pub fn oldest(&self) -> Option<u64> {
-        self.order.front().map(|delta| delta.sequence)
+        self.versions.front().map(|version| version.sequence)
     }
 
     /// The newest version of the key, if there is one.
     pub fn get(&self, key: &[u8]) -> Option<&Slot> {
-        let entries = &self.parts.get(part(key))?.entries;
-        entries.get(key).map(|v| &v.newest.value)
+        let hash = self.hasher.hash_one(key);
+        let is = |number: &u64| self.version(*number).is_some_and(|v| *v.key == *key);
+        let number = self.newest.find(hash, is)?;
+        self.version(*number).map(|version| &version.value)
     }
 
     /// The newest versions of at most `limit` keys of the space of `prefix` that begin with it, in `from ..`; and the key
@@ -93,22 +94,21 @@ impl Overlay {
         from: Bound<&[u8]>,
         limit: usize,
     ) -> (Vec<(Key, Slot)>, Option<Key>) {
+        self.sort(space(prefix));
         let mut found = Vec::new();
-        let Some(part) = self.parts.get_mut(part(prefix)) else {
-            return (found, None);
-        };
-        let entries = &part.entries;
-        let sorted = part
-            .sorted
-            .get_or_insert_with(|| entries.keys().cloned().collect());
-        for key in sorted.range::<[u8], _>((from, Bound::Unbounded)) {
+        let sorted = self.spaces.get(space(prefix)).map(|s| s.sorted.iter());
+        for key in sorted
+            .into_iter()
+            .flatten()
+            .flat_map(|keys| keys.range::<[u8], _>((from, Bound::Unbounded)))
+        {
             if !key.starts_with(prefix) {
                 break;
             }
-            let Some(versions) = entries.get(key) else {
+            let Some(slot) = self.get(key) else {
                 continue;
             };
-            found.push((key.clone(), versions.newest.value.clone()));
+            found.push((key.clone(), slot.clone()));
             if found.len() >= limit {
                 return (found, Some(key.clone()));
             }
@@ -118,54 +118,49 @@ impl Overlay {
 
     /// Puts a version; `sequence` is none that is older than what was put before.
     pub fn put(&mut self, sequence: u64, key: &[u8], value: Slot) {
-        let added = size(&value);
-        let nth = part(key);
-        if self.parts.len() <= nth {
-            self.parts.resize_with(nth + 1, Part::default);
+        let hash = self.hasher.hash_one(key);
+        let (versions, first) = (&mut self.versions, self.first);
+        let number = first + versions.len() as u64;
+        let is = |at: &u64| {
+            versions
+                .get(place(first, *at))
+                .is_some_and(|v| *v.key == *key)
+        };
+        let before = self.newest.find_mut(hash, is);
+        let is_new = before.is_none();
+        if let Some(before) = before
+            && let Some(version) = versions.get_mut(place(first, *before))
+        {
+            if version.sequence == sequence {
+                self.bytes += size(&value);
+                self.bytes -= size(&version.value);
+                version.value = value;
+                return;
+            }
+            version.newer = number;
+            *before = number;
         }
-        let Some(part) = self.parts.get_mut(nth) else {
-            return;
-        };
-        let version = Version { sequence, value };
-        let key = match part.entries.entry(Key::from(key)) {
-            Entry::Vacant(entry) => {
-                let key = entry.key().clone();
-                entry.insert(Versions {
-                    older: Vec::new(),
-                    newest: version,
-                });
-                if let Some(sorted) = &mut part.sorted {
-                    sorted.insert(key.clone());
-                    part.prune();
-                }
-                key
-            }
-            Entry::Occupied(mut entry) => {
-                let key = entry.key().clone();
-                let versions = entry.get_mut();
-                let before = std::mem::replace(&mut versions.newest, version);
-                if before.sequence == sequence {
-                    self.bytes += added;
-                    self.bytes -= size(&before.value);
-                    return;
-                }
-                versions.older.push(before);
-                key
-            }
-        };
-        self.bytes += cost(&key) + added;
-        self.versions += 1;
-        match self.order.back_mut() {
-            Some(delta) if delta.sequence == sequence => delta.keys.push(key),
-            _ => self.order.push_back(Delta {
-                sequence,
-                keys: vec![key],
-            }),
+        self.bytes += cost(key) + size(&value);
+        let key = Key::from(key);
+        if is_new {
+            self.note(&key);
+        }
+        self.versions.push_back(Version {
+            key,
+            value,
+            sequence,
+            hash,
+            newer: NONE,
+        });
+        if is_new {
+            let (versions, first) = (&self.versions, self.first);
+            let hash_of = |at: &u64| versions.get(place(first, *at)).map_or(0, |v| v.hash);
+            self.newest.insert_unique(hash, number, hash_of);
         }
     }
 
     /// For each key that a sequence up to `through` has changed, once: its newest version of those. `at` is where to begin
-    /// (0 at first) and where to go on; at most `limit` keys are looked at, false: there are no more.
+    /// (0 at first) and where to go on; at most `limit` versions are looked at, false: there are no more.
     pub fn collect(
         &self,
         through: u64,
@@ -173,35 +168,22 @@ impl Overlay {
         limit: usize,
         each: &mut impl FnMut(Moved),
     ) -> bool {
-        let mut skip = *at;
-        let mut looked = 0;
-        for delta in self.order.iter().take_while(|d| d.sequence <= through) {
-            if skip >= delta.keys.len() {
-                skip -= delta.keys.len();
-                continue;
+        let versions = self.versions.range((*at).min(self.versions.len())..);
+        for version in versions.take(limit) {
+            if version.sequence > through {
+                return false;
             }
-            for key in delta.keys.iter().skip(skip) {
-                if looked == limit {
-                    return true;
-                }
-                looked += 1;
-                *at += 1;
-                let entries = self.parts.get(part(key)).map(|part| &part.entries);
-                let newest = entries.and_then(|e| e.get(key)?.up_to(through));
-                // A key stands in the order of each of its versions; it is told with the newest.
-                if let Some(version) = newest
-                    && version.sequence == delta.sequence
-                {
-                    each(Moved {
-                        key: key.clone(),
-                        sequence: version.sequence,
-                        value: version.value.clone(),
-                    });
-                }
+            *at += 1;
+            let newer = self.version(version.newer);
+            if newer.is_none_or(|newer| newer.sequence > through) {
+                each(Moved {
+                    key: version.key.clone(),
+                    sequence: version.sequence,
+                    value: version.value.clone(),
+                });
             }
-            skip = 0;
         }
-        false
+        *at < self.versions.len()
     }
 
     /// Forgets the versions of the sequences up to `through`; at most `limit` of them at a time, true: there are more.
@@ -218,66 +200,74 @@ impl Overlay {
     /// Takes the oldest versions out, each of them, until `keep` bytes are left or `limit` have been taken.
     pub fn take_oldest(&mut self, keep: usize, limit: usize) -> Vec<Moved> {
         let mut taken = Vec::new();
-        while self.bytes > keep && taken.len() < limit && !self.order.is_empty() {
-            taken.extend(self.pop());
+        while self.bytes > keep && taken.len() < limit {
+            let Some(version) = self.pop() else { break };
+            taken.push(Moved {
+                key: version.key,
+                sequence: version.sequence,
+                value: version.value,
+            });
         }
         taken
     }
 
-    /// Takes the oldest version of the oldest sequence.
-    fn pop(&mut self) -> Option<Moved> {
-        let delta = self.order.front_mut()?;
-        let sequence = delta.sequence;
-        // From the end: the order within a sequence tells nothing.
-        let key = delta.keys.pop();
-        if delta.keys.is_empty() {
-            self.order.pop_front();
+    fn version(&self, number: u64) -> Option<&Version> {
+        self.versions.get(place(self.first, number))
+    }
+
+    /// Takes the oldest version.
+    fn pop(&mut self) -> Option<Version> {
+        let version = self.versions.pop_front()?;
+        let number = self.first;
+        self.first += 1;
+        self.bytes -= cost(&version.key) + size(&version.value);
+        if version.newer == NONE {
+            if let Ok(entry) = self.newest.find_entry(version.hash, |at| *at == number) {
+                entry.remove();
+            }
+            if let Some(space) = self.spaces.get_mut(space(&version.key)) {
+                space.keys -= 1;
+            }
         }
-        let key = key?;
-        let Entry::Occupied(mut entry) = self.parts.get_mut(part(&key))?.entries.entry(key) else {
-            return None;
+        Some(version)
+    }
+
+    /// A key that was not there.
+    fn note(&mut self, key: &Key) {
+        let nth = space(key);
+        if self.spaces.len() <= nth {
+            self.spaces.resize_with(nth + 1, Ordered::default);
+        }
+        let Some(space) = self.spaces.get_mut(nth) else {
+            return;
         };
-        let (key, value) = if entry.get().newest.sequence == sequence {
-            // The oldest sequence is the newest of this key: there is no other.
-            let (key, versions) = entry.remove_entry();
-            (key, versions.newest.value)
-        } else {
-            let older = &mut entry.get_mut().older;
-            let at = older.iter().position(|v| v.sequence == sequence)?;
-            (entry.key().clone(), entry.get_mut().older.remove(at).value)
+        space.keys += 1;
+        if let Some(sorted) = &mut space.sorted {
+            sorted.insert(key.clone());
+            // Given up when more of its keys are gone than there; the next range makes it anew.
+            if sorted.len() > 2 * space.keys + STALE {
+                space.sorted = None;
+            }
+        }
+    }
+
+    /// Puts the keys of a space in order.
+    fn sort(&mut self, nth: usize) {
+        let Some(of) = self.spaces.get_mut(nth).filter(|s| s.sorted.is_none()) else {
+            return;
         };
-        self.bytes -= cost(&key) + size(&value);
-        self.versions -= 1;
-        Some(Moved {
-            key,
-            sequence,
-            value,
-        })
+        let newest = self.versions.iter().filter(|v| v.newer == NONE);
+        let keys = newest.map(|version| &version.key);
+        of.sorted = Some(keys.filter(|key| space(key) == nth).cloned().collect());
     }
 }
 
-impl Part {
-    /// Gives the order up when more of its keys are gone than there; the next range makes it anew.
-    fn prune(&mut self) {
-        let kept = self.sorted.as_ref().map_or(0, BTreeSet::len);
-        if kept > 2 * self.entries.len() + STALE {
-            self.sorted = None;
-        }
-    }
+fn place(first: u64, number: u64) -> usize {
+    usize::try_from(number.wrapping_sub(first)).unwrap_or(usize::MAX)
 }
 
-impl Versions {
-    /// The newest version of the sequences up to `through`.
-    fn up_to(&self, through: u64) -> Option<&Version> {
-        if self.newest.sequence <= through {
-            return Some(&self.newest);
-        }
-        self.older.iter().rev().find(|v| v.sequence <= through)
-    }
-}
-
-/// Which part has the key: its space.
-fn part(key: &[u8]) -> usize {
+/// Which space the key is of.
+fn space(key: &[u8]) -> usize {
     key.first_chunk()
         .map_or(0, |space| u16::from_be_bytes(*space).into())
 }
@@ -390,8 +380,8 @@ mod tests {
             overlay.put(sequence, &key(sequence + 1_000), slot("once"));
             while overlay.forget(sequence, 100) {}
         }
-        let part = overlay.parts.get(1).expect("its part");
-        assert!(part.sorted.as_ref().map_or(0, BTreeSet::len) <= STALE + 16);
+        let space = overlay.spaces.get(1).expect("its space");
+        assert!(space.sorted.as_ref().map_or(0, BTreeSet::len) <= STALE + 16);
         assert_eq!(range(&mut overlay, 0, 9), (vec![], false));
     }
 }

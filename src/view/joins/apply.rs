@@ -31,23 +31,24 @@ impl Joins {
         if existed && old == new {
             return Ok(());
         }
-        let row = self.decode(source, &new)?;
-        let before = match existed {
-            true => Some(self.decode(source, &old)?),
-            false => None,
-        };
-        if let Some(before) = &before {
-            // The same key in MySQL's eyes, and another name: `anna` that became `Anna`.
-            let table = self.plan.source(source);
-            let name = source_key(table, before);
-            if name != source_key(table, &row) {
-                self.tell_gone(source, &name, out);
-            }
-            self.mark(state, source, &key, before, Some(&row), false)?;
+        if !existed {
+            self.reindex(state, source, &key, None, Some(row))?;
+            state.put(self.spaces.rows(source), &key, &new)?;
+            return self.mark(state, source, &key, row, None, true);
         }
-        self.reindex(state, source, &key, before.as_ref(), Some(&row))?;
+        // Both as they are stored: what is not is alike.
+        let row = self.decode(source, &new)?;
+        let before = self.decode(source, &old)?;
+        // The same key in MySQL's eyes, and another name: `anna` that became `Anna`.
+        let table = self.plan.source(source);
+        let name = source_key(table, &before);
+        if name != source_key(table, &row) {
+            self.tell_gone(source, &name, out);
+        }
+        self.mark(state, source, &key, &before, Some(&row), false)?;
+        self.reindex(state, source, &key, Some(&before), Some(&row))?;
         state.put(self.spaces.rows(source), &key, &new)?;
-        self.mark(state, source, &key, &row, before.as_ref(), true)
+        self.mark(state, source, &key, &row, Some(&before), true)
     }
 
     pub(super) fn remove(
