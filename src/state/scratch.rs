@@ -162,23 +162,18 @@ impl Scratch {
         }
     }
 
-    /// The newest version of every key from `from` up to `upto`, which is excluded.
+    /// The newest version of every key from `from` up to `upto`, which is excluded, as of now: what a commit takes away while
+    /// they are read may have reached the base too late for who looks at both.
     pub fn range(&self, from: Bound<Vec<u8>>, upto: Vec<u8>) -> Entries<'_> {
-        let entries = self
-            .db
-            .snapshot()
-            .range(&self.latest, (from, Bound::Excluded(upto)));
-        Box::new(entries.filter_map(|entry| {
-            let found = entry.into_inner().map_err(|e| self.failed("read", e));
-            let (key, sequence) = match found {
-                Ok(pair) => pair,
-                Err(e) => return Some(Err(e)),
-            };
-            // One that is gone by now has reached the base.
-            match self.version(&sequence, &key) {
-                Ok(version) => version.map(|slot| Ok((key, slot))),
-                Err(e) => Some(Err(e)),
-            }
+        let snapshot = self.db.snapshot();
+        let entries = snapshot.range(&self.latest, (from, Bound::Excluded(upto)));
+        Box::new(entries.map(move |entry| {
+            let (key, sequence) = entry.into_inner().map_err(|e| self.failed("read", e))?;
+            let log_key = [&*sequence, &*key].concat();
+            let found = snapshot.get(&self.log, log_key);
+            let found = found.map_err(|e| self.failed("read", e))?;
+            let value = found.ok_or_else(|| self.broken())?;
+            Ok((key, self.slot(&value)?))
         }))
     }
 
@@ -265,13 +260,15 @@ impl Scratch {
     fn version(&self, sequence: &[u8], key: &[u8]) -> Result<Option<Option<Slice>>> {
         let log_key = [sequence, key].concat();
         let found = self.log.get(log_key).map_err(|e| self.failed("read", e))?;
-        match found {
-            None => Ok(None),
-            Some(value) => match value.split_first() {
-                Some((&PUT, value)) => Ok(Some(Some(Slice::from(value)))),
-                Some((&DELETED, _)) => Ok(Some(None)),
-                _ => Err(self.broken()),
-            },
+        // One that is gone by now has reached the base.
+        found.map(|value| self.slot(&value)).transpose()
+    }
+
+    fn slot(&self, value: &[u8]) -> Result<Option<Slice>> {
+        match value.split_first() {
+            Some((&PUT, value)) => Ok(Some(Slice::from(value))),
+            Some((&DELETED, _)) => Ok(None),
+            _ => Err(self.broken()),
         }
     }
 
@@ -285,5 +282,35 @@ impl Scratch {
 
     fn broken(&self) -> Error {
         damaged(&self.home.dir, "a version in its scratch makes no sense")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A commit may take away what a page is about to read, after the page has begun to read the base.
+    #[test]
+    fn what_is_taken_away_meanwhile_is_still_read() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let scratch = Scratch::open(&dir.path().join("scratch")).expect("a scratch");
+        let versions: Vec<Moved> = (0..10)
+            .map(|n| Moved {
+                key: [0, 1, n].into(),
+                sequence: 1,
+                value: (n % 3 > 0).then(|| [n].into()),
+            })
+            .collect();
+        scratch.write(&versions).expect("written");
+        let mut entries = scratch.range(Bound::Included(vec![0, 1]), vec![0, 2]);
+        let first = entries.next().expect("an entry").expect("read");
+        scratch.forget(1).expect("forgotten");
+        let mut found = vec![first];
+        found.extend(entries.map(|entry| entry.expect("read")));
+        let expected: Vec<(Slice, Option<Slice>)> =
+            versions.into_iter().map(|m| (m.key, m.value)).collect();
+        assert_eq!(found, expected);
+        let mut after = scratch.range(Bound::Included(vec![0, 1]), vec![0, 2]);
+        assert!(after.next().is_none());
     }
 }

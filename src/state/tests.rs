@@ -281,6 +281,15 @@ fn a_large_set_goes_to_the_disk_and_says_the_same() {
     assert_eq!(left.count(), 0, "nothing is left on disk");
 }
 
+/// Sets it at the end.
+struct Written<'a>(&'a std::sync::atomic::AtomicU64, u64);
+
+impl Drop for Written<'_> {
+    fn drop(&mut self) {
+        self.0.store(self.1, std::sync::atomic::Ordering::Release);
+    }
+}
+
 #[test]
 fn a_commit_that_makes_room_is_waited_for() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -343,6 +352,8 @@ fn commits_run_beside_the_writer() {
                     committed = through;
                 }
             });
+            // However the writer ends, the commits end too.
+            let _end = Written(&written, last);
             let mut random = fastrand::Rng::with_seed(seed());
             let mut value = Vec::new();
             for sequence in 1..=last {
