@@ -111,6 +111,19 @@ fn contract() -> String {
     .to_string()
 }
 
+/// A daemon that is not started, with its tables.
+fn between(database: &Database<'_>, stub: &Stub) -> Daemon {
+    let mut daemon = Daemon::between(
+        database.server.port(),
+        &database.name,
+        &stub.url(),
+        &contract(),
+    );
+    let provisioned = daemon.command(&["provision", "--yes"]);
+    assert!(provisioned.status.success(), "{provisioned:?}");
+    daemon
+}
+
 fn run(command: &mut Command) -> Output {
     let output = command.stdin(Stdio::null()).output();
     output.expect("penstock can be run")
@@ -231,14 +244,7 @@ async fn a_watched_status_is_drawn_in_place_and_ends_with_ctrl_c() {
     let database = Server::shared().database().await;
     people(&database).await;
     let stub = Stub::start(Faults::default());
-    let mut daemon = Daemon::between(
-        database.server.port(),
-        &database.name,
-        &stub.url(),
-        &contract(),
-    );
-    let provisioned = daemon.command(&["provision", "--yes"]);
-    assert!(provisioned.status.success(), "{provisioned:?}");
+    let mut daemon = between(&database, &stub);
     daemon.start();
     daemon.caught_up(PATIENCE).await;
     for no_color in [false, true] {
@@ -298,14 +304,7 @@ async fn a_watched_status_in_a_pipe_is_lines_and_goes_on_without_a_daemon() {
     let database = Server::shared().database().await;
     people(&database).await;
     let stub = Stub::start(Faults::default());
-    let mut daemon = Daemon::between(
-        database.server.port(),
-        &database.name,
-        &stub.url(),
-        &contract(),
-    );
-    let provisioned = daemon.command(&["provision", "--yes"]);
-    assert!(provisioned.status.success(), "{provisioned:?}");
+    let mut daemon = between(&database, &stub);
     let watch = |daemon: &Daemon, format: &str| {
         let mut command = daemon.prepared(&["--format", format, "status", "--watch"]);
         command
@@ -377,15 +376,8 @@ async fn waits_have_bars_on_a_terminal() {
         ..Faults::default()
     };
     let stub = Stub::start(Faults::default());
-    let mut daemon = Daemon::between(
-        database.server.port(),
-        &database.name,
-        &stub.url(),
-        &contract(),
-    );
+    let mut daemon = between(&database, &stub);
     daemon.set("snapshot", "chunk_rows", "100");
-    let provisioned = daemon.command(&["provision", "--yes"]);
-    assert!(provisioned.status.success(), "{provisioned:?}");
     stub.set_faults(slow);
     let command = daemon.prepared(&["run", "--until-caught-up"]);
     let Some(seen) = Pty::run(&command) else {

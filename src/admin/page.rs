@@ -439,18 +439,9 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::super::history::Sample;
+    use super::super::tests::table;
     use super::*;
     use crate::admin::{Gate, Stopped};
-
-    fn table(name: &str, state: TableState, rows: u64) -> TableStatus {
-        TableStatus {
-            table: name.to_owned(),
-            state,
-            rows,
-            estimated_rows: 1000,
-            open_chunks: 0,
-        }
-    }
 
     /// Ten looks, five seconds apart: ten transactions and a hundred rows a second, and a gap in the lag.
     fn history() -> History {

@@ -12,13 +12,24 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::checkpoint::DeadLetter;
+use crate::checkpoint::{DeadLetter, TableState};
 use crate::error::{Error, Kind};
 use crate::metrics::Exposition;
 use crate::phase::Phase;
 
 const SECRET_KEY: &str = "customer-4711";
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A table of about a thousand rows on its way.
+pub(crate) fn table(name: &str, state: TableState, rows: u64) -> TableStatus {
+    TableStatus {
+        table: name.to_owned(),
+        state,
+        rows,
+        estimated_rows: 1000,
+        open_chunks: 0,
+    }
+}
 
 struct Daemon {
     status: Status,

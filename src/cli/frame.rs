@@ -70,13 +70,7 @@ fn of_status(picture: &mut Picture, status: &Status, seen: &mut Seen, ink: Ink) 
         let way = seen.behind.way(left);
         picture.bar("drain", way, &format!("{left} transactions left"));
     }
-    if let Some((way, step, more)) = comparison(status) {
-        let more = if more.is_empty() {
-            more
-        } else {
-            format!(", {more}")
-        };
-        let words = format!("{step} {} of about {}{more}", way.done, way.of);
+    if let Some((way, words)) = comparison(status) {
         picture.bar("verify", way, &words);
     }
     of_gates(picture, status, ink);
@@ -176,11 +170,14 @@ fn of_gates(picture: &mut Picture, status: &Status, ink: Ink) {
     }
 }
 
-/// The comparison that is under way.
-pub(super) fn comparison(status: &Status) -> Option<(Way, &'static str, String)> {
+/// The comparison that is under way, and the words beside its bar.
+pub(super) fn comparison(status: &Status) -> Option<(Way, String)> {
     let progress = &status.parity.as_ref()?["progress"];
     let progress: Snapshot = serde_json::from_value(progress.clone()).ok()?;
-    Some(verify::words(&progress))
+    let (way, step, more) = verify::words(&progress);
+    let comma = if more.is_empty() { "" } else { ", " };
+    let words = format!("{step} {} of about {}{comma}{more}", way.done, way.of);
+    Some((way, words))
 }
 
 fn tone(phase: Phase) -> &'static str {

@@ -218,16 +218,8 @@ pub(super) fn line(look: &Look) -> String {
     if status.in_flight > 0 {
         parts.push(format!("in flight {}", status.in_flight));
     }
-    if let Some((way, step, more)) = frame::comparison(status) {
-        let more = if more.is_empty() {
-            more
-        } else {
-            format!(", {more}")
-        };
-        parts.push(format!(
-            "verify {step} {} of about {}{more}",
-            way.done, way.of
-        ));
+    if let Some((_, words)) = frame::comparison(status) {
+        parts.push(format!("verify {words}"));
     }
     let shut = status.gates.iter().filter(|gate| !gate.open).count();
     if !status.gates.is_empty() {

@@ -7,10 +7,10 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 use serde::Serialize;
 
+use super::DAY;
 use crate::plan::Plan;
 use crate::schema::TableName;
 
-const DAY: f64 = 86_400.0;
 /// `SELECT command denied`: for a table, a column, a database.
 const DENIED: [u16; 3] = [1142, 1143, 1044];
 

@@ -10,11 +10,11 @@ use super::{Cost, Index, Kind, Prices, entry_size, item_size, write_units};
 use crate::checkpoint::{Bound, Range};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::plan::graph::sources;
-use crate::plan::select::{DRIVING, Narrow, SESSION, Select, select_narrow};
+use crate::plan::select::{DRIVING, Narrow, SESSION, select_narrow};
 use crate::plan::{Plan, Projection, SourceId, SourceTable, TargetId, TargetTable};
 use crate::source::Options;
 use crate::source::connect::{classify, connect, connect_snapshot};
-use crate::source::snapshot::{ChunkKey, chunk_key};
+use crate::source::snapshot::{ChunkKey, chunk_key, estimated_rows, raw};
 use crate::verify::source::{Expected, ItemReader};
 
 /// Rows of each kind of item that are mapped: all of them where there are no more.
@@ -102,14 +102,10 @@ impl Asked<'_> {
                 counted: true,
             });
         }
-        let estimated = self.keys.exec_first::<Option<u64>, _, _>(
-            "SELECT table_rows FROM information_schema.tables WHERE table_schema = ? AND table_name = ?",
-            (&table.name.database, &table.name.table),
-        );
-        let estimated = estimated.await;
+        let estimated = estimated_rows(&mut self.keys, &table.name).await;
         let estimated = estimated.map_err(|e| self.failed("the rows were estimated", e))?;
         Ok(Rows {
-            rows: estimated.flatten().unwrap_or(0).max(counted),
+            rows: estimated.max(counted),
             counted: false,
         })
     }
@@ -171,29 +167,9 @@ impl Asked<'_> {
         after: Option<&Bound>,
         rows: u64,
     ) -> Result<Option<Bound>> {
-        let range = Range {
-            after: after.cloned(),
-            upto: None,
-        };
-        let sql = format!(
-            "SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT 1 OFFSET {}",
-            key.expressions().join(", "),
-            key.table.sql(),
-            key.condition(&range)?,
-            key.order(),
-            rows - 1,
-        );
+        let sql = key.last_of(after.cloned(), rows)?;
         let row: Option<mysql_async::Row> = self.question(&sql, "places of the sample").await?;
-        let Some(row) = row else { return Ok(None) };
-        let values: Vec<Option<Vec<u8>>> = row
-            .unwrap_raw()
-            .into_iter()
-            .map(|value| match value {
-                Some(mysql_async::Value::Bytes(bytes)) => Some(bytes),
-                _ => None,
-            })
-            .collect();
-        key.bound(&values).map(Some)
+        row.map(|row| key.bound(&raw(row))).transpose()
     }
 
     /// Maps rows as MySQL computes the contract.
@@ -207,14 +183,11 @@ impl Asked<'_> {
         let select = select_narrow(self.plan, projection, narrow).map_err(|e| {
             Error::new(ErrorKind::Unsupported, format!("{}: {e}", projection.label))
         })?;
-        let Some(Select { sql, .. }) = &select else {
+        let Some(select) = select else {
             return Ok(());
         };
         let target = self.plan.target(projection.target);
-        let reader = match &select {
-            Some(select) => ItemReader::new(select, target, self.plan.settings.write_nulls),
-            None => return Ok(()),
-        };
+        let reader = ItemReader::new(&select, target, self.plan.settings.write_nulls);
         let failed = |e| {
             failed(
                 self.options,
@@ -222,7 +195,7 @@ impl Asked<'_> {
                 e,
             )
         };
-        let mut result = self.items.query_iter(sql.as_str()).await.map_err(failed)?;
+        let mut result = self.items.query_iter(&select.sql).await.map_err(failed)?;
         let sent = ItemReader::sent(result.columns_ref());
         let mut expected = Expected::default();
         while let Some(row) = result.next().await.map_err(failed)? {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use gates::{Gate, Moment, ReadOnly, Readings, Thresholds, gates, shut};
 pub use machine::{Action, Ending, Event, Machine};
-pub use report::{Counts, Entry, Position, Report, Sealed, Times, Versions, utc};
+pub use report::{Counts, Entry, Position, Report, Sealed, Times, Versions, cell, utc};
 
 /// The name of the fact that the checkpoint keeps.
 pub const FACT: &str = "cutover";

@@ -139,7 +139,7 @@ impl Report {
         let file = format!("{} {}", self.position.file, self.position.offset);
         row("binlog", code(&file))?;
         row("cut over at", utc(times.cut_over))?;
-        row("asked for by", text(&self.by))?;
+        row("asked for by", cell(&self.by))?;
         row("drain", seconds(times.position_read, times.drained))?;
         row(
             "comparison of what had changed",
@@ -160,13 +160,13 @@ impl Report {
             counts.items_compared.to_string(),
         )?;
         row("dead letters", counts.dead_letters.to_string())?;
-        row("penstock", text(&self.versions.penstock))?;
+        row("penstock", cell(&self.versions.penstock))?;
         let mysql = format!(
             "{} ({})",
             self.versions.mysql, self.versions.mysql_server_uuid
         );
-        row("MySQL", text(&mysql))?;
-        row("target", text(&self.target))?;
+        row("MySQL", cell(&mysql))?;
+        row("target", cell(&self.target))?;
         row("plan", code(&self.plan_fingerprint))?;
         row(
             "source asked to be read-only",
@@ -178,7 +178,7 @@ impl Report {
         )?;
         for gate in &self.gates {
             let state = if gate.open { "open" } else { "shut" };
-            writeln!(out, "| {} | {state} | {} |", gate.name, text(&gate.reason))?;
+            writeln!(out, "| {} | {state} | {} |", gate.name, cell(&gate.reason))?;
         }
         writeln!(out, "\n## The last full comparison\n\n```json")?;
         let parity = serde_json::to_string_pretty(&self.parity).unwrap_or_default();
@@ -192,9 +192,9 @@ impl Report {
                 out,
                 "| {} | {} | {} | {} |",
                 utc(entry.at_unix_ms),
-                text(&entry.who),
-                text(&entry.action),
-                text(&entry.detail)
+                cell(&entry.who),
+                cell(&entry.action),
+                cell(&entry.detail)
             )?;
         }
         Ok(())
@@ -212,12 +212,12 @@ fn sum_without(text: &str, but: impl Fn(&&str) -> bool) -> String {
 }
 
 /// Text in a table's cell.
-fn text(text: &str) -> String {
+pub fn cell(text: &str) -> String {
     text.replace(['\n', '\r'], " ").replace('|', "\\|")
 }
 
 fn code(value: &str) -> String {
-    format!("`{}`", text(value).replace('`', "'"))
+    format!("`{}`", cell(value).replace('`', "'"))
 }
 
 fn yes(is: bool) -> String {

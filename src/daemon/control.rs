@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
+use super::filing::{PAUSE, RESNAPSHOT};
 use super::resnapshot::Resnapshot;
 use super::rows::Rows;
 use super::shared::Shared;
@@ -31,7 +32,7 @@ impl Controls for Control {
     fn pause(&self, who: Peer) -> BoxFuture<'_, Result<Value>> {
         Box::pin(async move {
             let paused = self.shared.pause(who.to_string()).await?;
-            self.audit("pause", &format!("by {who}")).await?;
+            self.audit(PAUSE, &format!("by {who}")).await?;
             Ok(json!(paused))
         })
     }
@@ -49,7 +50,7 @@ impl Controls for Control {
     fn resnapshot(&self, which: Which, who: Peer) -> BoxFuture<'_, Result<String>> {
         Box::pin(async move {
             let begun = self.resnapshot.begin(&which.table, who.to_string()).await?;
-            self.audit("resnapshot", &format!("{begun}, by {who}"))
+            self.audit(RESNAPSHOT, &format!("{begun}, by {who}"))
                 .await?;
             Ok(begun)
         })

@@ -22,6 +22,9 @@ pub const GIVEN_UP: &str = "cutover: given up";
 pub const FAILED: &str = "cutover: failed";
 /// Whether it was committed is not known.
 pub const UNSURE: &str = "cutover: not known to be made";
+/// The same for what people do beside it.
+pub const PAUSE: &str = "pause";
+pub const RESNAPSHOT: &str = "resnapshot";
 
 /// Adds a line to the audit log.
 pub async fn audit(store: &Arc<Store>, who: &str, action: &str, detail: &str) -> Result<()> {

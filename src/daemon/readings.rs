@@ -48,6 +48,22 @@ impl Gatehouse {
         }
     }
 
+    /// Beside a MySQL that does not answer, with ten seconds for everything.
+    #[cfg(test)]
+    pub fn nowhere(shared: Arc<Shared>) -> Self {
+        let nowhere = crate::source::Options {
+            port: 1,
+            ..crate::source::Options::default()
+        };
+        let settings = config::Cutover {
+            max_lag_seconds: 10,
+            max_heartbeat_seconds: 10,
+            max_checkpoint_seconds: 10,
+            drain_within: Duration::from_secs(10),
+        };
+        Self::new(shared, Inspector::new(Arc::new(nowhere)), &settings)
+    }
+
     /// The pipeline, once it runs.
     pub fn watch(&self, control: Control) {
         let _ = self.control.set(control);

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Migration, Stage, Stand, cell};
-use crate::cutover::utc;
+use super::{Migration, Stage, Stand};
+use crate::cutover::{cell, utc};
 
 /// As Markdown.
 pub fn markdown(migration: &Migration) -> String {

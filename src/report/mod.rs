@@ -17,7 +17,7 @@ pub use markdown::markdown;
 use crate::checkpoint::{AuditEntry, Checkpoint, audit_log, mirrored, now_unix_ms};
 use crate::config::Settings;
 use crate::cutover::{self, Gate, Standing, State};
-use crate::daemon::fact_of;
+use crate::daemon::{MADE, PAUSE, RESNAPSHOT, fact_of};
 use crate::error::{Error, Kind, Result};
 use crate::verify;
 
@@ -148,9 +148,9 @@ pub fn gather(settings: &Settings) -> Result<Migration> {
         of_cutover(&mut migration, standing);
     }
     let done = |action: &str| audit.iter().filter(|entry| entry.action == action).count() as u64;
-    migration.counts.resnapshots = done("resnapshot");
-    migration.counts.pauses = done("pause");
-    migration.counts.cutovers = done("cutover: cut over");
+    migration.counts.resnapshots = done(RESNAPSHOT);
+    migration.counts.pauses = done(PAUSE);
+    migration.counts.cutovers = done(MADE);
     migration.audit = audit;
     Ok(migration)
 }
@@ -330,9 +330,4 @@ fn files(directory: &Path, begin: &str) -> Result<Vec<String>> {
 fn unreadable(file: &str, reason: &str) -> Error {
     Error::new(Kind::Store, format!("{file} cannot be read: {reason}"))
         .with_remedy("name the state directory of the migration in [state] path; its files belong to whom penstock runs as")
-}
-
-/// What a value of JSON says in a table's cell.
-fn cell(text: &str) -> String {
-    text.replace(['\n', '\r'], " ").replace('|', "\\|")
 }

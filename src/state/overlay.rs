@@ -96,12 +96,11 @@ impl Overlay {
     ) -> (Vec<(Key, Slot)>, Option<Key>) {
         self.sort(space(prefix));
         let mut found = Vec::new();
-        let sorted = self.spaces.get(space(prefix)).map(|s| s.sorted.iter());
-        for key in sorted
-            .into_iter()
-            .flatten()
-            .flat_map(|keys| keys.range::<[u8], _>((from, Bound::Unbounded)))
-        {
+        let of = self.spaces.get(space(prefix));
+        let Some(sorted) = of.and_then(|space| space.sorted.as_ref()) else {
+            return (found, None);
+        };
+        for key in sorted.range::<[u8], _>((from, Bound::Unbounded)) {
             if !key.starts_with(prefix) {
                 break;
             }

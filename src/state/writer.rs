@@ -95,10 +95,9 @@ impl Writer {
         })
     }
 
+    /// The key, which is beyond it, is the space's greatest from now on.
     fn raise(&mut self, space: Space, key: &[u8]) -> Result<()> {
-        if let Some(top) = self.top(space)?
-            && top.as_ref().is_none_or(|top| key > top.as_slice())
-        {
+        if let Some(top) = self.top(space)? {
             let top = top.get_or_insert_default();
             top.clear();
             top.extend_from_slice(key);

@@ -16,7 +16,7 @@ use crate::plan::{Plan, Projection, ProjectionId, TargetId};
 use crate::position::GtidSet;
 use crate::source::Options;
 use crate::source::connect::{classify, connect, connect_snapshot};
-use crate::source::snapshot::{chunk_key, executed_at};
+use crate::source::snapshot::{chunk_key, estimated_rows, executed_at, raw};
 
 /// Keys in one statement.
 const MOST_KEYS: usize = 500;
@@ -112,47 +112,21 @@ impl Session {
     ) -> Result<Option<Bound>> {
         let table = self.plan.source(projection.driving);
         let key = chunk_key(table);
-        let range = Range {
-            after: after.cloned(),
-            upto: None,
-        };
-        let sql = format!(
-            "SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT 1 OFFSET {}",
-            key.expressions().join(", "),
-            table.name.sql(),
-            key.condition(&range)?,
-            key.order(),
-            rows.max(1) - 1,
-        );
+        let sql = key.last_of(after.cloned(), rows)?;
         let row: Option<mysql_async::Row> = self
             .questions
             .query_first(sql)
             .await
             .map_err(|e| self.failed("the rows were divided", e))?;
-        let Some(row) = row else { return Ok(None) };
-        let values: Vec<Option<Vec<u8>>> = row
-            .unwrap_raw()
-            .into_iter()
-            .map(|value| match value {
-                Some(mysql_async::Value::Bytes(bytes)) => Some(bytes),
-                _ => None,
-            })
-            .collect();
-        key.bound(&values).map(Some)
+        row.map(|row| key.bound(&raw(row))).transpose()
     }
 
     /// How many rows the optimizer thinks that the projection has.
     pub async fn estimate(&mut self, projection: &Projection) -> Result<u64> {
         let name = &self.plan.source(projection.driving).name;
-        let rows: Option<Option<u64>> = self
-            .questions
-            .exec_first(
-                "SELECT table_rows FROM information_schema.tables WHERE table_schema = ? AND table_name = ?",
-                (&name.database, &name.table),
-            )
+        estimated_rows(&mut self.questions, name)
             .await
-            .map_err(|e| self.failed("the rows were estimated", e))?;
-        Ok(rows.flatten().unwrap_or(0))
+            .map_err(|e| self.failed("the rows were estimated", e))
     }
 
     /// The SELECT of a range of a projection's rows.

@@ -1,15 +1,6 @@
 use super::*;
+use crate::admin::tests::table;
 use crate::admin::{Gate, Stopped};
-
-fn table(name: &str, state: TableState, rows: u64) -> TableStatus {
-    TableStatus {
-        table: name.to_owned(),
-        state,
-        rows,
-        estimated_rows: 1000,
-        open_chunks: 0,
-    }
-}
 
 fn status() -> Status {
     let mut status = crate::admin::tests::status(Phase::Snapshot, Some(0.5));

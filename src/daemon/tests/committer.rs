@@ -2,15 +2,12 @@
 
 use super::*;
 use crate::checkpoint::Lineage;
-use crate::config;
 use crate::cutover::Moment;
-use crate::daemon::inspect::Inspector;
 use crate::daemon::readings::Gatehouse;
 use crate::daemon::stage::tests::plan_of_things;
 use crate::pipeline::Origin;
 use crate::plan::ProjectionId;
 use crate::position::Position;
-use crate::source;
 
 /// The position counts as durable before the letter is stored: a cutover must not pass between the two.
 #[tokio::test]
@@ -30,20 +27,7 @@ async fn a_dead_letter_on_its_way_to_the_store_shuts_the_gate() {
         &checkpoint,
         0,
     ));
-    let nowhere = source::Options {
-        port: 1,
-        ..source::Options::default()
-    };
-    let gatehouse = Gatehouse::new(
-        Arc::clone(&shared),
-        Inspector::new(Arc::new(nowhere)),
-        &config::Cutover {
-            max_lag_seconds: 10,
-            max_heartbeat_seconds: 10,
-            max_checkpoint_seconds: 10,
-            drain_within: Duration::from_secs(10),
-        },
-    );
+    let gatehouse = Gatehouse::nowhere(Arc::clone(&shared));
     let is_open = async || {
         let gates = gatehouse.read(Moment::Before, false).await;
         let gate = gates.into_iter().find(|gate| gate.name == "dead_letters");

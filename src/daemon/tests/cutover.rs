@@ -6,15 +6,12 @@ use super::*;
 use crate::admin::Peer;
 use crate::admin::cutover::Desk as _;
 use crate::checkpoint::{Checkpoint, Lineage};
-use crate::config;
 use crate::daemon::facts::set_fact;
-use crate::daemon::inspect::Inspector;
 use crate::daemon::pause::Paused;
 use crate::daemon::seal::Sealable;
 use crate::daemon::stage::tests::plan_of_things;
 use crate::pipeline::{Batch, Fate, Outcome as Written, Writer};
 use crate::position;
-use crate::source;
 use crate::source::snapshot::Progress as Copied;
 
 /// A comparison that does not end.
@@ -67,21 +64,8 @@ impl Rig {
         let progress = Arc::new(Copied::new(Vec::new(), 1));
         let plan = Arc::new(plan_of_things());
         let shared = Arc::new(Shared::new(plan, progress, checkpoint, 0));
-        let nowhere = source::Options {
-            port: 1,
-            ..source::Options::default()
-        };
         let within = Duration::from_millis(300);
-        let gatehouse = Gatehouse::new(
-            Arc::clone(&shared),
-            Inspector::new(Arc::new(nowhere)),
-            &config::Cutover {
-                max_lag_seconds: 10,
-                max_heartbeat_seconds: 10,
-                max_checkpoint_seconds: 10,
-                drain_within: within,
-            },
-        );
+        let gatehouse = Gatehouse::nowhere(Arc::clone(&shared));
         let identity = Identity {
             versions: Versions::default(),
             target: String::new(),

@@ -100,6 +100,22 @@ impl ChunkKey {
         Ok(sql)
     }
 
+    /// The query of the key of the last of the next `rows` rows: no row where there are not so many. [`raw`](super::raw) and
+    /// [`bound`](Self::bound) make a bound of what it gives, on a connection for snapshots.
+    ///
+    /// # Errors
+    /// As [`condition`](Self::condition).
+    pub fn last_of(&self, after: Option<Bound>, rows: u64) -> Result<String> {
+        Ok(format!(
+            "SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT 1 OFFSET {}",
+            self.expressions().join(", "),
+            self.table.sql(),
+            self.condition(&Range { after, upto: None })?,
+            self.order(),
+            rows.max(1) - 1,
+        ))
+    }
+
     fn literal(&self, column: &Column, bytes: &[u8]) -> Result<String> {
         match &column.ty {
             ColumnType::Int { .. }

@@ -14,4 +14,4 @@ pub use bound::ChunkKey;
 pub use progress::{Assignment, Progress, Work};
 pub use reread::{MOST_ROWS, Reading, Wanted, reread, too_much};
 pub use window::{Emitted, Opened, RawRow, Request, Window, encode_key};
-pub use worker::{Worker, chunk_key, executed, executed_at};
+pub use worker::{Worker, chunk_key, estimated_rows, executed, executed_at, raw};

@@ -16,6 +16,7 @@ use crate::error::{Directive, Error, Kind, Result};
 use crate::metrics;
 use crate::plan::{Plan, SourceId, SourceTable};
 use crate::position::GtidSet;
+use crate::schema::TableName;
 use crate::source::Options;
 use crate::source::connect::{classify, connect_snapshot};
 use crate::source::decode::text::select_expression;
@@ -110,16 +111,8 @@ impl Worker {
     ) -> Result<Option<Bound>> {
         let table = self.plan.source(source);
         let key = chunk_key(table);
-        let condition = key.condition(&Range { after, upto: None })?;
-        let sql = format!(
-            "SELECT {} FROM {} WHERE {condition} ORDER BY {} LIMIT 1 OFFSET {}",
-            key.expressions().join(", "),
-            table.name.sql(),
-            key.order(),
-            self.chunk_rows.max(1) - 1,
-        );
         let row: Option<mysql_async::Row> = conn
-            .query_first(sql)
+            .query_first(key.last_of(after, self.chunk_rows)?)
             .await
             .map_err(|e| self.failed(table, e))?;
         row.map(|row| key.bound(&raw(row))).transpose()
@@ -299,7 +292,22 @@ fn select(table: &SourceTable, key: &ChunkKey, range: &Range) -> Result<String> 
     ))
 }
 
-pub(super) fn raw(row: mysql_async::Row) -> RawRow {
+/// How many rows the optimizer thinks that the table has.
+pub async fn estimated_rows(
+    conn: &mut mysql_async::Conn,
+    table: &TableName,
+) -> mysql_async::Result<u64> {
+    let rows: Option<Option<u64>> = conn
+        .exec_first(
+            "SELECT table_rows FROM information_schema.tables WHERE table_schema = ? AND table_name = ?",
+            (&table.database, &table.table),
+        )
+        .await?;
+    Ok(rows.flatten().unwrap_or(0))
+}
+
+/// A row as the server has sent it, on a connection for snapshots.
+pub fn raw(row: mysql_async::Row) -> RawRow {
     row.unwrap_raw()
         .into_iter()
         .map(|value| match value {
