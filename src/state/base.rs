@@ -4,6 +4,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use fjall::compaction::Leveled;
 use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry};
@@ -25,12 +26,19 @@ const CHECKPOINT: &[u8] = b"checkpoint";
 const FOLDING: &[u8] = b"folding";
 
 /// An open replays the journal, and a flush waits for nothing bigger than this.
-const MEMTABLE_BYTES: u64 = 32 << 20;
+const MEMTABLE_BYTES: u64 = 16 << 20;
 /// Of several, the first asks for compaction in a loop while another is busy with it (fjall 3.1).
 pub(super) const WORKERS: usize = 1;
 /// So many tables come together before they are merged into the next level: rows come in the order of their keys, mostly,
 /// but those of several tables share the map, so that each merge writes all of the next level again.
 const UNMERGED: u8 = 8;
+/// A table's size, and eight of these the first level's: with every merge into it all of it is written again, and nothing is
+/// flushed meanwhile.
+const TABLE_BYTES: u64 = 16 << 20;
+/// While more than this waits to be flushed a commit waits too, so that a long merge does not fill the memory.
+const UNFLUSHED_BYTES: u64 = 4 * MEMTABLE_BYTES;
+/// After so long it goes on: a worker that has failed says so to the commit itself.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(60);
 const FILTER_BITS: f32 = 10.0;
 const OPEN_FILES: usize = 128;
 
@@ -72,6 +80,12 @@ pub(super) fn options(memtable_bytes: u64) -> KeyspaceCreateOptions {
         .manual_journal_persist(true)
 }
 
+fn tables() -> Leveled {
+    Leveled::default()
+        .with_l0_threshold(UNMERGED)
+        .with_table_target_size(TABLE_BYTES)
+}
+
 impl Base {
     /// Opens the base in `dir`, making it where there is none, and compares its format.
     pub fn open(dir: &Path, format: &Format, cache_bytes: u64) -> Result<Base> {
@@ -102,7 +116,7 @@ impl Base {
                 .open()?;
             let map = db.keyspace("state", || {
                 options(MEMTABLE_BYTES)
-                    .compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(UNMERGED)))
+                    .compaction_strategy(Arc::new(tables()))
                     .filter_policy(FilterPolicy::all(FilterPolicyEntry::Bloom(
                         BloomConstructionPolicy::BitsPerKey(FILTER_BITS),
                     )))
@@ -182,6 +196,13 @@ impl Base {
     /// Bytes in memory that are not yet written out to tables.
     pub fn buffer_bytes(&self) -> u64 {
         self.db.write_buffer_size()
+    }
+
+    fn wait_for_flush(&self) {
+        let since = Instant::now();
+        while self.buffer_bytes() > UNFLUSHED_BYTES && since.elapsed() < FLUSH_PATIENCE {
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     fn write_format(&self, format: &Format) -> Result<()> {
@@ -274,6 +295,7 @@ impl Batch<'_> {
     /// Applies all of it; with a mode, and waits for the disk. Without one it is durable no later than the next that waits.
     pub fn commit(self, mode: Option<PersistMode>) -> Result<()> {
         let base = self.base;
+        base.wait_for_flush();
         self.inner
             .durability(mode)
             .commit()

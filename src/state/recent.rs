@@ -34,10 +34,10 @@ impl Recent {
         Some(slot)
     }
 
-    /// What was read.
-    pub fn put(&mut self, key: &[u8], slot: Slot) {
-        if slot.as_ref().map_or(0, |value| value.len()) <= LONGEST {
-            self.keep(key.into(), slot);
+    /// What was read. It is copied: a value from the database's hands holds all of the block that it was read in.
+    pub fn put(&mut self, key: &[u8], value: Option<&[u8]>) {
+        if value.map_or(0, <[u8]>::len) <= LONGEST {
+            self.keep(key.into(), value.map(Into::into));
         }
     }
 
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn what_changes_is_forgotten_and_the_rest_is_bounded() {
         let mut recent = Recent::default();
-        recent.put(b"a", Some("1".into()));
+        recent.put(b"a", Some(b"1"));
         recent.put(b"none", None);
         assert_eq!(recent.get(b"a"), Some(Some("1".into())));
         assert_eq!(recent.get(b"none"), Some(None));
@@ -80,7 +80,7 @@ mod tests {
         assert!(recent.young.len() + recent.old.len() <= most);
         recent.forget(b"none");
         assert_eq!(recent.get(b"none"), None);
-        recent.put(b"large", Some(vec![0; LONGEST + 1].into()));
+        recent.put(b"large", Some(&[0; LONGEST + 1]));
         assert_eq!(recent.get(b"large"), None);
     }
 }

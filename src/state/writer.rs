@@ -196,7 +196,7 @@ impl State for Writer {
             return Ok(fill(out, slot.as_deref()));
         }
         let stored = shared.base.get(&self.key)?;
-        self.recent.put(&self.key, stored.clone());
+        self.recent.put(&self.key, stored.as_deref());
         Ok(found_in_base(shared, stored, out))
     }
 
