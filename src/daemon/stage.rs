@@ -299,19 +299,22 @@ impl Stage {
         Ok(true)
     }
 
-    /// Deletes what an earlier run may have written and not committed, before anything else is written.
+    /// Deletes or writes again what an earlier run may have written and not committed, before anything else is written.
     fn keep_promises(&mut self) -> Result<bool> {
         let Some(views) = &mut self.views else {
             return Ok(true);
         };
-        let deletes = views.broken_promises()?;
-        let sequence = self.out.feed.open();
+        let out = &mut self.out;
+        let sequence = out.feed.open();
         views.begin(sequence)?;
         let all = views.all_made();
-        for delete in deletes {
-            if !self.out.deliver(None, sequence, delete) {
+        for delete in views.broken_promises()? {
+            if !out.deliver(None, sequence, delete) {
                 return Ok(false);
             }
+        }
+        if !views.finish(&mut |outcome| Ok(out.deliver(None, sequence, outcome)))? {
+            return Ok(false);
         }
         self.out.feed.close(sequence, Completion::Made { all });
         Ok(true)
@@ -387,6 +390,7 @@ impl Stage {
         };
         let out = &mut self.out;
         let (gtid, sequence) = (Some(&current.gtid), current.sequence);
+        views.promise_where_unfounded(sequence)?;
         views.finish(&mut |outcome| Ok(out.deliver(gtid, sequence, outcome)))
     }
 
@@ -450,8 +454,19 @@ impl Stage {
         while let Some(change) = changes.next() {
             let change = change.map_err(unreadable)?;
             count += 1;
-            // The copy of a table that waits will show what happens to its rows until then.
-            if waits || self.is_known() {
+            if self.is_known() {
+                changes.recycle(change);
+                continue;
+            }
+            if waits {
+                // The copy of a table that waits will show what happens to its rows until then, but not what that does to
+                // the rows of tables that are copied already.
+                if cascades {
+                    self.cascade(source, &change)?;
+                    if !self.push(sequence)? {
+                        return Ok(false);
+                    }
+                }
                 changes.recycle(change);
                 continue;
             }

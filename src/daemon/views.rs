@@ -26,6 +26,8 @@ pub struct Views {
     store: Arc<Store>,
     /// What an earlier run had promised to write.
     promises: Vec<Vec<u8>>,
+    /// The last sequence of this run that does not follow from the binlog.
+    unfounded: Sequence,
 }
 
 /// The state of a plan that has joins, with the checkpoint that was committed with it.
@@ -91,6 +93,7 @@ impl Views {
             writer,
             store,
             promises,
+            unfounded: 0,
         }))
     }
 
@@ -192,6 +195,20 @@ impl Views {
 
     /// Makes durable what [`finish`](Self::finish) is about to write, where it does not follow from the binlog.
     pub fn promise(&mut self, sequence: Sequence) -> Result<()> {
+        self.unfounded = sequence;
+        self.promise_marked(sequence)
+    }
+
+    /// The same for a transaction of the stream. Its writes follow from the binlog and from what the state was; while that
+    /// holds what a crash would take back, they could not be derived again.
+    pub fn promise_where_unfounded(&mut self, sequence: Sequence) -> Result<()> {
+        match self.unfounded > self.store.committed() {
+            true => self.promise_marked(sequence),
+            false => Ok(()),
+        }
+    }
+
+    fn promise_marked(&mut self, sequence: Sequence) -> Result<()> {
         let (mut after, mut made) = (None, 0_u32);
         while let Some(promises) = self.joins.promises(&mut self.writer, &mut after)? {
             self.store.promise(sequence, made, &promises)?;
@@ -200,7 +217,7 @@ impl Views {
         Ok(())
     }
 
-    /// The deletes that promises of an earlier run call for, once.
+    /// The deletes that promises of an earlier run call for, once; items that are to be written again are marked.
     pub fn broken_promises(&mut self) -> Result<Vec<Outcome>> {
         let mut deletes = Vec::new();
         for promise in std::mem::take(&mut self.promises) {
@@ -224,6 +241,7 @@ impl Views {
         self.writer.begin(sequence)?;
         let page = self.joins.first_pass(&mut self.writer, projection)?;
         self.store.promise(sequence, 0, &page.promises)?;
+        self.unfounded = sequence;
         Ok(page)
     }
 }

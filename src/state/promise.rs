@@ -1,13 +1,13 @@
 //! Promises: what is about to be written that does not follow from the binlog, durable before the first of it is written.
 //!
-//! A promise of a sequence is forgotten by the commit of that sequence. What is found at a start was promised by a run that
-//! ended in between.
+//! A promise of a sequence is forgotten by the commit of that sequence, together with it. What is found at a start was
+//! promised by a run that ended in between.
 
 use std::ops::Bound;
 
 use fjall::PersistMode;
 
-use super::base::{RESERVED, spaced};
+use super::base::{Base, Batch, RESERVED, spaced};
 use super::store::Store;
 use crate::error::Result;
 
@@ -51,24 +51,19 @@ impl Store {
         }
         Ok(found)
     }
+}
 
-    /// Forgets the promises of the sequences up to `through`.
-    pub(super) fn forget_promises(&self, through: u64) -> Result<()> {
-        // The first commit of a run comes before anything is written: what an earlier run promised stays promised.
-        if through == 0 {
-            return Ok(());
-        }
-        let range = self.base().range(Bound::Included(key(0, 0)), end(through));
-        let mut batch = self.base().batch();
-        for entry in range {
-            batch.remove(entry?.0);
-        }
-        match batch.len() {
-            0 => Ok(()),
-            // What is forgotten too late is looked at again, nothing else.
-            _ => batch.commit(None),
-        }
+/// Forgets the promises of the sequences up to `through` with the batch that commits these. A promise that outlived its
+/// sequence would be taken for broken, and what another row has under that key by then would be deleted.
+pub(super) fn forget(base: &Base, through: u64, batch: &mut Batch<'_>) -> Result<()> {
+    // The first commit of a run comes before anything is written: what an earlier run promised stays promised.
+    if through == 0 {
+        return Ok(());
     }
+    for entry in base.range(Bound::Included(key(0, 0)), end(through)) {
+        batch.remove(entry?.0);
+    }
+    Ok(())
 }
 
 fn key(sequence: u64, number: u32) -> Vec<u8> {

@@ -12,6 +12,7 @@ use super::base::{Base, Folding, damaged};
 use super::files;
 use super::meters::{Figures, Meters, add};
 use super::overlay::{Moved, Overlay};
+use super::promise;
 use super::scratch::Scratch;
 use super::set::DiskSet;
 use super::writer::Writer;
@@ -44,7 +45,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
-            overlay_bytes: 48 << 20,
+            overlay_bytes: 32 << 20,
             patience: Duration::from_millis(500),
             cache_bytes: 64 << 20,
         }
@@ -74,6 +75,8 @@ pub(super) struct Shared {
     pub moving: Mutex<()>,
     /// The highest sequence that a commit was asked for, plus one.
     pub closed: AtomicU64,
+    /// The highest sequence whose commit has ended.
+    committed: AtomicU64,
     /// Told when a commit has made room in memory; with the overlay's lock.
     pub room: Condvar,
     /// Versions were lost on their way to the scratch: nothing may be committed any more.
@@ -117,6 +120,7 @@ impl Store {
             meters: Meters::default(),
             moving: Mutex::default(),
             closed: AtomicU64::new(0),
+            committed: AtomicU64::new(0),
             room: Condvar::new(),
             broken: AtomicBool::new(false),
             scratch: Mutex::default(),
@@ -196,7 +200,13 @@ impl Store {
         };
         shared.room.notify_all();
         shared.meters.committed(written, started.elapsed());
-        self.forget_promises(through)
+        shared.committed.fetch_max(through, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// The highest sequence that this run has committed; 0 for none.
+    pub fn committed(&self) -> u64 {
+        self.shared.committed.load(Ordering::Acquire)
     }
 
     pub(super) fn base(&self) -> &Base {
@@ -288,6 +298,7 @@ impl Shared {
         }
         let written = batch.len() as u64;
         batch.checkpoint(checkpoint);
+        promise::forget(&self.base, through, &mut batch)?;
         batch.commit(Some(PersistMode::SyncAll))?;
         while lock(&self.overlay).forget(through, STEP) {}
         Ok(written)
@@ -313,6 +324,7 @@ impl Shared {
         scratch.persist()?;
         let mut batch = self.base.batch();
         batch.checkpoint(checkpoint);
+        promise::forget(&self.base, through, &mut batch)?;
         batch.folding(Some(&Folding {
             through,
             scratch: scratch.name(),

@@ -459,3 +459,44 @@ fn damaged_tables_give_errors_and_no_wrong_values() {
     println!("{errors} of {count} cannot be read");
     assert!(errors > 0, "nobody noticed");
 }
+
+/// A process that is killed right behind a commit leaves no promise of what it committed: what another row has under the
+/// promised key by then would be deleted.
+#[test]
+fn a_promise_ends_in_the_moment_of_its_commit() {
+    // In memory, and by the scratch.
+    for overlay_bytes in [1 << 20, 64] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (store, _) = open(dir.path(), overlay_bytes);
+        let mut writer = store.writer().expect("the writer");
+        writer.begin(1).expect("ascending");
+        for key in 0..100_u8 {
+            writer.put(Space(0), &[key], b"value").expect("a put");
+        }
+        for sequence in [1, 9] {
+            let promises = [sequence.to_string().into_bytes()];
+            store
+                .promise(sequence, 0, &promises)
+                .expect("durable promises");
+        }
+        store.commit(1, b"checkpoint").expect("a commit");
+        // As a kill leaves it: without what the process has not given to the system.
+        let left = tempfile::tempdir().expect("a directory");
+        copy(dir.path(), left.path());
+        let (left, _) = open(left.path(), overlay_bytes);
+        let promises = left.take_over_promises().expect("the promises");
+        assert_eq!(promises, [b"9".to_vec()], "{overlay_bytes}");
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a directory");
+    for entry in std::fs::read_dir(from).expect("the directory") {
+        let entry = entry.expect("an entry");
+        let to = to.join(entry.file_name());
+        match entry.file_type().expect("its type").is_dir() {
+            true => copy(&entry.path(), &to),
+            false => _ = std::fs::copy(entry.path(), to).expect("a copy"),
+        }
+    }
+}

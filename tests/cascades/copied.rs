@@ -13,6 +13,7 @@ use crate::support::target::Target;
 
 const PARENTS: u32 = 300;
 const CHILDREN: u32 = 40_000;
+const COPIED: &str = "penstock_snapshot_copied_rows";
 
 /// Each table is one chunk, whose reading takes long: parents go, change and come back while the rows are on their way.
 #[tokio::test]
@@ -206,4 +207,71 @@ async fn trees_are_cut_at_their_roots_while_they_are_copied() {
     }
     let status = daemon.status().await.expect("a status");
     assert_eq!(status["trouble"], json!([]));
+}
+
+/// `orders` waits until `customers` is copied, since what is deleted above customers changes it behind the binlog; its lines
+/// wait for nobody. What is deleted from `orders` meanwhile takes lines along that are copied already.
+#[tokio::test]
+async fn a_table_that_waits_takes_along_rows_of_one_that_does_not() {
+    let server = Server::start(&NATIVE);
+    let database = Database::create(&server).await;
+    database
+        .run(&[
+            "SET SESSION cte_max_recursion_depth = 1000000",
+            "CREATE TABLE tenants (id INT PRIMARY KEY)",
+            "CREATE TABLE customers (id INT PRIMARY KEY, tenant INT, pad VARCHAR(200) NOT NULL,
+               FOREIGN KEY (tenant) REFERENCES tenants (id) ON DELETE CASCADE)",
+            "CREATE TABLE orders (id INT PRIMARY KEY, customer INT,
+               FOREIGN KEY (customer) REFERENCES customers (id) ON DELETE SET NULL)",
+            "CREATE TABLE order_lines (id INT PRIMARY KEY, ordered INT,
+               FOREIGN KEY (ordered) REFERENCES orders (id) ON DELETE CASCADE ON UPDATE CASCADE)",
+            "INSERT INTO tenants WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < 20) SELECT i FROM n",
+            "INSERT INTO customers WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
+               SELECT i, 1 + i % 20, REPEAT('x', 200) FROM n",
+            "INSERT INTO orders WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < 400) SELECT i, i FROM n",
+            "INSERT INTO order_lines SELECT id * 2 + k, id FROM orders, (SELECT 0 k UNION ALL SELECT 1) two",
+        ])
+        .await;
+    let contract = json!({"tables": [
+        single("Customers", "customers", "id", None, json!([column("id", "N"), column("tenant", "N"), column("pad", "S")])),
+        single("Orders", "orders", "id", None, json!([column("id", "N"), column("customer", "N")])),
+        single("Lines", "order_lines", "id", None, json!([column("id", "N"), column("ordered", "N")])),
+    ]});
+    let target = Target::dynoxide();
+    let mut daemon = ready(&database, &target, &contract.to_string());
+    daemon.set("snapshot", "chunk_rows", "1000000");
+    daemon.start();
+    // The lines are there long before the customers, which are one chunk.
+    while daemon.status().await.is_none() || daemon.metric(COPIED).await < 800.0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let mut conn = database.conn().await;
+    for order in 1..=200 {
+        let statement = match order % 2 {
+            0 => format!("DELETE FROM orders WHERE id = {order}"),
+            _ => format!("UPDATE orders SET id = {order} + 1000 WHERE id = {order}"),
+        };
+        conn.query_drop(&statement).await.expect("a change");
+    }
+    let copied = daemon.metric(COPIED).await;
+    assert!(copied < 60_000.0, "the copy was too fast: {copied} rows");
+    daemon.caught_up(PATIENCE).await;
+    let mut expected = Oracle::new();
+    for (table, sql) in [
+        (
+            "Customers",
+            "SELECT id `id:N`, tenant `tenant:N`, pad FROM customers",
+        ),
+        (
+            "Orders",
+            "SELECT id `id:N`, customer `customer:N` FROM orders",
+        ),
+        (
+            "Lines",
+            "SELECT id `id:N`, ordered `ordered:N` FROM order_lines",
+        ),
+    ] {
+        expected.add(&mut conn, table, &["id"], sql).await;
+    }
+    items::compare(expected.tables(), &target.scan_all().await);
 }

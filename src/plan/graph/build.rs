@@ -108,11 +108,16 @@ struct Hop<'h> {
 impl Builder<'_, '_> {
     fn graph(&mut self, projection: &mut Projection) -> Option<Graph> {
         let mut graph = Graph::default();
+        let driving = self.sources.get(usize::from(projection.driving.0));
         graph.nodes.push(Node {
             source: projection.driving,
             join: None,
             cardinality: Cardinality::One,
-            reads: BTreeSet::new(),
+            // What is told of a row is told by its name, and that is its key as it is spelled.
+            reads: driving
+                .iter()
+                .flat_map(|table| table.key.iter().copied())
+                .collect(),
             folded: false,
         });
         if let Some(filter) = &projection.filter {

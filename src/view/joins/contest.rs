@@ -73,6 +73,12 @@ impl Joins {
         Ok(true)
     }
 
+    /// Notes a key whose owner's item is to be put whatever is known of it.
+    pub(super) fn settle_again(&mut self, target: TargetId, key: &[u8]) -> Result<()> {
+        self.forced_keys.insert(item_id(usize::from(target.0), key));
+        self.settle_later(target, key)
+    }
+
     fn settle_later(&mut self, target: TargetId, key: &[u8]) -> Result<()> {
         self.contested
             .insert(&item_id(usize::from(target.0), key))

@@ -23,6 +23,8 @@ use crate::view::state::State;
 
 /// So many items of a transaction are computed once and held; of more, each is computed for either step.
 const HELD: u64 = if cfg!(test) { 4 } else { 4096 };
+/// And so many bytes of them.
+const HELD_BYTES: usize = if cfg!(test) { 200 } else { 16 << 20 };
 const HASH: usize = 16;
 
 /// Takes what follows; false: the pipeline has closed.
@@ -60,6 +62,13 @@ impl Item {
         match self {
             Item::None | Item::Bad(_) => None,
             Item::Valid { key, .. } => Some(key),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Item::None | Item::Bad(_) => 0,
+            Item::Valid { key, item, .. } => key.len() + item.len(),
         }
     }
 }
@@ -127,17 +136,24 @@ impl Joins {
 
     fn emit_held(&mut self, state: &mut dyn State, out: &mut Sink<'_>) -> Result<bool> {
         let (ids, _) = self.marked(None, HELD as usize)?;
-        let mut all = Vec::with_capacity(ids.len());
+        let mut held = Vec::with_capacity(ids.len());
+        let mut bytes = 0;
         for id in &ids {
             let (projection, row_key) = split_id(id)?;
             let computed = self.compute(state, projection, row_key)?;
             if !self.vacate(state, &computed, out)? {
                 return Ok(false);
             }
-            all.push(computed);
+            bytes += computed.item.bytes();
+            held.push((bytes <= HELD_BYTES).then_some(computed));
         }
-        for computed in &all {
-            if !self.put(state, computed, out)? {
+        for (id, computed) in ids.iter().zip(held) {
+            let (projection, row_key) = split_id(id)?;
+            let computed = match computed {
+                Some(computed) => computed,
+                None => self.compute(state, projection, row_key)?,
+            };
+            if !self.put(state, &computed, out)? {
                 return Ok(false);
             }
         }

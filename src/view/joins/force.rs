@@ -52,9 +52,14 @@ impl Joins {
         let pass = self.passes.get(id);
         // The first pass will make it otherwise.
         if pass.is_some_and(|pass| pass.covers(&key)) {
-            self.mark_item(id, &key)?;
-            self.forced.insert(item_id(id, &key));
+            self.mark_forced(id, &key)?;
         }
+        Ok(())
+    }
+
+    pub(super) fn mark_forced(&mut self, projection: usize, row_key: &[u8]) -> Result<()> {
+        self.mark_item(projection, row_key)?;
+        self.forced.insert(item_id(projection, row_key));
         Ok(())
     }
 

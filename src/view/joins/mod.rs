@@ -62,6 +62,8 @@ pub struct Joins {
     /// By source, how its stored rows are written.
     shapes: Vec<Option<RowShape>>,
     passes: Vec<FirstPass>,
+    /// How many items the next page of a first pass is made of.
+    page_items: usize,
     /// By target, whether claims decide about its keys.
     contested_targets: Vec<bool>,
     /// `(projection, driving key)` of the items that the transaction at hand touches.
@@ -210,6 +212,7 @@ impl Joins {
             contested_targets,
             shapes: shapes.collect(),
             passes: Vec::new(),
+            page_items: pass::FIRST_ITEMS,
             spaces,
             programs,
             touched: Box::new(MemorySet::default()),
@@ -273,7 +276,7 @@ impl Joins {
         state: &mut dyn State,
         out: &mut dyn FnMut(Outcome) -> Result<bool>,
     ) -> Result<bool> {
-        if self.touched.is_empty() {
+        if self.touched.is_empty() && self.contested.is_empty() {
             return Ok(true);
         }
         let went_on = self.emit(state, out)?;

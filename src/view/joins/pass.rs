@@ -14,6 +14,11 @@ use crate::plan::graph::sources;
 use crate::view::projector::Outcome;
 use crate::view::state::State;
 
+/// Items of a page have about so many bytes at the most: all of them are in memory at the same time.
+const PAGE_BYTES: usize = if cfg!(test) { 600 } else { 8 << 20 };
+/// Items of the first page, before anything is known of their size.
+pub(super) const FIRST_ITEMS: usize = 32;
+
 /// How far a projection's first pass has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FirstPass {
@@ -104,7 +109,8 @@ impl Joins {
             .spaces
             .rows(driving.ok_or_else(|| misfit("a projection"))?);
         let mut keys: Vec<Vec<u8>> = Vec::new();
-        let more = state.page(rows, &[], cursor.as_deref(), PAGE, &mut |key, _| {
+        let limit = self.page_items.min(PAGE);
+        let more = state.page(rows, &[], cursor.as_deref(), limit, &mut |key, _| {
             keys.push(key.to_vec());
         })?;
         for key in &keys {
@@ -116,10 +122,16 @@ impl Joins {
         };
         self.set_pass(state, projection, pass)?;
         let mut outcomes = Vec::new();
+        let mut bytes = 0;
         self.finish(state, &mut |outcome| {
+            if let Outcome::Write(mutation) = &outcome {
+                bytes += mutation.weight();
+            }
             outcomes.push(outcome);
             Ok(true)
         })?;
+        // The next items will be about as large as these.
+        self.page_items = (PAGE_BYTES / (bytes / keys.len().max(1)).max(1)).clamp(1, PAGE);
         let mut promises = Vec::with_capacity(keys.len());
         for key in &keys {
             if let Some(entry) = self.entry(state, projection, key)? {
@@ -133,22 +145,29 @@ impl Joins {
         })
     }
 
-    /// What a crash between a page's promise and its commit may have left: an item under a key that its row does not have
-    /// in the state. Nothing else would ever delete it, if the row has another key by now.
+    /// What a crash between a promise and its commit may have left under a key. Where the state has an item there, that is
+    /// marked to be written again: what stands there may be another row's, or of another time. Where it has none, there is
+    /// a delete: nothing else would ever come to that key, if the row has another one by now.
     ///
     /// # Errors
     /// `Store` where the state or the promise cannot be read.
-    pub fn broken_promise(&self, state: &mut dyn State, promise: &[u8]) -> Result<Option<Outcome>> {
+    pub fn broken_promise(
+        &mut self,
+        state: &mut dyn State,
+        promise: &[u8],
+    ) -> Result<Option<Outcome>> {
         let (projection, row_key, key) = split(promise)?;
         let target = self.target(projection)?;
-        let kept = if self.is_contested(target) {
-            let mut owner = Vec::new();
-            state.get(self.spaces.owners(target), key, &mut owner)?
-        } else {
-            let entry = self.entry(state, projection, row_key)?;
-            entry.is_some_and(|entry| entry.key == key)
-        };
-        if kept {
+        if self.is_contested(target) {
+            if state.get(self.spaces.owners(target), key, &mut Vec::new())? {
+                self.settle_again(target, key)?;
+                return Ok(None);
+            }
+        } else if self
+            .entry(state, projection, row_key)?
+            .is_some_and(|entry| entry.key == key)
+        {
+            self.mark_forced(projection, row_key)?;
             return Ok(None);
         }
         let key = bytes::Bytes::copy_from_slice(key);

@@ -164,6 +164,54 @@ table shop.late
     }
 }
 
+/// Whose claim is a dead letter keeps it under the name that it has now, where only the spelling of that changes.
+#[test]
+fn a_dead_letter_goes_on_under_the_rows_new_name() {
+    const TABLES: &str = "
+table shop.accounts
+  code varchar(20)
+  mail varchar(20)
+  pk code
+";
+    let text = r#"{"tables": [{"table": "Mails", "type": "single-entity", "source_table": "accounts", "pk": "mail", "sk": null,
+        "attributes": [{"name": "mail", "type": "S", "source_column": "mail"}]}]}"#;
+    let plan = plan_of(TABLES, text);
+    let mut state = MemoryState::default();
+    let mut joins = Joins::new(Arc::clone(&plan), &mut state).unwrap().unwrap();
+    let mut items = Items::new();
+    let row = |code: &'static str| row_of([Value::Text(code.into()), Value::Text("m".into())]);
+    for code in ["anna", "bert"] {
+        let change = Change::Insert { after: row(code) };
+        transaction(&mut joins, &mut state, 0, &change, &mut items);
+    }
+    pass(&mut joins, &mut state, &mut items);
+    let change = Change::Update {
+        before: row("bert"),
+        after: row("BERT"),
+    };
+    let mut outcomes = Vec::new();
+    joins
+        .apply(&mut state, SourceId(0), &change, &mut outcomes)
+        .unwrap();
+    joins
+        .finish(&mut state, &mut |outcome| {
+            outcomes.push(outcome);
+            Ok(true)
+        })
+        .unwrap();
+    let told: Vec<String> = outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            Outcome::Gone(origin) => format!("gone {}", origin.source_key),
+            Outcome::Contested { origin, owner } => {
+                format!("{} behind {}", origin.source_key, owner.source_key)
+            }
+            other => format!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(told, ["gone bert", "BERT behind anna"]);
+}
+
 /// Keys that cross in one transaction: what one row leaves and another takes is not deleted.
 #[test]
 fn rows_that_swap_keys_in_one_transaction_keep_both_items() {
