@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::support::daemon::Daemon;
 use crate::support::mysql::{Database, Server};
-use crate::support::root;
 use crate::support::target::Target;
+use crate::support::{missing, root};
 
 /// What the command prints.
 fn emitted(daemon: &mut Daemon, arguments: &[&str]) -> String {
@@ -22,7 +22,7 @@ fn emitted(daemon: &mut Daemon, arguments: &[&str]) -> String {
 /// Runs cfn-lint over a template, or says that it is not installed.
 fn lint(template: &str) {
     let Some(program) = std::env::var_os("PENSTOCK_CFN_LINT") else {
-        println!("not linted: scripts/test installs cfn-lint and names it in PENSTOCK_CFN_LINT");
+        missing("cfn-lint, named by PENSTOCK_CFN_LINT,", "cfn");
         return;
     };
     let folder = tempfile::tempdir().expect("a directory");

@@ -101,7 +101,16 @@ async fn a_paused_stream_writes_nothing_until_it_is_resumed_restarts_included() 
         daemon.start();
         let again = daemon.reach("the pause", PATIENCE, paused).await;
         assert_eq!(again["paused"], status["paused"]);
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        // How long the pause may last is known, though the stream has told nothing yet.
+        let headroom = daemon
+            .metric("penstock_source_binlog_retention_headroom_seconds")
+            .await;
+        let lag = daemon.metric("penstock_lag_seconds{stage=\"apply\"}").await;
+        assert!(
+            lag > 2.0 && headroom + lag > 3600.0 && headroom.is_finite(),
+            "{headroom}, {lag}"
+        );
         assert_eq!(target.scan_all().await, before);
     }
     assert!(!daemon.log().contains("broke"), "{}", daemon.log());

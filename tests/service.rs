@@ -10,7 +10,7 @@ use crate::rules;
 use crate::support::daemon::Daemon;
 use crate::support::mysql::{Database, Server};
 use crate::support::stub::{Faults, Stub};
-use crate::support::{eventually, root};
+use crate::support::{eventually, missing, root};
 use crate::workload;
 
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -169,7 +169,7 @@ fn analyze(arguments: &[&str]) -> Option<String> {
         .output()
         .is_err()
     {
-        eprintln!("skipped: no systemd-analyze here (scripts/setup systemd)");
+        missing("systemd-analyze", "systemd");
         return None;
     }
     let unit =

@@ -13,6 +13,7 @@ use crate::support::oracle::Oracle;
 use crate::support::target::Target;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+const HEADROOM: &str = "penstock_source_binlog_retention_headroom_seconds";
 
 fn contract() -> String {
     json!({"tables": [{
@@ -82,6 +83,7 @@ async fn stops_at(statement: &str, kind: &str) {
     if kind == "table_changed" {
         let reason = status["stopped"]["reason"].as_str().expect("a reason");
         assert!(reason.contains("may change it"), "{statement}: {reason}");
+        headroom_shrinks(&mut daemon).await;
     }
     assert_position_before(&status);
     let remedy = status["stopped"]["remedy"].as_str().expect("a remedy");
@@ -121,6 +123,17 @@ fn assert_position_before(status: &Value) {
         !gtid.is_subset(&position),
         "{reason}: the position is past it"
     );
+}
+
+/// Nothing is read, and the source's binlogs grow old: that is told.
+async fn headroom_shrinks(daemon: &mut Daemon) {
+    let mut before = f64::INFINITY;
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        let now = daemon.metric(HEADROOM).await;
+        assert!(now > 0.0 && now < before, "{now} after {before}");
+        before = now;
+    }
 }
 
 async fn table_is_there(database: &Database<'_>) -> bool {
@@ -249,12 +262,20 @@ async fn purged_binlogs_are_terminal_and_a_resnapshot_cures_them() {
     assert_eq!(status["stopped"]["kind"], "source_purged");
     let remedy = status["stopped"]["remedy"].as_str().expect("a remedy");
     assert!(remedy.contains("--resnapshot"), "{remedy}");
+    // As for a service: the daemon that has stopped is still up, and its next start is like any other.
+    let asked = daemon.command(&["resnapshot", "--all"]);
+    assert!(asked.status.success(), "{asked:?}");
     daemon.terminate(Duration::from_secs(10));
-    daemon.run_arguments(&["--resnapshot"]).start();
+    daemon.start();
     daemon.caught_up(PATIENCE).await;
     // The item of the row that was deleted meanwhile stays: the next verification finds it.
     let items = target.scan_all().await;
     assert_eq!(items["Things"].len(), 3, "{items:?}");
+    // Once.
+    daemon.terminate(Duration::from_secs(10));
+    daemon.start();
+    daemon.caught_up(PATIENCE).await;
+    assert_eq!(daemon.metric("penstock_snapshot_rows_total").await, 0.0);
 }
 
 #[tokio::test]

@@ -108,7 +108,7 @@ fn held(dir: &Path, file: &mut File) -> Error {
         Kind::Store,
         format!("{who} holds the state directory {}", dir.display()),
     )
-    .with_remedy("stop the other one, or give this one a directory of its own in [state] path")
+    .with_remedy("stop the other one, or give this one a directory of its own in [state] path; where it is a service that is to copy everything again: `penstock resnapshot --all`, then restart it")
 }
 
 /// An error of kind `Store` for a file.

@@ -1,6 +1,6 @@
 //! The arguments.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -24,20 +24,32 @@ Examples:
 Exit status: 0 done; 1 failed; 2 wrong usage, settings or contract; 3 the answer is no.
 PENSTOCK_LOG sets what is logged: error, warn, info, debug, or penstock::source=debug.")]
 pub struct Cli {
-    /// The settings file
-    #[arg(
-        long,
-        short,
-        global = true,
-        default_value = "penstock.toml",
-        env = "PENSTOCK_CONFIG"
-    )]
-    pub config: PathBuf,
+    /// The settings file [default: penstock.toml here, else /etc/penstock/penstock.toml]
+    #[arg(long, short, global = true, env = "PENSTOCK_CONFIG")]
+    config: Option<PathBuf>,
     /// How results are printed
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     pub format: Format,
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Where the settings are looked for.
+const HERE: &str = "penstock.toml";
+const INSTALLED: &str = "/etc/penstock/penstock.toml";
+
+impl Cli {
+    /// The settings file: the one that was named, the one of this directory, or the service's.
+    pub fn config(&self) -> &Path {
+        let places = [HERE, INSTALLED].map(Path::new);
+        match &self.config {
+            Some(named) => named,
+            None => places
+                .into_iter()
+                .find(|place| place.exists())
+                .unwrap_or(places[0]),
+        }
+    }
 }
 
 /// How results are printed.
@@ -137,11 +149,18 @@ Exit status: 0 both sides are equal; 3 items differ, or could not be decided.")]
 Its rows are read in chunks beside the stream; for items of several rows, rows that MySQL has no more are forgotten. It is
 followed to its end here; a daemon goes on with it alone after Ctrl-C, and after restarts. Items that no row explains are
 found by a full comparison afterwards: `penstock verify --repair`. Until then no cutover passes.
+With --all the next start gives up the checkpoint and copies everything: for a stop that says so (`run --resnapshot` is the
+same, started by hand). Items of rows that are gone since may remain, and `penstock verify --repair` removes them.
 Examples:
-  penstock resnapshot shop.orders")]
+  penstock resnapshot shop.orders
+  penstock resnapshot --all && systemctl restart penstock")]
     Resnapshot {
         /// As `penstock status` names it: shop.orders
-        table: String,
+        #[arg(required_unless_present = "all")]
+        table: Option<String>,
+        /// Every table, from the next start on
+        #[arg(long, conflicts_with = "table")]
+        all: bool,
     },
     /// Hold the stream without losing its place
     #[command(after_help = "\

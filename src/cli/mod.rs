@@ -3,6 +3,7 @@
 //! Results go to stdout, everything else to stderr. Exit status: 0 done; 1 failed; 2 wrong usage, settings or contract;
 //! 3 the answer is no.
 
+mod afresh;
 mod args;
 mod attached;
 mod bars;
@@ -83,7 +84,10 @@ fn dispatch(cli: &Cli) -> Outcome {
             source_key,
         }) => dead_letters::retry(cli, projection.as_deref(), source_key.as_deref()),
         Command::DeadLetters(DeadLetters::Export) => dead_letters::export(cli),
-        Command::Resnapshot { table } => control::resnapshot(cli, table),
+        Command::Resnapshot {
+            table: Some(table), ..
+        } => control::resnapshot(cli, table),
+        Command::Resnapshot { table: None, .. } => afresh::run(cli),
         Command::Pause => control::pause(cli),
         Command::Resume => control::resume(cli),
         Command::Cutover(options) => cutover::cutover(cli, options),
@@ -96,12 +100,12 @@ fn dispatch(cli: &Cli) -> Outcome {
 
 /// The settings of this command line; their warnings go to stderr.
 fn settings(cli: &Cli) -> Result<Settings, Failure> {
-    tell_warnings(config::load(&cli.config))
+    tell_warnings(config::load(cli.config()))
 }
 
 /// The same where no server is asked: secrets need not be there.
 fn settings_offline(cli: &Cli) -> Result<Settings, Failure> {
-    tell_warnings(config::load_without_secrets(&cli.config))
+    tell_warnings(config::load_without_secrets(cli.config()))
 }
 
 fn tell_warnings(
@@ -116,7 +120,7 @@ fn tell_warnings(
 
 /// The state directory of this command line, for commands that speak to the daemon or read its store only.
 fn state_directory(cli: &Cli) -> Result<std::path::PathBuf, Failure> {
-    let loaded = config::load_without_secrets(&cli.config).map_err(Failure::Settings)?;
+    let loaded = config::load_without_secrets(cli.config()).map_err(Failure::Settings)?;
     Ok(loaded.settings.state)
 }
 

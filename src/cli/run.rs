@@ -8,7 +8,7 @@ use super::{Answer, Cli, Format, Outcome, RunOptions};
 use crate::config;
 
 pub(super) fn run(cli: &Cli, options: &RunOptions) -> Outcome {
-    let loaded = config::load(&cli.config).map_err(Failure::Settings)?;
+    let loaded = config::load(cli.config()).map_err(Failure::Settings)?;
     // A service's warnings belong into its log.
     for warning in &loaded.warnings {
         tracing::warn!(

@@ -7,7 +7,7 @@ use super::bars::{Voice, Wait};
 use super::progress;
 use super::service::Service;
 use super::serving::{self, Signals, Up, at_once};
-use super::{DemoOptions, Emit, Format, RunOptions};
+use super::{DemoOptions, Emit, Format, RunOptions, afresh};
 use crate::blueprint;
 use crate::config::{Endpoint, Settings};
 use crate::cost::{self, Cost};
@@ -404,10 +404,11 @@ async fn serve(
     let mut signals = Signals::new()?;
     let mut service = Service::begin();
     let mut again = false;
+    let afresh = afresh::is_asked(&settings.state);
     loop {
         let up = async {
             match again {
-                false => serving::up(&settings, options.resnapshot, &exposition).await,
+                false => serving::up(&settings, options.resnapshot || afresh, &exposition).await,
                 true => serving::up_again(&settings, &exposition).await,
             }
         };
@@ -420,6 +421,14 @@ async fn serve(
             },
             up = up => up?,
         };
+        if afresh && !again {
+            if matches!(up, Up::Rest(_)) {
+                tracing::warn!(
+                    "a cutover has been made: nothing is copied again, though `penstock resnapshot --all` asked for it"
+                );
+            }
+            afresh::is_done(&settings.state)?;
+        }
         let ended = match up {
             Up::Rest(rest) => at_rest(rest, options, &mut signals, &mut service).await?,
             Up::Flow(daemon) => flow(*daemon, options, begun, &mut signals, &mut service).await?,

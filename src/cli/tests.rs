@@ -28,7 +28,7 @@ fn with_settings(dir: &tempfile::TempDir) -> String {
 fn the_command_line_is_sound() {
     Cli::command().debug_assert();
     let cli = parse(&["run", "--until-caught-up", "--config", "x.toml"]);
-    assert_eq!(cli.config.to_str(), Some("x.toml"));
+    assert_eq!(cli.config().to_str(), Some("x.toml"));
     assert!(matches!(
         cli.command,
         Command::Run(RunOptions {

@@ -238,6 +238,7 @@ impl Committer {
             .all(|t| t.state == crate::checkpoint::TableState::Done)
             && self.made;
         self.checkpoint.saved_at_unix_ms = now_unix_ms();
+        self.shared.write_as_of(&mut self.checkpoint);
         let letters = std::mem::take(&mut self.letters);
         let store = Arc::clone(&self.store);
         let checkpoint = self.checkpoint.clone();

@@ -1,9 +1,11 @@
 //! What is shown once a second, often enough for a graph: how full the pipeline is, how large the joins' state.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use super::shared::Shared;
 use crate::metrics::{self, Layer};
+use crate::phase::Phase;
 use crate::pipeline;
 use crate::state::Store;
 
@@ -19,6 +21,23 @@ pub async fn lanes(control: pipeline::Control, queue: metrics::QueueGauges) {
         sequences.set(now.sequences as f64);
         tokio::time::sleep(INTERVAL).await;
     }
+}
+
+/// Shows how long the source keeps what has not been read, for as long as there is a daemon: most of all while it reads nothing.
+pub async fn retention(shared: Weak<Shared>) {
+    let headroom = metrics::SOURCE_RETENTION_HEADROOM.with([]);
+    while let Some(shared) = shared.upgrade() {
+        let flows = shared.phase() != Phase::CutOver;
+        headroom.set(
+            shared
+                .headroom_seconds()
+                .filter(|_| flows)
+                .unwrap_or(f64::NAN),
+        );
+        drop(shared);
+        tokio::time::sleep(INTERVAL).await;
+    }
+    headroom.set(f64::NAN);
 }
 
 /// Shows the joins' state.

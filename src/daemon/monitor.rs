@@ -8,7 +8,6 @@ use mysql_async::prelude::Queryable as _;
 
 use super::shared::Shared;
 use crate::error::{Error, Kind, Result};
-use crate::metrics;
 use crate::position::GtidSet;
 use crate::source::Options;
 use crate::source::connect::{classify, connect};
@@ -39,13 +38,7 @@ pub async fn watch(options: Arc<Options>, shared: Arc<Shared>) -> Result<()> {
                 } else if gap_since.get_or_insert(asked).elapsed() > PURGED_PATIENCE {
                     return Err(gap());
                 }
-                let kept = answer
-                    .binlog_kept
-                    .map_or(f64::INFINITY, |k| k.as_secs_f64());
-                let behind = shared.lag().apply.unwrap_or(0.0);
-                metrics::SOURCE_RETENTION_HEADROOM
-                    .with([])
-                    .set(kept - behind);
+                shared.source_keeps(answer.binlog_kept);
             }
             Err(error) => {
                 tracing::debug!(%error, "the source did not tell its position");

@@ -37,6 +37,8 @@ pub struct Shared {
     durable: Mutex<Position>,
     committed_at: Mutex<Option<Instant>>,
     lag: Mutex<Lag>,
+    /// How long the source keeps its binlogs, in seconds; infinite where it never purges them.
+    kept: Mutex<f64>,
     letters: AtomicU64,
     /// On their way to the store.
     letters_waiting: AtomicU64,
@@ -63,6 +65,9 @@ pub struct Shared {
     /// What is asked of the view thread.
     pub stage: Requests,
 }
+
+/// Under which name a checkpoint says it: see [`Shared::write_as_of`].
+const AS_OF: &str = "as_of_unix_ms";
 
 /// Why the daemon stopped.
 #[derive(Debug, Clone)]
@@ -129,7 +134,7 @@ impl Shared {
             committed_at: Mutex::default(),
             lag: Mutex::new(Lag {
                 read_commit_micros: 0,
-                applied_commit_micros: 0,
+                applied_commit_micros: as_of(start).saturating_mul(1000),
                 read_zero_at: None,
                 applied_zero_at: None,
                 read_zero: false,
@@ -137,6 +142,7 @@ impl Shared {
                 heard_at: now,
                 received: start.position.gtids.clone(),
             }),
+            kept: Mutex::new(f64::NAN),
             letters: AtomicU64::new(letters),
             letters_waiting: AtomicU64::new(0),
             applied: AtomicU64::new(0),
@@ -287,6 +293,29 @@ impl Shared {
         }
     }
 
+    /// Writes into a checkpoint up to when nothing of the source is missing in DynamoDB, as far as is known: what the next
+    /// run knows of its lag before the source has told its position.
+    pub fn write_as_of(&self, checkpoint: &mut Checkpoint) {
+        if let Some(lag) = self.lag().apply {
+            let as_of = now_unix_ms().saturating_sub((lag * 1000.0) as u64);
+            checkpoint.other.insert(AS_OF.to_owned(), as_of.into());
+        }
+    }
+
+    /// The source has said for how long it keeps its binlogs; `None`: for ever.
+    pub fn source_keeps(&self, kept: Option<Duration>) {
+        *lock(&self.kept) = kept.map_or(f64::INFINITY, |kept| kept.as_secs_f64());
+    }
+
+    /// Seconds until the source may purge what is not in DynamoDB yet; `None` where that is not known.
+    pub fn headroom_seconds(&self) -> Option<f64> {
+        let kept = *lock(&self.kept);
+        if kept == f64::INFINITY {
+            return Some(kept);
+        }
+        Some(kept - self.lag().apply?).filter(|headroom| !headroom.is_nan())
+    }
+
     /// The stream has delivered a whole transaction.
     pub fn transaction_received(&self, gtids: &GtidSet, committed_at_micros: u64) {
         let mut lag = lock(&self.lag);
@@ -424,6 +453,12 @@ impl Shared {
             _ => {}
         }
     }
+}
+
+/// Milliseconds since 1970; 0 where the checkpoint does not say.
+fn as_of(checkpoint: &Checkpoint) -> u64 {
+    let stored = checkpoint.other.get(AS_OF);
+    stored.and_then(serde_json::Value::as_u64).unwrap_or(0)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

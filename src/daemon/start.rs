@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use futures_util::FutureExt as _;
@@ -165,6 +166,9 @@ pub async fn start(start: Start) -> Result<Daemon> {
             .merge(crate::admin::control::routes(control)),
     )
     .await?;
+    let kept = start.facts.binlog_seconds;
+    shared.source_keeps((kept > 0).then(|| Duration::from_secs(kept)));
+    tokio::spawn(gauges::retention(Arc::downgrade(&shared)));
     let running = run(Run {
         views: views.map(|views| views.store),
         needs_cascades: needs_logged_cascades(&plan, &start.catalog),

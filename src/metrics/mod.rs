@@ -108,7 +108,7 @@ metrics_table! {
     SOURCE_CONNECTED: Gauges Gauge "penstock_source_connected_info" [] "1 while the binlog stream is connected.";
     SOURCE_RECONNECTS: Counters Counter "penstock_source_reconnects_total" [] "Times the binlog stream was connected again.";
     SOURCE_HEARTBEAT_AGE: Gauges Gauge "penstock_source_heartbeat_age_seconds" [] "Seconds since the source sent anything, heartbeats included.";
-    SOURCE_RETENTION_HEADROOM: Gauges Gauge "penstock_source_binlog_retention_headroom_seconds" [] "Seconds until the source may purge what has not been read yet, by its own retention setting; +Inf where it never does.";
+    SOURCE_RETENTION_HEADROOM: Gauges Gauge "penstock_source_binlog_retention_headroom_seconds" [] "Seconds until the source may purge what is not in DynamoDB yet, by binlog_expire_logs_seconds (RDS purges on a schedule of its own); +Inf where it never does, NaN where the lag is not known.";
     SOURCE_EVENTS: Counters Counter "penstock_source_events_total" ["type"] "Binlog events received, by type.";
     SOURCE_BYTES: Counters Counter "penstock_source_read_bytes_total" [] "Bytes of binlog received.";
     SOURCE_TRANSACTIONS: Counters Counter "penstock_source_transactions_total" [] "Transactions received.";

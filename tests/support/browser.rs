@@ -21,7 +21,7 @@ impl Browser {
             .flat_map(|name| folders.iter().map(move |folder| folder.join(name)))
             .find(|file| file.is_file());
         if program.is_none() {
-            eprintln!("skipped: no Chromium here (scripts/setup browser)");
+            super::missing("Chromium", "browser");
         }
         Some(Browser {
             program: program?,

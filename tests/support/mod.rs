@@ -27,6 +27,17 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// What a test needs is not on this machine: a word about it, and the test does nothing. On CI, where scripts/setup has
+/// installed everything, it fails: green means that it was looked at.
+///
+/// # Panics
+/// With the variable CI set to `true`.
+pub fn missing(what: &str, setup: &str) {
+    let told = format!("no {what} here (scripts/setup {setup})");
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{told}");
+    eprintln!("skipped: {told}");
+}
+
 /// One of the scripts.
 pub fn script(name: &str) -> PathBuf {
     root().join("scripts").join(name)

@@ -35,7 +35,7 @@ pub fn program(name: &str) -> Option<PathBuf> {
         .map(|folder| folder.join(name))
         .find(|file| file.is_file());
     if found.is_none() {
-        eprintln!("skipped: no {name} here (scripts/setup prometheus)");
+        super::missing(name, "prometheus");
     }
     found
 }

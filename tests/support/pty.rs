@@ -19,7 +19,7 @@ impl Pty {
     /// Starts the command there; `None` (and a word about it) where there is no `script`.
     pub fn start(command: &Command) -> Option<Pty> {
         if !std::path::Path::new("/usr/bin/script").exists() {
-            eprintln!("skipped: no /usr/bin/script here");
+            super::missing("/usr/bin/script", "build");
             return None;
         }
         let words = std::iter::once(command.get_program()).chain(command.get_args());
