@@ -63,7 +63,11 @@ fn write(out: &mut String, m: &Migration) -> std::fmt::Result {
         "\n## What was done\n\n| when | who | what | detail |\n|---|---|---|---|"
     )?;
     for e in &m.audit {
-        let [who, action, detail] = [&e.who, &e.action, &e.detail].map(|text| cell(text));
+        let who = match e.who.as_str() {
+            "" => "penstock",
+            who => who,
+        };
+        let [who, action, detail] = [who, &e.action, &e.detail].map(cell);
         writeln!(
             out,
             "| {} | {who} | {action} | {detail} |",

@@ -29,7 +29,17 @@ pub const COPIED: &str = "copy: complete";
 pub fn copied(checkpoint: &Checkpoint) -> String {
     let tables = checkpoint.snapshot.len();
     let rows: u64 = checkpoint.snapshot.iter().map(|t| t.rows).sum();
-    format!("{rows} rows of {tables} tables")
+    format!(
+        "{} of {}",
+        counted(rows, "row"),
+        counted(tables as u64, "table")
+    )
+}
+
+/// `1 row`, `2 rows`
+fn counted(count: u64, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{s}")
 }
 
 /// The whole.
@@ -121,7 +131,8 @@ pub struct Comparison {
 /// # Errors
 /// `Store` where something is there and cannot be read.
 pub fn gather(settings: &Settings) -> Result<Migration> {
-    let state = &settings.state;
+    // The summary is read elsewhere than where it was made.
+    let state = &std::path::absolute(&settings.state).unwrap_or_else(|_| settings.state.clone());
     let audit = audit_log(state)?;
     let found = mirrored(state)?;
     let mut migration = Migration {
@@ -131,7 +142,6 @@ pub fn gather(settings: &Settings) -> Result<Migration> {
         source: format!("{}:{}", settings.source.host, settings.source.port),
         comparisons: comparisons(&state.join("reports"))?,
         cutovers: files(state, "cutover-")?,
-        cleanup: cleanup::list(settings),
         ..Migration::default()
     };
     let standing = match &found {
@@ -144,6 +154,10 @@ pub fn gather(settings: &Settings) -> Result<Migration> {
     };
     let made = standing.filter(|standing| standing.state == State::CutOver);
     migration.stages = stages(&audit, &migration, made.as_ref());
+    let gates = made
+        .as_ref()
+        .map(|standing| standing.report.gates.as_slice());
+    migration.cleanup = cleanup::list(settings, state, gates);
     if let Some(standing) = made {
         of_cutover(&mut migration, standing);
     }
@@ -203,13 +217,17 @@ fn stages(audit: &[AuditEntry], migration: &Migration, made: Option<&Standing>) 
     let detail = complete
         .map(|entry| entry.detail.clone())
         .unwrap_or_default();
+    let kept = match migration.comparisons.len() {
+        1 => "the report of 1 comparison is kept".to_owned(),
+        kept => format!("the reports of {kept} comparisons are kept"),
+    };
     let mut stages = vec![stage("copy", begun, copied, detail)];
     let times = made.map(|standing| standing.report.times);
     stages.push(stage(
         "parallel run",
         copied,
         times.map(|times| times.begun),
-        format!("{} comparisons are kept", migration.comparisons.len()),
+        kept,
     ));
     if let Some(proof) = migration
         .comparisons
@@ -223,13 +241,13 @@ fn stages(audit: &[AuditEntry], migration: &Migration, made: Option<&Standing>) 
                 .seconds
                 .map(|s| proof.started_unix_ms + (s * 1000.0) as u64),
             seconds: proof.seconds,
-            detail: format!("{} items", proof.items),
+            detail: counted(proof.items, "item"),
         });
     }
     let Some((times, report)) = times.zip(made.map(|standing| &standing.report)) else {
         return stages;
     };
-    let compared = format!("{} items once more", report.counts.items_compared);
+    let compared = counted(report.counts.items_compared, "item") + " once more";
     for (name, from, to, detail) in [
         (
             "cutover: drain",

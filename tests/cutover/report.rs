@@ -99,9 +99,41 @@ async fn a_migrations_report_gathers_what_its_directory_tells() {
         "{told:#}"
     );
 
+    // Who asked stands in a column of its own.
+    let did = |action: &str| {
+        let audit = told["audit"].as_array().expect("the log");
+        let entry = audit.iter().find(|entry| entry["action"] == action);
+        entry
+            .unwrap_or_else(|| panic!("{action}: {audit:#?}"))
+            .clone()
+    };
+    for action in ["pause", "resume", "verify", "cutover: cut over"] {
+        let who = did(action)["who"].as_str().unwrap_or_default().to_owned();
+        assert!(who.contains("uid "), "{action}: {told:#}");
+    }
+    assert_eq!(did("pause")["detail"], "");
+
     // What is left to do, with the names of this migration.
     let cleanup = told["cleanup"].to_string();
     let state = daemon.state().display().to_string();
+    let lines = told["cleanup"].as_array().expect("a list");
+    let at = |says: &str| {
+        let said =
+            |line: &serde_json::Value| line["how"].as_str().is_some_and(|how| how.contains(says));
+        lines
+            .iter()
+            .position(said)
+            .unwrap_or_else(|| panic!("{says}: {cleanup}"))
+    };
+    let order = [
+        at("--reopen"),
+        at("/audit.log"),
+        at("systemctl disable"),
+        at(&format!("remove {state}:")),
+        at("apt purge penstock"),
+        at("shred -u"),
+    ];
+    assert!(order.is_sorted(), "{order:?}: {cleanup}");
     for part in [
         "DROP USER 'root'",
         "binlog_expire_logs_seconds",
@@ -120,7 +152,8 @@ async fn a_migrations_report_gathers_what_its_directory_tells() {
         "# Migration: cut over",
         position,
         "| copy | ",
-        "300 rows of 1 tables",
+        "300 rows of 1 table |",
+        "the reports of 2 comparisons are kept",
         "1 missing",
         "| cutover: cut over |",
         "- [ ] **the account in MySQL**",
