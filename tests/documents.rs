@@ -1,14 +1,10 @@
-//! The documents say what is true: each example of docs/contract.md gives the items that stand beside it.
+//! The documents say what is true.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Map, Value, json};
+mod contract;
 
 use crate::support::daemon::Daemon;
-use crate::support::items::{self, Items, Tables};
 use crate::support::mysql::Server;
 use crate::support::root;
-use crate::support::target::Target;
 
 /// The fenced blocks of a page: their first line's words, and their text.
 fn blocks(page: &str) -> Vec<(String, String)> {
@@ -31,93 +27,6 @@ fn blocks(page: &str) -> Vec<(String, String)> {
 
 fn page(name: &str) -> String {
     std::fs::read_to_string(root().join("docs").join(name)).expect("a page of docs/")
-}
-
-/// The key attributes of a table of a contract.
-fn keys(table: &Value) -> Vec<String> {
-    let names = [&table["pk"], &table["sk"]];
-    names
-        .into_iter()
-        .filter_map(|key| key.as_str().map(str::to_owned))
-        .collect()
-}
-
-fn expected(table: &Value, text: &str) -> Items {
-    let keys = keys(table);
-    let items: Vec<Map<String, Value>> = serde_json::from_str(text)
-        .unwrap_or_else(|error| panic!("the items of {}: {error}", table["table"]));
-    items
-        .iter()
-        .map(|item| items::canonical(item, &keys))
-        .collect()
-}
-
-#[tokio::test]
-async fn every_example_of_the_contract_gives_its_items() {
-    let page = page("contract.md");
-    let (mut sql, mut tables, mut wanted) = (Vec::new(), Vec::<Value>::new(), Tables::new());
-    for (kind, text) in blocks(&page) {
-        match kind.as_str() {
-            "sql" => sql.extend(
-                text.split(";\n")
-                    .map(str::trim)
-                    .filter(|s| !s.is_empty())
-                    .map(str::to_owned)
-                    .collect::<Vec<_>>(),
-            ),
-            "json contract" => {
-                let table = serde_json::from_str(&text)
-                    .unwrap_or_else(|error| panic!("{error} in\n{text}"));
-                tables.push(table);
-            }
-            "json items" => {
-                let table = tables.last().expect("a contract before its items");
-                let name = table["table"].as_str().expect("a name").to_owned();
-                wanted.insert(name, expected(table, &text));
-            }
-            _ => {}
-        }
-    }
-    assert!(tables.len() >= 15 && tables.len() == wanted.len());
-
-    let database = Server::shared().database().await;
-    let statements: Vec<&str> = sql.iter().map(String::as_str).collect();
-    database.run(&statements).await;
-    let target = Target::dynoxide();
-    let contract = json!({ "tables": tables }).to_string();
-    let mut daemon = Daemon::new(&database, &target, &contract);
-    let made = daemon.command(&["provision", "--yes"]);
-    assert!(
-        made.status.success(),
-        "{}",
-        String::from_utf8_lossy(&made.stderr)
-    );
-    let ran = daemon.command(&["run", "--until-caught-up"]);
-    assert!(
-        ran.status.success(),
-        "{}",
-        String::from_utf8_lossy(&ran.stderr)
-    );
-    items::compare(&wanted, &target.scan_all().await);
-}
-
-/// Every word that the format has for a kind of join, calculation or transformation has an example.
-#[test]
-fn every_construct_has_an_example() {
-    let page = page("contract.md");
-    let mut missing = BTreeMap::new();
-    for tagged in [
-        &penstock::contract::spec::JOIN,
-        &penstock::contract::spec::CALCULATION,
-        &penstock::contract::spec::TRANSFORMATION,
-    ] {
-        for (kind, _) in tagged.kinds {
-            if !page.contains(&format!("\"type\": \"{kind}\"")) {
-                missing.insert(*kind, tagged.name);
-            }
-        }
-    }
-    assert!(missing.is_empty(), "without an example: {missing:?}");
 }
 
 /// The reference of metrics is the table of metrics. PENSTOCK_BLESS=1 writes it.
@@ -164,15 +73,8 @@ fn links_lead_somewhere() {
         .filter(|f| f.extension().is_some_and(|e| e == "md"))
     {
         let text = std::fs::read_to_string(file).expect("a page");
-        for link in text
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next())
-        {
+        for link in links(&text) {
             let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
-            if link.contains("://") {
-                continue;
-            }
             let to = match path {
                 "" => file.clone(),
                 path => file.parent().expect("a folder").join(path),
@@ -206,6 +108,14 @@ fn links_lead_somewhere() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What a page links to beside it, pictures included.
+pub fn links(page: &str) -> impl Iterator<Item = &str> {
+    page.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+        .filter(|link| !link.contains("://"))
 }
 
 /// A heading's anchor, as forges make it.
@@ -256,7 +166,6 @@ fn recording(name: &str) -> String {
 /// Every command line of the README and of the book is one that penstock takes.
 #[test]
 fn every_command_in_the_documents_is_one() {
-    use clap::CommandFactory as _;
     let mut pages = vec![root().join("README.md")];
     let docs = std::fs::read_dir(root().join("docs")).expect("docs/");
     pages.extend(
@@ -286,18 +195,22 @@ fn every_command_in_the_documents_is_one() {
             let Some(words) = command(&line) else {
                 continue;
             };
-            let parsed = penstock::cli::Cli::command().try_get_matches_from(&words);
-            if let Err(error) = parsed {
-                let wrong = !matches!(
-                    error.kind(),
-                    clap::error::ErrorKind::MissingRequiredArgument
-                );
-                assert!(!wrong, "{}: {line}\n{error}", page.display());
+            if let Err(error) = parses(&words) {
+                panic!("{}: {line}\n{error}", page.display());
             }
             seen += 1;
         }
     }
     assert!(seen > 60, "only {seen} commands were found");
+}
+
+/// Whether penstock takes these words; what is named without its arguments is named.
+fn parses(words: &[String]) -> Result<(), clap::Error> {
+    use clap::CommandFactory as _;
+    match penstock::cli::Cli::command().try_get_matches_from(words) {
+        Err(error) if error.kind() != clap::error::ErrorKind::MissingRequiredArgument => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// The words of a command line of penstock's, without what the shell and the reader take for themselves; names that stand for
