@@ -1,6 +1,7 @@
 //! The documents say what is true.
 
 mod contract;
+mod migration;
 
 use crate::support::daemon::Daemon;
 use crate::support::mysql::Server;
