@@ -1,6 +1,7 @@
 //! The documents say what is true.
 
 mod contract;
+mod demo;
 mod migration;
 
 use crate::support::daemon::Daemon;

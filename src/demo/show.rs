@@ -399,6 +399,16 @@ async fn keep(options: &Options, daemon: &Daemon) {
         say,
         "\nEverything stays up; Ctrl-C ends it. To look around:\n"
     );
+    let penstock = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("penstock"));
+    let settings = options.state.join("penstock.toml");
+    let settings = std::path::absolute(&settings).unwrap_or(settings);
+    say!(say, "  a page for browsers: http://{}/", daemon.address);
+    say!(
+        say,
+        "  {} --config {} status --watch",
+        penstock.display(),
+        settings.display()
+    );
     say!(say, "  curl http://{}/status", daemon.address);
     say!(say, "  curl http://{}/metrics", daemon.address);
     say!(
