@@ -129,6 +129,49 @@ fn anchor_of(heading: &str) -> String {
         .collect()
 }
 
+/// The README's policy is the one that `--emit iam` prints, and it names what `preserve` needs beside it.
+#[test]
+fn the_readmes_policy_is_the_one_that_is_emitted() {
+    let readme = std::fs::read_to_string(root().join("README.md")).expect("the README");
+    let shown = blocks(&readme)
+        .into_iter()
+        .find(|(kind, text)| kind == "json" && text.contains("\"Statement\""))
+        .expect("the policy")
+        .1;
+    let contract = blocks(&page("getting-started.md"))
+        .into_iter()
+        .find(|(kind, _)| kind == "json")
+        .expect("the contract")
+        .1;
+    let mut daemon = Daemon::between(1, "shop", "http://127.0.0.1:1", &contract);
+    let emitted = |daemon: &mut Daemon| {
+        let output = daemon.command(&["provision", "--emit", "iam", "--offline"]);
+        assert!(output.status.success(), "{output:?}");
+        rights(&String::from_utf8_lossy(&output.stdout))
+    };
+    assert_eq!(rights(&shown), emitted(&mut daemon));
+    daemon.set("mapping", "preserve", "[\"ttl\"]");
+    for (_, actions) in emitted(&mut daemon) {
+        for action in actions {
+            assert!(readme.contains(&action), "{action}");
+        }
+    }
+}
+
+/// Names of statements with their actions.
+fn rights(policy: &str) -> Vec<(String, Vec<String>)> {
+    let policy: serde_json::Value = serde_json::from_str(policy).expect("a policy");
+    let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
+    let statements = policy["Statement"].as_array().expect("statements");
+    let of = |statement: &serde_json::Value| {
+        let actions = statement["Action"].as_array().expect("actions");
+        let mut actions: Vec<String> = actions.iter().map(text).collect();
+        actions.sort();
+        (text(&statement["Sid"]), actions)
+    };
+    statements.iter().map(of).collect()
+}
+
 /// The README shows what `scripts/recordings` has recorded, and not a word else.
 #[test]
 fn the_readme_holds_the_recordings_as_they_were_made() {

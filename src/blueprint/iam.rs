@@ -10,7 +10,8 @@ const STATEMENTS: [(&str, &[&str]); 3] = [
         "Replicate",
         &["dynamodb:BatchWriteItem", "dynamodb:DescribeTable"],
     ),
-    ("Verify", &["dynamodb:BatchGetItem", "dynamodb:Scan"]),
+    // `verify`, and the comparison of a cutover.
+    ("Compare", &["dynamodb:BatchGetItem", "dynamodb:Scan"]),
     // Only for `penstock provision --yes`: leave it out where CloudFormation makes the tables.
     (
         "Provision",
