@@ -1,11 +1,12 @@
 //! What a package holds is there, and the settings that come with it are settings.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
 use yaml_rust2::{Yaml, YamlLoader};
 
+use crate::documents::links;
 use crate::support::daemon::Daemon;
 use crate::support::mysql::Server;
 use crate::support::root;
@@ -173,6 +174,55 @@ fn every_asset_of_the_debian_package_is_there() {
             && read("packaging/sysusers.d/penstock.conf").contains("\nu penstock ")
     );
     assert!(service.contains("PENSTOCK_CONFIG=/etc/penstock/penstock.toml"));
+}
+
+/// Whoever reads a page of the package finds what it links to.
+#[test]
+fn links_of_the_packages_pages_stay_within_it() {
+    let manifest: toml::Table = read("Cargo.toml").parse().expect("TOML");
+    let assets = manifest["package"]["metadata"]["deb"]["assets"].as_array();
+    // Where it lies in the package, and here.
+    let mut installed = BTreeMap::new();
+    for asset in assets.expect("assets") {
+        let part = |at: usize| asset[at].as_str().expect("text");
+        let (source, target) = (Path::new(part(0)), Path::new(part(1)));
+        let (Some(folder), Some(name)) = (source.parent(), source.file_name()) else {
+            continue;
+        };
+        let Some((begin, end)) = name.to_str().expect("text").split_once('*') else {
+            let target = match part(1).ends_with('/') {
+                true => target.join(name),
+                false => target.to_owned(),
+            };
+            installed.insert(target, source.to_owned());
+            continue;
+        };
+        if folder.starts_with("target") {
+            continue;
+        }
+        for file in names(&root().join(folder)) {
+            if file.starts_with(begin) && file.ends_with(end) {
+                installed.insert(target.join(&file), folder.join(&file));
+            }
+        }
+    }
+    let (mut pages, mut missing) = (0, Vec::new());
+    for (target, source) in &installed {
+        if source.extension().is_none_or(|end| end != "md") {
+            continue;
+        }
+        pages += 1;
+        let text = read(source.to_str().expect("text"));
+        for link in links(&text) {
+            let path = link.split('#').next().unwrap_or_default();
+            let to = target.parent().expect("a folder").join(path);
+            if !path.is_empty() && !installed.contains_key(&to) {
+                missing.push(format!("{}: {link}", source.display()));
+            }
+        }
+    }
+    assert!(pages > 10, "{installed:#?}");
+    assert!(missing.is_empty(), "not in the package: {missing:#?}");
 }
 
 /// Settings are right where the only complaint is of a contract that is not there.
