@@ -56,51 +56,5 @@ fn read(path: &Path) -> Result<Vec<AuditEntry>> {
         .lines()
         .map_while(|line| line.ok())
         .filter_map(|line| serde_json::from_str(&line).ok())
-        .map(asked)
         .collect())
-}
-
-/// Some commands name who asked at the end of the detail: `by ana (uid 7), process 9`. That is who did it.
-fn asked(mut entry: AuditEntry) -> AuditEntry {
-    const COMMANDS: [&str; 4] = ["pause", "resume", "resnapshot", "dead-letters retry"];
-    if !entry.who.is_empty() || !COMMANDS.contains(&entry.action.as_str()) {
-        return entry;
-    }
-    let split = match entry.detail.strip_prefix("by ") {
-        Some(who) => Some(("", who)),
-        None => entry.detail.rsplit_once(", by "),
-    };
-    if let Some((detail, who)) = split {
-        (entry.detail, entry.who) = (detail.to_owned(), who.to_owned());
-    }
-    entry
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_asked_is_who_did_it() {
-        let told = |who: &str, action: &str, detail: &str| {
-            let [who, action, detail] = [who, action, detail].map(str::to_owned);
-            let entry = asked(AuditEntry {
-                at_unix_ms: 1,
-                who,
-                action,
-                detail,
-            });
-            (entry.who, entry.detail)
-        };
-        let ana = "ana (uid 7), process 9";
-        let is = |who: &str, detail: &str| (who.to_owned(), detail.to_owned());
-        assert_eq!(told("", "pause", &format!("by {ana}")), is(ana, ""));
-        let again = format!("shop.orders, by {ana}");
-        assert_eq!(told("", "resnapshot", &again), is(ana, "shop.orders"));
-        // What names it already, or is penstock's own, stays.
-        assert_eq!(told("bob", "pause", "by hand"), is("bob", "by hand"));
-        let own = "the checkpoint was given up by `run --resnapshot`";
-        assert_eq!(told("", "resnapshot", own), is("", own));
-        assert_eq!(told("", "copy: complete", "by 3"), is("", "by 3"));
-    }
 }

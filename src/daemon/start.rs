@@ -431,7 +431,10 @@ async fn checkpoint(
                     views::commit(&state, 0, &first)?;
                 }
                 store.commit(&first, &[])?;
-                let tables = format!("{} tables", first.snapshot.len());
+                let tables = match first.snapshot.len() {
+                    1 => "1 table".to_owned(),
+                    count => format!("{count} tables"),
+                };
                 store.audit(crate::report::COPY_BEGUN, &tables)
             })
             .await?;
