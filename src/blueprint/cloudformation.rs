@@ -14,11 +14,23 @@ use crate::plan::{KeyAttribute, Plan, TargetTable};
 pub fn cloudformation(plan: &Plan) -> String {
     let mut resources = serde_json::Map::new();
     let mut taken = BTreeSet::new();
-    for target in &plan.targets {
-        let id = logical_id(&target.name, &mut taken);
+    // A table keeps its name whatever alarms there are: another one would be another table.
+    let ids: Vec<String> = plan
+        .targets
+        .iter()
+        .map(|target| logical_id(&format!("Table {}", target.name), &mut taken))
+        .collect();
+    for (id, target) in ids.iter().zip(&plan.targets) {
         resources.insert(id.clone(), table(target));
         for alarm in &ALARMS {
-            resources.insert(format!("{id}{}", alarm.id), alarm.of(&id, target));
+            let name = logical_id(&format!("{id} {}", alarm.id), &mut taken);
+            resources.insert(name, alarm.of(id, target, None));
+            // The table's figures do not count its indexes, and one that is throttled throttles the table's writes.
+            for gsi in &target.gsis {
+                let name = format!("{id} {} Index {}", alarm.id, gsi.name);
+                let name = logical_id(&name, &mut taken);
+                resources.insert(name, alarm.of(id, target, Some(&gsi.name)));
+            }
         }
     }
     let template = json!({
@@ -143,14 +155,21 @@ const ALARMS: [Alarm; 2] = [
 ];
 
 impl Alarm {
-    fn of(&self, table_id: &str, target: &TargetTable) -> Value {
+    /// Of the table, or of one of its indexes.
+    fn of(&self, table_id: &str, target: &TargetTable, index: Option<&str>) -> Value {
+        let mut of = target.name.clone();
+        let mut dimensions = vec![json!({"Name": "TableName", "Value": {"Ref": table_id}})];
+        if let Some(index) = index {
+            of = format!("{of}, index {index}");
+            dimensions.push(json!({"Name": "GlobalSecondaryIndexName", "Value": index}));
+        }
         json!({
             "Type": "AWS::CloudWatch::Alarm",
             "Properties": {
-                "AlarmDescription": format!("{}: {}", target.name, self.what),
+                "AlarmDescription": format!("{of}: {}", self.what),
                 "Namespace": "AWS/DynamoDB",
                 "MetricName": self.metric,
-                "Dimensions": [{"Name": "TableName", "Value": {"Ref": table_id}}],
+                "Dimensions": dimensions,
                 "Statistic": "Sum",
                 "Period": 60,
                 "EvaluationPeriods": 5,
@@ -166,11 +185,11 @@ impl Alarm {
     }
 }
 
-/// CloudFormation's names have letters and digits only; two tables never share one.
-fn logical_id(table: &str, taken: &mut BTreeSet<String>) -> String {
-    let mut id = String::from("Table");
+/// CloudFormation's names have letters and digits only; two resources never share one.
+fn logical_id(words: &str, taken: &mut BTreeSet<String>) -> String {
+    let mut id = String::new();
     let mut upper = true;
-    for c in table.chars() {
+    for c in words.chars() {
         if !c.is_ascii_alphanumeric() {
             upper = true;
             continue;

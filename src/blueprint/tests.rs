@@ -58,6 +58,37 @@ fn tables_that_hold_data_outlive_their_stack() {
     assert_eq!(index["Projection"]["NonKeyAttributes"][0], "total");
 }
 
+/// CloudWatch counts an index's throttles under the index's name alone.
+#[test]
+fn every_index_has_alarms_of_its_own() {
+    let template: Value = serde_json::from_str(&cloudformation(&plan())).unwrap();
+    let resources = template["Resources"].as_object().unwrap();
+    let alarms = resources
+        .iter()
+        .filter(|(_, r)| r["Type"] == "AWS::CloudWatch::Alarm");
+    let names: Vec<&str> = alarms.map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "TableProdOrdersByCustomerReadThrottles",
+            "TableProdOrdersByCustomerReadThrottlesIndexByState",
+            "TableProdOrdersByCustomerWriteThrottles",
+            "TableProdOrdersByCustomerWriteThrottlesIndexByState",
+            "TableProdOrdersByCustomerx2ReadThrottles",
+            "TableProdOrdersByCustomerx2WriteThrottles",
+        ]
+    );
+    let alarm = &resources["TableProdOrdersByCustomerWriteThrottlesIndexByState"]["Properties"];
+    assert_eq!(alarm["MetricName"], "WriteThrottleEvents");
+    assert_eq!(
+        alarm["Dimensions"],
+        serde_json::json!([
+            {"Name": "TableName", "Value": {"Ref": "TableProdOrdersByCustomer"}},
+            {"Name": "GlobalSecondaryIndexName", "Value": "by-state"},
+        ])
+    );
+}
+
 #[test]
 fn the_policy_names_every_table_and_no_other() {
     let policy: Value = serde_json::from_str(&iam(&plan(), Some("eu-central-1"))).unwrap();
