@@ -326,6 +326,42 @@ fn the_composition_names_files_that_are_there_and_listens_at_home() {
     assert!(read("packaging/Dockerfile").contains(&format!("FROM rust:{}-", toolchain())));
 }
 
+/// A word that is misspelt is no setting: docker would refuse the file, or leave out what was meant.
+#[test]
+fn the_composition_is_what_its_specification_says() {
+    let Some(program) = std::env::var_os("PENSTOCK_CHECK_JSONSCHEMA") else {
+        println!(
+            "not checked: scripts/test installs check-jsonschema and names it in PENSTOCK_CHECK_JSONSCHEMA"
+        );
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a directory");
+    let complaints = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).expect("the file");
+        let output = Command::new(&program)
+            .args(["--builtin-schema", "vendor.compose-spec"])
+            .arg(&file)
+            .output()
+            .expect("check-jsonschema can be run");
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), told)
+    };
+    let compose = read("packaging/compose.yaml");
+    let (status, told) = complaints("compose.yaml", &compose);
+    assert_eq!(status, Some(0), "{told}");
+    for (right, wrong) in [
+        ("healthcheck:", "healtcheck:"),
+        ("condition: service_healthy", "condition: healthy"),
+        ("retries: 60", "retry: 60"),
+    ] {
+        let changed = compose.replace(right, wrong);
+        assert_ne!(changed, compose, "{right}");
+        let (status, told) = complaints("wrong.yaml", &changed);
+        assert_eq!(status, Some(1), "{wrong}: {told}");
+    }
+}
+
 /// `1.95`, from rust-toolchain.toml.
 fn toolchain() -> String {
     let file: toml::Table = read("rust-toolchain.toml").parse().expect("TOML");
