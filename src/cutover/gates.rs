@@ -199,14 +199,7 @@ fn lag(readings: &Readings, thresholds: &Thresholds, moment: Moment) -> Gate {
         Moment::After => 0.0,
     };
     match readings.lag {
-        None => Gate::shut(
-            "lag",
-            format!(
-                "how far the stream is behind is not known: {}",
-                readings.silent.as_deref().unwrap_or("the source has not told its position yet")
-            ),
-            "check that MySQL answers, then try again",
-        ),
+        None => lag_unknown(readings.silent.as_deref()),
         Some(seconds) if seconds <= most => {
             Gate::open("lag", format!("{seconds:.1} s behind the source")).measured(seconds, most)
         }
@@ -216,6 +209,22 @@ fn lag(readings: &Readings, thresholds: &Thresholds, moment: Moment) -> Gate {
             "wait until the stream has caught up (`--wait SECONDS` does); `penstock status` tells what holds it up",
         )
         .measured(seconds, most),
+    }
+}
+
+/// It is told by the source's end, once that was reached, and by what was written; both are of this start.
+fn lag_unknown(silent: Option<&str>) -> Gate {
+    match silent {
+        Some(reason) => Gate::shut(
+            "lag",
+            format!("how far the stream is behind is not known: {reason}"),
+            "check that MySQL answers, then try again",
+        ),
+        None => Gate::shut(
+            "lag",
+            "how far the stream is behind is not known: since the start it was never at the source's end, and no transaction was written",
+            "wait for the first transaction; `penstock status` tells what holds it up",
+        ),
     }
 }
 
@@ -259,35 +268,7 @@ fn parity(standing: &Result<(), Owed>) -> Gate {
     let Err(owed) = standing else {
         return Gate::open("parity", "a full comparison found both sides equal");
     };
-    let reason = match owed {
-        Owed::NeverVerified => "both sides were never compared",
-        Owed::Repaired => "items were repaired since the last full comparison",
-        Owed::Resnapshot => "a table was copied again since the last full comparison",
-        Owed::Restarted => {
-            "penstock was started since the last full comparison: what was written in between is not known"
-        }
-        Owed::AnotherServer => "MySQL is another server than at the last full comparison",
-        Owed::RebuiltStore => {
-            "the checkpoint was rebuilt from its mirror since the last full comparison"
-        }
-        Owed::Mismatches => "the last full comparison found differences",
-        Owed::Undecided => "the last full comparison could not decide about some items",
-        Owed::DirtyOverflown => {
-            "more was written since the last full comparison than is remembered"
-        }
-    };
-    let remedy = match owed {
-        Owed::Mismatches => "`penstock verify --repair`, then `penstock verify` once more",
-        Owed::NeverVerified
-        | Owed::Repaired
-        | Owed::Resnapshot
-        | Owed::Restarted
-        | Owed::AnotherServer
-        | Owed::RebuiltStore
-        | Owed::Undecided
-        | Owed::DirtyOverflown => "run `penstock verify`",
-    };
-    Gate::shut("parity", reason, remedy)
+    Gate::shut("parity", owed.reason(), owed.remedy())
 }
 
 fn heartbeat(readings: &Readings, thresholds: &Thresholds) -> Gate {

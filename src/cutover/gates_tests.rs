@@ -108,6 +108,26 @@ fn lag_beyond_the_threshold_and_after_the_drain_any() {
     assert_eq!(always(lag(None)), ["lag"]);
 }
 
+/// MySQL that answers is not said to be silent: what is missing then is a transaction that was written.
+#[test]
+fn lag_that_is_not_known_tells_why() {
+    let told = |silent: Option<&str>| {
+        let mut readings = good();
+        (readings.lag, readings.silent) = (None, silent.map(str::to_owned));
+        let shut = shut(&gates(&readings, &THRESHOLDS, Moment::Before));
+        let gate = shut
+            .into_iter()
+            .find(|gate| gate.name == "lag")
+            .expect("it is shut");
+        (gate.reason, gate.remedy.unwrap_or_default())
+    };
+    let (reason, remedy) = told(Some("no route"));
+    assert!(reason.ends_with("not known: no route") && remedy.contains("MySQL answers"));
+    let (reason, remedy) = told(None);
+    assert!(reason.contains("no transaction was written"), "{reason}");
+    assert!(!remedy.contains("MySQL answers"), "{remedy}");
+}
+
 #[test]
 fn mutations_in_flight_after_the_drain() {
     assert!(shuts(Moment::Before, |r| r.in_flight = 7).is_empty());

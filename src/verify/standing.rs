@@ -50,6 +50,44 @@ pub enum Owed {
     DirtyOverflown,
 }
 
+impl Owed {
+    /// Why, in words.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Owed::NeverVerified => "both sides were never compared",
+            Owed::Repaired => "items were repaired since the last full comparison",
+            Owed::Resnapshot => "a table was copied again since the last full comparison",
+            Owed::Restarted => {
+                "penstock was started since the last full comparison: what was written in between is not known"
+            }
+            Owed::AnotherServer => "MySQL is another server than at the last full comparison",
+            Owed::RebuiltStore => {
+                "the checkpoint was rebuilt from its mirror since the last full comparison"
+            }
+            Owed::Mismatches => "the last full comparison found differences",
+            Owed::Undecided => "the last full comparison could not decide about some items",
+            Owed::DirtyOverflown => {
+                "more was written since the last full comparison than is remembered"
+            }
+        }
+    }
+
+    /// What pays it.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Owed::Mismatches => "`penstock verify --repair`, then `penstock verify` once more",
+            Owed::NeverVerified
+            | Owed::Repaired
+            | Owed::Resnapshot
+            | Owed::Restarted
+            | Owed::AnotherServer
+            | Owed::RebuiltStore
+            | Owed::Undecided
+            | Owed::DirtyOverflown => "run `penstock verify`",
+        }
+    }
+}
+
 impl Standing {
     /// Another full comparison is needed, one that begins after this.
     pub fn owe(&mut self, owed: Owed) {
