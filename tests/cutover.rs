@@ -189,6 +189,11 @@ async fn a_cutover_under_load_leaves_both_sides_equal() {
         .collect();
     let steps = ["begun", "draining", "drained", "compared", "sealed"];
     assert_eq!(audited, steps.map(|step| format!("cutover: {step}")));
+    // In words: people read it.
+    assert_eq!(
+        report["audit"][0]["detail"],
+        "waits up to 60 s for the gates"
+    );
     let by = report["by"].as_str().expect("who");
     assert!(by.contains("uid "), "{by}");
     let sum = made["report"]["sha256"].as_str().expect("a checksum");

@@ -34,6 +34,19 @@ pub struct Options {
     pub expect_read_only: bool,
 }
 
+impl Options {
+    /// What they ask for beyond the cutover itself, in words.
+    pub fn words(&self) -> String {
+        let waits = (self.wait_seconds > 0)
+            .then(|| format!("waits up to {} s for the gates", self.wait_seconds));
+        let asks = self
+            .expect_read_only
+            .then(|| "MySQL must refuse writes".to_owned());
+        let words: Vec<String> = [asks, waits].into_iter().flatten().collect();
+        words.join(", ")
+    }
+}
+
 /// What the checkpoint knows of cutovers. The one with the higher serial is the newer one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Standing {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::filing::{PAUSE, RESNAPSHOT};
+use super::filing::{self, PAUSE, RESNAPSHOT, RESUME, RETRY};
 use super::resnapshot::Resnapshot;
 use super::rows::Rows;
 use super::shared::Shared;
@@ -32,7 +32,7 @@ impl Controls for Control {
     fn pause(&self, who: Peer) -> BoxFuture<'_, Result<Value>> {
         Box::pin(async move {
             let paused = self.shared.pause(who.to_string()).await?;
-            self.audit(PAUSE, &format!("by {who}")).await?;
+            self.audit(&who, PAUSE, "").await?;
             Ok(json!(paused))
         })
     }
@@ -41,7 +41,7 @@ impl Controls for Control {
         Box::pin(async move {
             let resumed = self.shared.resume().await?;
             if resumed {
-                self.audit("resume", &format!("by {who}")).await?;
+                self.audit(&who, RESUME, "").await?;
             }
             Ok(resumed)
         })
@@ -50,8 +50,7 @@ impl Controls for Control {
     fn resnapshot(&self, which: Which, who: Peer) -> BoxFuture<'_, Result<String>> {
         Box::pin(async move {
             let begun = self.resnapshot.begin(&which.table, who.to_string()).await?;
-            self.audit(RESNAPSHOT, &format!("{begun}, by {who}"))
-                .await?;
+            self.audit(&who, RESNAPSHOT, &begun).await?;
             Ok(begun)
         })
     }
@@ -63,8 +62,7 @@ impl Controls for Control {
     fn retry(&self, which: Retry, who: Peer) -> BoxFuture<'_, Result<Retried>> {
         Box::pin(async move {
             if which.from.is_none() {
-                self.audit("dead-letters retry", &format!("by {who}"))
-                    .await?;
+                self.audit(&who, RETRY, "").await?;
             }
             self.retry_page(which).await
         })
@@ -131,9 +129,8 @@ impl Control {
         .await
     }
 
-    async fn audit(&self, action: &'static str, detail: &str) -> Result<()> {
-        let (store, detail) = (Arc::clone(&self.store), detail.to_owned());
-        blocking(move || store.audit(action, &detail)).await
+    async fn audit(&self, who: &Peer, action: &str, detail: &str) -> Result<()> {
+        filing::audit(&self.store, &who.to_string(), action, detail).await
     }
 }
 

@@ -9,6 +9,7 @@ use super::start::blocking;
 use crate::checkpoint::{Checkpoint, Loaded, Store, audit_log, mirrored, now_unix_ms, write_file};
 use crate::cutover::{Entry, FACT, Outcome, Report, Sealed, Standing, State};
 use crate::error::{Error, Kind, Result};
+use crate::report::{COPIED, COPY_BEGUN};
 
 /// Most entries of the audit log in a report.
 const ENTRIES: usize = 200;
@@ -22,9 +23,32 @@ pub const GIVEN_UP: &str = "cutover: given up";
 pub const FAILED: &str = "cutover: failed";
 /// Whether it was committed is not known.
 pub const UNSURE: &str = "cutover: not known to be made";
+pub const BEGUN: &str = "cutover: begun";
+pub const ABORT: &str = "cutover: abort";
 /// The same for what people do beside it.
 pub const PAUSE: &str = "pause";
+pub const RESUME: &str = "resume";
 pub const RESNAPSHOT: &str = "resnapshot";
+pub const RETRY: &str = "dead-letters retry";
+pub const REPAIR: &str = "verify";
+pub const REHEARSAL: &str = "rehearsal";
+
+/// What an action of the audit log is called where people read it.
+pub fn words(action: &str) -> &str {
+    match action {
+        COPY_BEGUN => "the copy began",
+        COPIED => "the copy is complete",
+        PAUSE => "paused",
+        RESUME => "resumed",
+        RESNAPSHOT => "copied again from the start",
+        RETRY => "tried the dead letters again",
+        REPAIR => "asked for a comparison with repairs",
+        REHEARSAL => "rehearsed the cutover",
+        ABORT => "cutover: asked to give it up",
+        // The steps of a cutover are words.
+        action => action,
+    }
+}
 
 /// Adds a line to the audit log.
 pub async fn audit(store: &Arc<Store>, who: &str, action: &str, detail: &str) -> Result<()> {

@@ -54,7 +54,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use cutover::{Cutover, Verifier};
 pub use facts::{Facts, fact_of, set_fact};
-pub use filing::{MADE, PAUSE, RESNAPSHOT, stands_cut_over};
+pub use filing::{MADE, PAUSE, RESNAPSHOT, stands_cut_over, words as done_words};
 pub use monitor::Question;
 pub use pause::{Pause, Paused};
 pub use requests::{Removed, Requests};

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cutover::Verifier;
 use super::facts::{Facts, fact_of, set_fact};
-use super::filing::audit;
+use super::filing::{REPAIR, audit};
 use super::rows::Rows;
 use super::shared::Shared;
 use super::start::blocking;
@@ -432,9 +432,9 @@ impl Bench for Comparisons {
         let (progress, stop) = self.enter()?;
         let who = who.to_string();
         tokio::spawn(async move {
-            let detail = format!("{:?}, repair: {}", order.mode, order.repair);
+            let detail = order.mode.words();
             if order.repair
-                && let Err(error) = audit(&myself.tools.store, &who, "verify", &detail).await
+                && let Err(error) = audit(&myself.tools.store, &who, REPAIR, &detail).await
             {
                 tracing::warn!(%error, "the audit log could not be written");
             }

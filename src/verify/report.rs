@@ -36,6 +36,18 @@ pub enum Mode {
     Keys,
 }
 
+impl Mode {
+    /// As a person would say it.
+    pub fn words(&self) -> String {
+        match self {
+            Mode::Full => "everything".to_owned(),
+            Mode::Sample(percent) => format!("{percent} % of the rows"),
+            Mode::Entity(entity) => entity.clone(),
+            Mode::Keys => "the items of an earlier report".to_owned(),
+        }
+    }
+}
+
 /// The result. Holds source keys, and with `--show-values` row values.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -336,12 +348,13 @@ impl Report {
     }
 
     fn scope(&self) -> String {
-        match &self.mode {
-            Mode::Full => "everything, and a scan for extra items".to_owned(),
-            Mode::Sample(percent) => format!("{percent} % of the rows, by chance"),
-            Mode::Entity(entity) => format!("{entity}, without a scan for extra items"),
-            Mode::Keys => "the items of an earlier report".to_owned(),
-        }
+        let how = match &self.mode {
+            Mode::Full => ", and a scan for extra items",
+            Mode::Sample(_) => ", by chance",
+            Mode::Entity(_) => ", without a scan for extra items",
+            Mode::Keys => "",
+        };
+        self.mode.words() + how
     }
 }
 

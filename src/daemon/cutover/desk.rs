@@ -58,8 +58,8 @@ impl Desk for Cutover {
                 options,
             };
             if !attempt.options.dry_run {
-                let asked = serde_json::to_string(&attempt.options).unwrap_or_default();
-                let noted = self.audit(&attempt.who, "cutover: begun", &asked).await;
+                let asked = attempt.options.words();
+                let noted = self.audit(&attempt.who, filing::BEGUN, &asked).await;
                 if let Err(error) = noted {
                     *self.lock() = None;
                     self.tell_outcome(failed(&error));
@@ -83,7 +83,7 @@ impl Desk for Cutover {
                     .with_remedy("`penstock cutover --reopen` takes back one that has been made"));
             };
             under_way.aborted.cancel();
-            self.audit(&who.to_string(), "cutover: abort", "").await?;
+            self.audit(&who.to_string(), filing::ABORT, "").await?;
             // It may be at its last step, which is not given up.
             self.outcome_of(under_way.attempt).await
         })
@@ -95,7 +95,7 @@ impl Desk for Cutover {
 
     fn rehearse(&self, who: Peer) -> BoxFuture<'_, Result<Rehearsal>> {
         Box::pin(async move {
-            self.audit(&who.to_string(), "rehearsal", "").await?;
+            self.audit(&who.to_string(), filing::REHEARSAL, "").await?;
             rehearse::rehearse(&self.shared, &self.gatehouse, self.drain_within).await
         })
     }
