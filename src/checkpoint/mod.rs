@@ -118,6 +118,15 @@ impl TableProgress {
             estimated_rows: 0,
         }
     }
+
+    /// Rows of the table, as far as is known. Once they are counted an estimate that was too high would leave the copy unfinished
+    /// for ever.
+    pub fn rows_in_all(&self) -> u64 {
+        match self.state {
+            TableState::Done => self.rows,
+            TableState::Pending | TableState::Copying => self.estimated_rows.max(self.rows),
+        }
+    }
 }
 
 /// Whether a table has been copied.

@@ -524,3 +524,18 @@ fn a_killed_process_leaves_its_last_commit() {
         assert_eq!(store.dead_letter_count(), n, "seed {seed}, round {round}");
     }
 }
+
+/// The optimizer's word counts until the rows are counted, where it was too low less than that.
+#[test]
+fn a_table_that_is_copied_has_the_rows_that_were_counted() {
+    let mut table = TableProgress::pending("shop", "t");
+    (table.estimated_rows, table.rows) = (1_000, 400);
+    for state in [TableState::Pending, TableState::Copying] {
+        table.state = state;
+        assert_eq!(table.rows_in_all(), 1_000);
+    }
+    table.rows = 1_001;
+    assert_eq!(table.rows_in_all(), 1_001);
+    (table.state, table.rows) = (TableState::Done, 400);
+    assert_eq!(table.rows_in_all(), 400);
+}

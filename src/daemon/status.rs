@@ -146,7 +146,7 @@ impl StatusSource for Answers {
                 .set(table.rows as f64);
             metrics::SNAPSHOT_ESTIMATE
                 .with([&name])
-                .set(table.estimated_rows as f64);
+                .set(table.rows_in_all() as f64);
             metrics::SNAPSHOT_OPEN_CHUNKS
                 .with([&name])
                 .set(table.open.len() as f64);

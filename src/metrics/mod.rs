@@ -118,7 +118,7 @@ metrics_table! {
 
     SNAPSHOT_ROWS: Counters Counter "penstock_snapshot_rows_total" ["table"] "Rows that the snapshot has read.";
     SNAPSHOT_COPIED: Gauges Gauge "penstock_snapshot_copied_rows" ["table"] "Rows of the table's copy that are durable, those of earlier runs included.";
-    SNAPSHOT_ESTIMATE: Gauges Gauge "penstock_snapshot_estimated_rows" ["table"] "Rows in the table, as the optimizer estimated when its copy began.";
+    SNAPSHOT_ESTIMATE: Gauges Gauge "penstock_snapshot_estimated_rows" ["table"] "Rows in the table: as the optimizer estimated when its copy began, as counted once it is complete.";
     SNAPSHOT_OPEN_CHUNKS: Gauges Gauge "penstock_snapshot_open_chunks" ["table"] "Chunks handed out and not yet durable.";
     SNAPSHOT_REREAD_CHUNKS: Counters Counter "penstock_snapshot_reread_chunks_total" ["table"] "Chunks read a second time, after a restart or because their window was voided.";
     SNAPSHOT_REREAD_ROWS: Counters Counter "penstock_snapshot_reread_rows_total" ["table"] "Rows of chunks that were read a second time.";
