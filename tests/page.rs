@@ -7,8 +7,8 @@ use serde_json::json;
 use crate::support::browser::Browser;
 use crate::support::daemon::Daemon;
 use crate::support::mysql::Server;
-use crate::support::root;
 use crate::support::stub::{Faults, Stub};
+use crate::support::{eventually, root};
 use crate::workload;
 
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -19,12 +19,18 @@ fn probed(browser: &Browser, html: &str, width: u32, options: &[&str]) -> serde_
     let file = folder.path().join("frame.html");
     let framed = html.replace('&', "&amp;").replace('"', "&quot;");
     let script = "onload = () => {
+        const innermost = e => e.ownerDocument.documentElement.clientWidth;
         const page = document.querySelector('iframe').contentDocument, style = frames[0].getComputedStyle(page.body);
         document.title = JSON.stringify({
             width: page.documentElement.scrollWidth, ink: style.color, paper: style.backgroundColor,
             headings: [...page.querySelectorAll('h1, h2')].map(h => h.textContent),
             loaded: frames[0].performance.getEntriesByType('resource').length,
-            unnamed: page.querySelectorAll('svg:not([aria-label]), progress:empty, th:not([scope])').length,
+            unnamed: page.querySelectorAll('svg:not([aria-label]):not([aria-hidden]), progress:not([aria-label]), th:not([scope])').length,
+            tables: page.querySelectorAll('table').length,
+            outside: [...page.querySelectorAll('main *')].filter(e => {
+                const box = e.getBoundingClientRect();
+                return box.right > innermost(e) + 0.5 || e.scrollWidth > e.clientWidth + 1 && /table|wide/.test(e.localName + e.className);
+            }).map(e => e.localName + '.' + e.className + ': ' + e.textContent.slice(0, 40)),
         });
     }";
     let wrapper = format!(
@@ -38,6 +44,37 @@ fn probed(browser: &Browser, html: &str, width: u32, options: &[&str]) -> serde_
         .and_then(|t| t.split("</title>").next());
     let title = title.unwrap_or_else(|| panic!("no answer of the script in {dom}"));
     serde_json::from_str(&title.replace("&quot;", "\"").replace("&amp;", "&")).expect("JSON")
+}
+
+/// What the page must be in a browser, whatever is on it.
+fn assert_readable(browser: &Browser, html: &str, tables: u64) {
+    // It comes again by itself, which is of no use here.
+    let html = html.replace("http-equiv=\"refresh\"", "name=\"was-refresh\"");
+    for (width, options, dark) in [
+        (1000, &[][..], false),
+        (1000, &["--force-dark-mode"][..], true),
+        (500, &[][..], false),
+        (360, &[][..], false),
+    ] {
+        let found = probed(browser, &html, width, options);
+        assert_eq!(
+            found["width"], width,
+            "it must not scroll sideways: {found}"
+        );
+        assert_eq!(found["tables"], tables, "{found}");
+        assert_eq!(
+            found["outside"],
+            json!([]),
+            "{width} wide, this is out of sight: {found}"
+        );
+        assert_eq!(found["loaded"], 0, "nothing from elsewhere: {found}");
+        assert_eq!(found["unnamed"], 0, "{found}");
+        let headings = found["headings"].as_array().expect("headings");
+        assert!(headings[0] == "penstock" && headings.len() > 4, "{found}");
+        let (ink, paper) = (luminance(&found["ink"]), luminance(&found["paper"]));
+        assert_eq!(ink > paper, dark, "{found}");
+        assert!(contrast(ink, paper) > 7.0, "{found}");
+    }
 }
 
 #[tokio::test]
@@ -59,7 +96,9 @@ async fn the_page_in_a_browser() {
     daemon.start();
     daemon.caught_up(PATIENCE).await;
     daemon.phase("ready", PATIENCE).await;
-    // Two looks of the page's history.
+    let more = "INSERT INTO people SELECT id + 1000000, name, tags, doc FROM people LIMIT 20";
+    database.run(&[more]).await;
+    // Two looks of the page's history, one before this and one after it.
     tokio::time::sleep(Duration::from_secs(6)).await;
 
     // As it is served, policy and all.
@@ -75,37 +114,40 @@ async fn the_page_in_a_browser() {
         assert!(dom.contains(part), "{part} is not in {dom}");
     }
     let html = daemon.get("/").await.text();
-    // It comes again by itself, which is of no use here.
-    let html = html.replace("http-equiv=\"refresh\"", "name=\"was-refresh\"");
-    for (width, options, dark) in [
-        (1000, &[][..], false),
-        (1000, &["--force-dark-mode"][..], true),
-        (360, &[][..], false),
-    ] {
-        let found = probed(&browser, &html, width, options);
-        assert_eq!(
-            found["width"], width,
-            "it must not scroll sideways: {found}"
-        );
-        assert_eq!(found["loaded"], 0, "nothing from elsewhere: {found}");
-        assert_eq!(found["unnamed"], 0, "{found}");
-        let headings = found["headings"].as_array().expect("headings");
-        assert!(headings[0] == "penstock" && headings.len() > 4, "{found}");
-        let (ink, paper) = (luminance(&found["ink"]), luminance(&found["paper"]));
-        assert_eq!(ink > paper, dark, "{found}");
-        assert!(contrast(ink, paper) > 7.0, "{found}");
-    }
+    let written = html.split("<dt>Items written</dt><dd>").nth(1);
+    let written = written.and_then(|rest| rest.split(' ').next());
+    assert!(
+        written.is_some_and(|w| w != "0" && w.parse::<f64>().is_ok()),
+        "{written:?} in {html}"
+    );
+    // Copy, and what was done.
+    assert_readable(&browser, &html, 2);
     let picture = browser.picture(&url, &["--window-size=1000,1050"]);
     assert!(
         picture.starts_with(b"\x89PNG") && picture.len() > 10_000,
         "{}",
         picture.len()
     );
+    // Whoever wants to read in peace holds it.
+    let refresh = "http-equiv=\"refresh\"";
+    assert!(html.contains(refresh) && html.contains("href=\"/?refresh=off\""));
+    let held = daemon.get("/?refresh=off").await.text();
+    assert!(
+        !held.contains(refresh) && held.contains("href=\"/\""),
+        "{held}"
+    );
 }
 
-/// Why rows have no item, and who did what: without a value of a row.
+/// The section below a heading.
+fn section<'h>(html: &'h str, heading: &str) -> &'h str {
+    let after = html.split(&format!("<h2>{heading}</h2>")).nth(1);
+    let section = after.and_then(|rest| rest.split("</section>").next());
+    section.unwrap_or_else(|| panic!("no section {heading} in {html}"))
+}
+
+/// Why rows have no item, what keeps the gate shut, what a comparison found, and who did what: without a value of a row.
 #[tokio::test(flavor = "multi_thread")]
-async fn dead_letters_and_what_was_done_are_on_the_page_without_values() {
+async fn what_is_on_the_page_is_said_in_words_and_without_values() {
     let database = Server::shared().database().await;
     database
         .run(&[
@@ -129,46 +171,77 @@ async fn dead_letters_and_what_was_done_are_on_the_page_without_values() {
     daemon.caught_up(PATIENCE).await;
     let html = daemon.get("/").await.text();
     assert!(
-        !html.contains("<b>pause</b>"),
+        !section(&html, "What was done").contains(">paused<"),
         "nothing was done yet: {html}"
     );
+    // What the daemon itself says of a gate that is shut, and its remedy.
+    let shut = "<b>parity</b> <span class=\"word\">shut</span>: both sides were never compared \
+                <span class=\"remedy\">run <code>penstock verify</code></span>";
+    let html = eventually("the gates are read", PATIENCE, async || {
+        let html = daemon.get("/").await.text();
+        html.contains("<h2>Gates</h2>").then_some(html)
+    })
+    .await;
+    assert!(section(&html, "Gates").contains(shut), "{html}");
     for command in ["pause", "resume"] {
         let output = tokio::task::block_in_place(|| daemon.command(&[command]));
         assert!(output.status.success(), "{output:?}");
     }
     let html = daemon.get("/").await.text();
-    let reasons = html
-        .split("<h2>Dead letters</h2>")
-        .nth(1)
-        .unwrap_or_default();
-    let reasons = reasons.split("</section>").next().unwrap_or_default();
-    let row = "<tr><th scope=\"row\">Pets</th><td>";
+    let reasons = section(&html, "Dead letters");
     assert!(
-        reasons.contains(row) && reasons.contains("weight"),
+        reasons.contains("<tr><th scope=\"row\">Pets</th><td class=\"text\">")
+            && reasons.contains("weight"),
         "{html}"
     );
     assert!(
         reasons.contains("<td>2</td>"),
         "both have one reason: {reasons}"
     );
-    let done = html
-        .split("<h2>What was done</h2>")
-        .nth(1)
-        .unwrap_or_default();
+    let done = section(&html, "What was done");
     let [resume, pause, begun] =
-        ["<b>resume</b>", "<b>pause</b>", "<b>copy: begun</b>"].map(|entry| done.find(entry));
+        [">resumed<", ">paused<", ">the copy began: 1 tables<"].map(|entry| done.find(entry));
     assert!(
         resume.is_some() && resume < pause && pause < begun,
         "the newest first: {done}"
     );
+    let user = format!("(uid {})</td><td class=\"text\">paused<", uid());
+    assert!(done.contains(&user), "who: {done}");
     assert!(!html.contains("SECRET"), "{html}");
-    // Parity, entity by entity.
+    compared_on_the_page(&mut daemon).await;
+}
+
+/// What a comparison of a running daemon has found, as it stands on the page.
+async fn compared_on_the_page(daemon: &mut Daemon) {
     let output = tokio::task::block_in_place(|| daemon.command(&["verify"]));
     assert!(output.status.success(), "{output:?}");
+    let status = daemon.status().await.expect("the status");
+    let pass = &status["parity"]["last_pass"];
+    assert_eq!(pass["entities"]["Pets"]["items"], 1, "{status}");
     let html = daemon.get("/").await.text();
-    let parity = html.split("<h2>Parity</h2>").nth(1).unwrap_or_default();
-    let row = "<tr><th scope=\"row\">Pets</th><td>1</td><td>equal</td></tr>";
-    assert!(parity.contains(row), "{parity}");
+    let parity = section(&html, "Parity");
+    for part in [
+        "<span class=\"word\">Equal</span>. 1 item was compared ",
+        " s ago; it took ",
+        "<tr><th scope=\"row\">Pets</th><td>1</td><td>0</td><td>0</td><td>0</td></tr></tbody>",
+        "<p>Owed: nothing.</p>",
+    ] {
+        assert!(parity.contains(part), "{part} is not in {parity}");
+    }
+    // Nothing of the inside: no field's name, no moment as a number, no JSON.
+    for raw in ["unix", "_", "null", "{", "\":"] {
+        assert!(!parity.contains(raw), "{raw} is in {parity}");
+    }
+    if let Some(browser) = Browser::find() {
+        // Copy, parity, dead letters, what was done.
+        assert_readable(&browser, &html, 4);
+    }
+}
+
+/// Who runs this.
+fn uid() -> u32 {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").expect("a process").uid()
 }
 
 /// Every colour of text is readable on its ground, in light and in dark: WCAG's 4.5 to 1.

@@ -20,17 +20,20 @@ pub struct Sample {
     pub lag: Option<f64>,
     /// Transactions of this run that are in DynamoDB.
     pub applied: u64,
+    /// Items of this run that DynamoDB has acknowledged.
+    pub written: u64,
     /// Rows copied, by table in the order of [`Status::snapshot`].
     pub copied: Vec<u64>,
 }
 
 impl Sample {
     /// What is known now.
-    pub fn of(status: &Status, applied: u64) -> Self {
+    pub fn of(status: &Status, applied: u64, written: u64) -> Self {
         Self {
             at: Instant::now(),
             lag: status.lag_seconds.apply,
             applied,
+            written,
             copied: status.snapshot.iter().map(|table| table.rows).collect(),
         }
     }
@@ -52,6 +55,7 @@ pub struct Speed {
     /// Seconds ago.
     pub ago: f64,
     pub transactions: f64,
+    pub items: f64,
     pub rows: f64,
 }
 
@@ -68,7 +72,8 @@ impl History {
                 let (Some(history), Some(source)) = (held.upgrade(), source.upgrade()) else {
                     return;
                 };
-                history.push(Sample::of(&source.status(), source.applied()));
+                let status = source.status();
+                history.push(Sample::of(&status, source.applied(), source.written()));
             }
         });
         history
@@ -139,6 +144,7 @@ fn speed(before: &Sample, after: &Sample) -> Speed {
     Speed {
         ago: after.at.elapsed().as_secs_f64(),
         transactions: per_second(before.applied, after.applied),
+        items: per_second(before.written, after.written),
         rows: per_second(before.rows(), after.rows()),
     }
 }

@@ -51,6 +51,11 @@ pub trait StatusSource: Send + Sync + 'static {
         0
     }
 
+    /// Items of this run that DynamoDB has acknowledged.
+    fn written(&self) -> u64 {
+        0
+    }
+
     /// The newest entries of the audit log, the newest first.
     fn audit(&self, _most: usize) -> BoxFuture<'_, Vec<AuditEntry>> {
         Box::pin(std::future::ready(Vec::new()))

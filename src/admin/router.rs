@@ -113,7 +113,7 @@ pub fn refused(error: &Error) -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
 }
 
-async fn html(State(page): State<Page>) -> Response {
+async fn html(State(page): State<Page>, RawQuery(query): RawQuery) -> Response {
     let audit = page.source.audit(AUDIT).await;
     let status = page.source.status();
     let letters = match status.dead_letters {
@@ -126,6 +126,7 @@ async fn html(State(page): State<Page>) -> Response {
         audit: &audit,
         reasons: page::reasons(&letters.letters),
         now_unix_ms: crate::checkpoint::now_unix_ms(),
+        refreshes: !query.is_some_and(|q| q.split('&').any(|pair| pair == "refresh=off")),
     };
     let html = page::render(&status, &page.history, &more);
     // Nothing comes from elsewhere, and nothing runs.

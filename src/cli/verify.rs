@@ -123,12 +123,6 @@ async fn follow(client: &Client, begun: Standing) -> Result<Ended> {
 
 /// Where a comparison is: how far, what it does, what it has found.
 pub(super) fn words(progress: &Snapshot) -> (Way, &'static str, String) {
-    let step = match progress.step {
-        Step::Compare => "compared",
-        Step::Scan => "scanned for extra items",
-        Step::Decide => "looked at again",
-        Step::Repair => "put right",
-    };
     let differ = (progress.mismatches > 0).then(|| format!("{} differ", progress.mismatches));
     let left = progress
         .seconds_left
@@ -139,7 +133,7 @@ pub(super) fn words(progress: &Snapshot) -> (Way, &'static str, String) {
         done: progress.items,
         of: progress.estimated,
     };
-    (way, step, more.join(", "))
+    (way, progress.step.words(), more.join(", "))
 }
 
 fn tell(format: Format, files: &[String]) -> Outcome {

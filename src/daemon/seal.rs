@@ -1,5 +1,6 @@
 //! The seal on the sink: while it is closed nothing is written, whatever the lanes hold.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ pub struct Seal {
     closed: Mutex<Option<OwnedRwLockWriteGuard<()>>>,
     /// When a request last ended without an answer: it may yet be applied.
     unanswered: Mutex<Option<Instant>>,
+    written: AtomicU64,
 }
 
 impl Seal {
@@ -50,7 +52,15 @@ impl Seal {
         unanswered.map_or(Duration::ZERO, |at| late.saturating_sub(at.elapsed()))
     }
 
+    /// Items that DynamoDB has acknowledged since the start.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
     fn note(&self, outcome: &Outcome) {
+        let written = outcome.fates.iter().filter(|f| **f == Fate::Written);
+        let written = written.count() as u64;
+        self.written.fetch_add(written, Ordering::Relaxed);
         if outcome.fates.contains(&Fate::Unknown) {
             self.unanswered_now();
         }

@@ -123,6 +123,10 @@ impl StatusSource for Answers {
         self.shared.applied()
     }
 
+    fn written(&self) -> u64 {
+        self.shared.seal.written()
+    }
+
     fn audit(&self, most: usize) -> BoxFuture<'_, Vec<AuditEntry>> {
         Box::pin(newest_entries(Arc::clone(&self.store), most))
     }

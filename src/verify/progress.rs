@@ -16,6 +16,18 @@ pub enum Step {
     Repair,
 }
 
+impl Step {
+    /// What has been done with the items that are counted.
+    pub fn words(self) -> &'static str {
+        match self {
+            Step::Compare => "compared",
+            Step::Scan => "scanned for extra items",
+            Step::Decide => "looked at again",
+            Step::Repair => "put right",
+        }
+    }
+}
+
 const STEPS: [Step; 4] = [Step::Compare, Step::Scan, Step::Decide, Step::Repair];
 
 /// Counted while it runs.
