@@ -200,7 +200,7 @@ async fn what_is_on_the_page_is_said_in_words_and_without_values() {
     );
     let done = section(&html, "What was done");
     let [resume, pause, begun] =
-        [">resumed<", ">paused<", ">the copy began: 1 tables<"].map(|entry| done.find(entry));
+        [">resumed<", ">paused<", ">the copy began: 1 table<"].map(|entry| done.find(entry));
     assert!(
         resume.is_some() && resume < pause && pause < begun,
         "the newest first: {done}"
