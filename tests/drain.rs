@@ -121,7 +121,7 @@ async fn in_the_stream_under_load() {
 #[tokio::test]
 async fn while_dynamodb_hangs() {
     let mut scene = scene(ROWS, 0).await;
-    scene.daemon.set("sink", "request_timeout_ms", "60000");
+    scene.daemon.set("sink", "request_timeout_ms", "8000");
     scene.stub.set_faults(slow(20));
     // The start asks DynamoDB for its tables: the target hangs only afterwards.
     scene.daemon.start();
@@ -132,10 +132,37 @@ async fn while_dynamodb_hangs() {
     scene.goes_on().await;
 }
 
+/// Requests without an answer are applied when the next run is there: what it has to write over the same keys waits.
+#[tokio::test]
+async fn what_the_last_run_sent_is_not_applied_over_what_the_next_one_writes() {
+    let mut scene = scene(200, 0).await;
+    // Late for 12 seconds, and a drain waits for seven.
+    scene.daemon.set("sink", "request_timeout_ms", "4000");
+    scene.daemon.start();
+    scene.daemon.caught_up(PATIENCE).await;
+    scene.stub.set_faults(Faults {
+        late: 1.0,
+        late_by: Duration::from_secs(11),
+        ..Faults::default()
+    });
+    let update = |to: &str| format!("UPDATE people SET name = '{to}'");
+    scene.database.run(&[&update("old")]).await;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    scene.stub.set_faults(Faults::default());
+    scene.database.run(&[&update("new")]).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    scene.terminate();
+    scene.daemon.start();
+    scene.daemon.caught_up(PATIENCE).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let expected = workload::expected(&mut scene.database.conn().await).await;
+    items::compare(expected.tables(), &workload::scan(&scene.stub));
+}
+
 #[tokio::test]
 async fn a_second_signal_does_not_wait() {
     let mut scene = scene(ROWS, 20).await;
-    scene.daemon.set("sink", "request_timeout_ms", "60000");
+    scene.daemon.set("sink", "request_timeout_ms", "8000");
     scene.daemon.start();
     scene.daemon.phase("snapshot", PATIENCE).await;
     scene.stub.set_faults(slow(600_000));

@@ -9,8 +9,8 @@ use yaml_rust2::{Yaml, YamlLoader};
 use crate::documents::links;
 use crate::support::daemon::Daemon;
 use crate::support::mysql::Server;
-use crate::support::root;
 use crate::support::stub::{Faults, Stub};
+use crate::support::{missing, root};
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -330,8 +330,9 @@ fn the_composition_names_files_that_are_there_and_listens_at_home() {
 #[test]
 fn the_composition_is_what_its_specification_says() {
     let Some(program) = std::env::var_os("PENSTOCK_CHECK_JSONSCHEMA") else {
-        println!(
-            "not checked: scripts/test installs check-jsonschema and names it in PENSTOCK_CHECK_JSONSCHEMA"
+        missing(
+            "check-jsonschema, named by PENSTOCK_CHECK_JSONSCHEMA,",
+            "schema",
         );
         return;
     };

@@ -10,6 +10,7 @@ use crate::support::daemon::Daemon;
 use crate::support::items;
 use crate::support::mysql::{Database, Server};
 use crate::support::oracle::Oracle;
+use crate::support::stub::{Faults, Stub};
 use crate::support::target::Target;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -250,12 +251,7 @@ async fn purged_binlogs_are_terminal_and_a_resnapshot_cures_them() {
     conn.query_drop("FLUSH BINARY LOGS")
         .await
         .expect("a new file");
-    let files: Vec<(String, u64, String)> =
-        conn.query("SHOW BINARY LOGS").await.expect("the files");
-    let last = &files.last().expect("a file").0;
-    conn.query_drop(format!("PURGE BINARY LOGS TO '{last}'"))
-        .await
-        .expect("a purge");
+    purge(&server).await;
     daemon.start();
     let status = stopped(&mut daemon).await;
     assert_eq!(status["phase"], "resnapshot_required", "{status}");
@@ -276,6 +272,89 @@ async fn purged_binlogs_are_terminal_and_a_resnapshot_cures_them() {
     daemon.start();
     daemon.caught_up(PATIENCE).await;
     assert_eq!(daemon.metric("penstock_snapshot_rows_total").await, 0.0);
+}
+
+/// Files that the dump has been sent are purged while DynamoDB takes nothing: they are in our hands, and nothing is missing.
+#[tokio::test]
+async fn what_has_been_received_may_be_purged() {
+    let server = Server::start(&[]);
+    let database = Database::create(&server).await;
+    database
+        .run(&["CREATE TABLE things (id INT PRIMARY KEY, v VARCHAR(20))"])
+        .await;
+    let stub = Stub::start(Faults::default());
+    let mut daemon = Daemon::between(server.port(), &database.name, &stub.url(), &contract());
+    let provisioned = daemon.command(&["provision", "--yes"]);
+    assert!(provisioned.status.success(), "{provisioned:?}");
+    daemon.start();
+    daemon.caught_up(PATIENCE).await;
+    stub.set_faults(Faults {
+        throttle: 1.0,
+        ..Faults::default()
+    });
+    database
+        .run(&[
+            "SET SESSION cte_max_recursion_depth = 100000",
+            "INSERT INTO things WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT i, 'v' FROM n",
+        ])
+        .await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut conn = server.conn(None).await;
+    for statement in ["FLUSH BINARY LOGS", "DO SLEEP(1)"] {
+        conn.query_drop(statement).await.expect("a new file");
+    }
+    database
+        .run(&["INSERT INTO things VALUES (30000, 'last')"])
+        .await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    purge(&server).await;
+    let purged: Option<String> = conn
+        .query_first("SELECT @@GLOBAL.gtid_purged")
+        .await
+        .expect("what is purged");
+    assert!(purged.is_some_and(|purged| !purged.is_empty()));
+    tokio::time::sleep(Duration::from_secs(16)).await;
+    let status = daemon.status().await.expect("an answer");
+    assert_eq!(status["stopped"], Value::Null, "{status}");
+    stub.set_faults(Faults::default());
+    daemon.caught_up(Duration::from_secs(120)).await;
+    let mut expected = Oracle::new();
+    let sql = "SELECT id `id:N`, v `v:S` FROM things";
+    expected
+        .add(&mut database.conn().await, "Things", &["id"], sql)
+        .await;
+    let keys = ["id".to_owned()];
+    let stored = stub.items("Things");
+    let stored = stored.values();
+    let stored = stored.map(|item| items::canonical(item.as_object().expect("an item"), &keys));
+    items::compare(
+        expected.tables(),
+        &[("Things".to_owned(), stored.collect())].into(),
+    );
+}
+
+/// Transactions that the server has, and that are in no binlog of it: they never come.
+#[tokio::test]
+async fn a_gap_in_the_history_stops_the_stream() {
+    let server = Server::start(&[]);
+    let (_database, _target, mut daemon) = running(&server).await;
+    let mut conn = server.conn(None).await;
+    conn.query_drop("SET GLOBAL gtid_purged = '+3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5'")
+        .await
+        .expect("a gap");
+    let status = stopped(&mut daemon).await;
+    assert_eq!(status["stopped"]["kind"], "source_purged", "{status}");
+}
+
+/// Leaves the server its newest file.
+async fn purge(server: &Server) {
+    let mut conn = server.conn(None).await;
+    let files: Vec<(String, u64, String)> =
+        conn.query("SHOW BINARY LOGS").await.expect("the files");
+    let last = &files.last().expect("a file").0;
+    conn.query_drop(format!("PURGE BINARY LOGS TO '{last}'"))
+        .await
+        .expect("a purge");
 }
 
 #[tokio::test]

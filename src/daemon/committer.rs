@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::deaths::Letters;
+use super::facts::LOST;
 use super::shared::Shared;
 use super::stage::Completion;
 use super::views;
@@ -226,6 +227,9 @@ impl Committer {
         self.last = Instant::now();
         self.due = self.last + INTERVAL;
         self.shared.pulse.beat();
+        if let Some(lost) = self.shared.seal.lost_unix_ms() {
+            self.shared.facts.set(LOST, &lost)?;
+        }
         if !self.dirty && self.letters.is_empty() && !self.shared.facts.is_dirty() {
             return Ok(());
         }

@@ -17,6 +17,9 @@ use crate::error::{Error, Kind, Result};
 /// Where they lie in [`Checkpoint::other`].
 const ENTRY: &str = "facts";
 
+/// When a request last ended without an answer, in milliseconds since 1970.
+pub const LOST: &str = "unanswered_unix_ms";
+
 /// The facts of one run. Everybody sets them; the committer alone writes them.
 #[derive(Debug)]
 pub struct Facts {

@@ -193,6 +193,7 @@ impl Daemon {
         // The view ends after the change that it is at; it may be waiting for room in the pipeline, which drains.
         let _ = view_stop.try_send(());
         let left = control.drain(deadline).await;
+        self.shared.seal.lose_what_is_under_way();
         committing.cancel();
         let committed = tokio::time::timeout(Duration::from_secs(2), committer).await;
         control.abort();

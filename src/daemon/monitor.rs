@@ -17,8 +17,8 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// An answer that takes longer than this is no answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// For so long the source may have purged what we have not received: an event may still be on its way.
-const PURGED_PATIENCE: Duration = Duration::from_secs(60);
+/// For so long the source may have purged what we have not received: it may have purged it just now.
+const PURGED_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks until the daemon ends, or until it is clear that the stream can never be complete.
 pub async fn watch(options: Arc<Options>, shared: Arc<Shared>) -> Result<()> {
@@ -35,7 +35,9 @@ pub async fn watch(options: Arc<Options>, shared: Arc<Shared>) -> Result<()> {
                 shared.source_is_at(&answer.executed, asked);
                 if shared.has_received(&answer.purged) {
                     gap_since = None;
-                } else if gap_since.get_or_insert(asked).elapsed() > PURGED_PATIENCE {
+                } else if gap_since.get_or_insert(asked).elapsed() > PURGED_PATIENCE
+                    && question.has(&shared.received_file()).await
+                {
                     return Err(gap());
                 }
                 shared.source_keeps(answer.binlog_kept);
@@ -78,6 +80,21 @@ impl Question {
             options,
             conn: None,
         }
+    }
+
+    /// Whether the source still has the file. Once the stream has come to one that is left, nothing of those that were
+    /// purged is on its way any more: not in the network, nor in our queues.
+    async fn has(&mut self, file: &str) -> bool {
+        let Some(mut conn) = self.conn.take() else {
+            return false;
+        };
+        let files = conn.query::<mysql_async::Row, _>("SHOW BINARY LOGS");
+        let Ok(Ok(files)) = tokio::time::timeout(PATIENCE, files).await else {
+            return false;
+        };
+        self.conn = Some(conn);
+        let mut names = files.iter().filter_map(|row| row.get::<String, _>(0));
+        names.any(|name| name == file)
     }
 
     /// The source's position, read after this call began.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 
+use crate::checkpoint::now_unix_ms;
 use crate::error::Error;
 use crate::pipeline::{Batch, Fate, Outcome, Writer};
 use crate::plan::TargetId;
@@ -18,6 +19,10 @@ pub struct Seal {
     closed: Mutex<Option<OwnedRwLockWriteGuard<()>>>,
     /// When a request last ended without an answer: it may yet be applied.
     unanswered: Mutex<Option<Instant>>,
+    /// The same, of this process's own requests, in milliseconds since 1970; 0 for never.
+    lost_unix_ms: AtomicU64,
+    /// Nothing is written before.
+    held_until: Mutex<Option<Instant>>,
     written: AtomicU64,
 }
 
@@ -52,6 +57,41 @@ impl Seal {
         unanswered.map_or(Duration::ZERO, |at| late.saturating_sub(at.elapsed()))
     }
 
+    /// When a request of this process last ended without an answer, in milliseconds since 1970.
+    pub fn lost_unix_ms(&self) -> Option<u64> {
+        Some(self.lost_unix_ms.load(Ordering::Acquire)).filter(|at| *at > 0)
+    }
+
+    /// The process ends: a request that is under way now will have no answer.
+    pub fn lose_what_is_under_way(&self) {
+        if self.closed().is_none() && self.writing.try_write().is_err() {
+            self.lose();
+        }
+    }
+
+    /// Nothing is written for so long: what an earlier process had sent may still be applied, and would undo a later write.
+    pub fn hold_for(&self, long: Duration) {
+        *self.held_until() = Some(Instant::now() + long);
+    }
+
+    async fn held(&self) {
+        let until = *self.held_until();
+        if let Some(until) = until.filter(|until| *until > Instant::now()) {
+            tokio::time::sleep_until(until.into()).await;
+        }
+    }
+
+    fn lose(&self) {
+        self.unanswered_now();
+        self.lost_unix_ms.store(now_unix_ms(), Ordering::Release);
+    }
+
+    fn held_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.held_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Items that DynamoDB has acknowledged since the start.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
@@ -62,7 +102,7 @@ impl Seal {
         let written = written.count() as u64;
         self.written.fetch_add(written, Ordering::Relaxed);
         if outcome.fates.contains(&Fate::Unknown) {
-            self.unanswered_now();
+            self.lose();
         }
     }
 
@@ -90,6 +130,7 @@ pub struct Sealable<W> {
 
 impl<W: Writer> Writer for Sealable<W> {
     async fn write(&self, batch: &Batch) -> Result<Outcome, Error> {
+        self.seal.held().await;
         // Waits for as long as it is closed.
         let _writing = self.seal.writing.read().await;
         let outcome = self.writer.write(batch).await?;

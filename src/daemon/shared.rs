@@ -93,6 +93,8 @@ struct Lag {
     /// The last word of the source: an event or a heartbeat.
     heard_at: Instant,
     received: GtidSet,
+    /// The file of the binlog that the stream has come to.
+    received_file: Arc<str>,
 }
 
 /// Seconds of lag by stage.
@@ -141,6 +143,7 @@ impl Shared {
                 applied_zero: false,
                 heard_at: now,
                 received: start.position.gtids.clone(),
+                received_file: start.position.file.as_str().into(),
             }),
             kept: Mutex::new(f64::NAN),
             letters: AtomicU64::new(letters),
@@ -314,6 +317,16 @@ impl Shared {
             return Some(kept);
         }
         Some(kept - self.lag().apply?).filter(|headroom| !headroom.is_nan())
+    }
+
+    /// The stream has come to this file.
+    pub fn file_received(&self, file: &Arc<str>) {
+        lock(&self.lag).received_file = Arc::clone(file);
+    }
+
+    /// The file of the binlog that the view has come to.
+    pub fn received_file(&self) -> Arc<str> {
+        Arc::clone(&lock(&self.lag).received_file)
     }
 
     /// The stream has delivered a whole transaction.

@@ -343,6 +343,7 @@ impl Stage {
                 let Some(current) = self.current.take() else {
                     return Err(out_of_order("a commit without its beginning"));
                 };
+                self.shared.file_received(&file);
                 let done = Completion::Transaction {
                     gtid: gtid.clone(),
                     file,
@@ -361,6 +362,7 @@ impl Stage {
                 if self.current.is_some() {
                     return Ok(true);
                 }
+                self.shared.file_received(&file);
                 let sequence = self.out.feed.open();
                 self.out
                     .feed

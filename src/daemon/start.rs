@@ -14,6 +14,7 @@ use super::committer::Committer;
 use super::control::Control;
 use super::cutover::{Cutover, Identity, Stop, Verifier};
 use super::deaths::{Deaths, Letters};
+use super::facts::LOST;
 use super::gauges;
 use super::inspect::Inspector;
 use super::monitor::{self, Question};
@@ -34,7 +35,7 @@ use super::{Daemon, Running, decode, xids};
 use crate::admin::cutover::Desk;
 use crate::admin::verify::Bench;
 use crate::admin::{Servers, StatusSource};
-use crate::checkpoint::{Checkpoint, Lineage, Store, TableProgress, compatible};
+use crate::checkpoint::{Checkpoint, Lineage, Store, TableProgress, compatible, now_unix_ms};
 use crate::config::Settings;
 use crate::cutover::Versions;
 use crate::error::{Error, Kind, Result};
@@ -104,6 +105,8 @@ pub async fn start(start: Start) -> Result<Daemon> {
     if follows_another {
         shared.seal.follows_another();
     }
+    let late_after = pipeline::Options::for_requests_of(settings.sink.request_timeout).late_after;
+    hold_for_the_lost(&shared, late_after)?;
     let gatehouse = Arc::new(Gatehouse::new(
         Arc::clone(&shared),
         Inspector::new(Arc::clone(&options)),
@@ -133,10 +136,7 @@ pub async fn start(start: Start) -> Result<Daemon> {
         Arc::clone(&gatehouse),
         Arc::clone(&comparisons) as Arc<dyn Verifier>,
         identity,
-        [
-            settings.cutover.drain_within,
-            pipeline::Options::for_requests_of(settings.sink.request_timeout).late_after,
-        ],
+        [settings.cutover.drain_within, late_after],
     );
     let answers = Arc::new(Answers {
         shared: Arc::clone(&shared),
@@ -208,6 +208,24 @@ pub async fn start(start: Start) -> Result<Daemon> {
             embedded,
         },
     })
+}
+
+/// Where the last run knew of a request without an answer, that may still be applied for a while: over what is written
+/// meanwhile it would be an older value.
+fn hold_for_the_lost(shared: &Shared, late_after: Duration) -> Result<()> {
+    let Some(lost) = shared.facts.get::<u64>(LOST)? else {
+        return Ok(());
+    };
+    let age = Duration::from_millis(now_unix_ms().saturating_sub(lost));
+    let left = late_after.saturating_sub(age);
+    if !left.is_zero() {
+        tracing::info!(
+            seconds = left.as_secs_f64(),
+            "the last run had sent a request that was never answered: nothing is written until it can no longer be applied"
+        );
+        shared.seal.hold_for(left);
+    }
+    Ok(())
 }
 
 struct Run {
