@@ -2,6 +2,7 @@
 
 mod engine;
 mod inside;
+mod written;
 
 use std::collections::BTreeSet;
 use std::time::Instant;

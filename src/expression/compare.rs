@@ -341,6 +341,15 @@ pub(super) fn complete(node: Node, mixed: bool) -> Node {
     }
 }
 
+/// One side of a comparison, to be found by its value. A column beside a date of another type is taken as it is: rows of
+/// zero dates meet in MySQL's joins. Dates that are computed do not, unless they are complete.
+pub(super) fn side(node: &Node) -> &Node {
+    match &node.op {
+        Op::To(Target::Complete, inner) if inner.is_column() => inner,
+        _ => node,
+    }
+}
+
 pub(super) fn not(node: Node) -> Node {
     let nullable = node.ty.nullable;
     computed(Op::Not(Box::new(node)), BOOL, nullable)

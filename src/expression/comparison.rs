@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::calendar;
 use super::datum::Datum;
 use super::json;
-use super::types::{Collated, Derivation, Type, TypeKind, compared};
+use super::types::{Collated, Type, TypeKind, compared};
 use super::{EvaluationError, Refusal};
 use crate::change::Value;
 use crate::change::collation::Weigher;
@@ -42,27 +42,15 @@ pub(super) struct Side {
 
 impl Side {
     fn of(ty: &Type) -> Self {
-        let collated = match &ty.kind {
-            TypeKind::Text { collation } => Collated {
-                name: collation.clone(),
-                derivation: Derivation::Column,
-                ascii: false,
-            },
-            TypeKind::Binary => Collated {
-                name: "binary".into(),
-                derivation: Derivation::Column,
-                ascii: false,
-            },
-            _ => Collated::number(),
-        };
         Side {
             kind: ty.kind.clone(),
-            collated,
+            collated: Collated::column(&ty.kind),
         }
     }
 }
 
-/// How `a = b` compares values of these types, both of them columns.
+/// How columns of these types compare as they are; ENUM and SET, which are numbers beside numbers, as their labels. What a
+/// condition means its [`Expression::equality`](super::Expression::equality) says.
 pub fn comparison(a: &Type, b: &Type) -> Result<Comparison, Refusal> {
     let how = how(&Side::of(a), &Side::of(b)).map_err(Refusal::new)?;
     Ok(Comparison { how })

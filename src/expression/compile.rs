@@ -8,7 +8,7 @@ use super::decimal::MAX_SCALE;
 use super::exact::{exact, exact_within};
 use super::node::{Class, Node, Op, Sign, Special, Target};
 use super::select::{self};
-use super::types::{Collated, Derivation, Type, TypeKind};
+use super::types::{Collated, Type, TypeKind};
 use super::{Refusal, Rows, literal};
 use crate::change::Row;
 use crate::plan::{RowRef, SourceId, Sql};
@@ -214,20 +214,7 @@ impl Compiler<'_, '_> {
             .ok_or_else(|| at(format!("`{}` is not known", first.value)))?;
         let mut ty = Type::from(column);
         ty.nullable |= reference.row != RowRef::Driving;
-        let collated = match &ty.kind {
-            TypeKind::Text { collation } => Collated {
-                name: collation.clone(),
-                derivation: Derivation::Column,
-                ascii: collation.starts_with("ascii"),
-            },
-            TypeKind::Binary => Collated {
-                name: "binary".into(),
-                derivation: Derivation::Column,
-                ascii: false,
-            },
-            TypeKind::Json => json_collated(),
-            _ => Collated::number(),
-        };
+        let collated = Collated::column(&ty.kind);
         Ok(Node {
             op: Op::Column {
                 row: reference.row,
@@ -460,11 +447,7 @@ impl Compiler<'_, '_> {
 }
 
 pub(super) fn json_collated() -> Collated {
-    Collated {
-        name: super::types::JSON_COLLATION.into(),
-        derivation: Derivation::Column,
-        ascii: false,
-    }
+    Collated::column(&TypeKind::Json)
 }
 
 fn special(column: &Column) -> Special {

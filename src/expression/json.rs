@@ -527,9 +527,7 @@ pub(super) fn key(value: &Datum<'_>, out: &mut Vec<u8>) -> Option<()> {
             Json::Null => {}
             Json::Bool(truth) => out.push(u8::from(*truth)),
             // Through the double, as numbers with an exponent compare; large integers keep their digits.
-            Json::Number(text) if text.contains('e') => {
-                Dec::from_leading(&print_double(super::datum::leading_double(text))).key(out);
-            }
+            Json::Number(text) if text.contains('e') => double_key(text, out),
             Json::Number(text) => Dec::from_leading(text).key(out),
             Json::String(text) => text_key(text, out),
             Json::Array(cells) => {
@@ -547,6 +545,17 @@ pub(super) fn key(value: &Datum<'_>, out: &mut Vec<u8>) -> Option<()> {
     }
     put(&as_json(value)?, out);
     Some(())
+}
+
+/// Exact numbers are nowhere near the smallest and the largest doubles, which have more digits than fit into one.
+fn double_key(text: &str, out: &mut Vec<u8>) {
+    let number = super::datum::leading_double(text);
+    if number == 0.0 || (1e-60..1e66).contains(&number.abs()) {
+        Dec::from_leading(&print_double(number)).key(out);
+    } else {
+        out.push(b'd');
+        out.extend_from_slice(&number.to_bits().to_be_bytes());
+    }
 }
 
 fn text_key(text: &str, out: &mut Vec<u8>) {

@@ -34,6 +34,8 @@ mod types;
 
 use std::sync::Arc;
 
+use node::{Node, Op, Order};
+
 pub use aggregate::Aggregate;
 pub use comparison::{Comparison, comparison, order, tells_apart};
 pub use types::{Type, TypeKind};
@@ -45,10 +47,18 @@ use crate::schema::Column;
 /// A typed expression, ready to run.
 #[derive(Debug, Clone)]
 pub struct Expression {
-    root: Arc<node::Node>,
+    root: Arc<Node>,
     /// The same with the digits that documents show.
-    exact: Arc<node::Node>,
+    exact: Arc<Node>,
     ty: Type,
+}
+
+/// `a = b`: what each side is there (the number of an ENUM, beside numbers), and how they compare.
+#[derive(Debug, Clone)]
+pub struct Equality {
+    pub left: Expression,
+    pub right: Expression,
+    pub comparison: Comparison,
 }
 
 /// Why an expression cannot be computed as MySQL computes it.
@@ -101,16 +111,45 @@ pub fn compile<'c>(
     sql: &Sql,
     column: &(dyn Fn(SourceId, usize) -> Option<&'c Column> + 'c),
 ) -> Result<Expression, Refusal> {
-    let root = compile::compile(sql, column)?;
-    let (ty, root) = (root.ty.clone(), Arc::new(root));
-    let exact = match ty.kind {
-        TypeKind::Decimal { .. } => Arc::new(exact::exact(&root)),
-        _ => Arc::clone(&root),
-    };
-    Ok(Expression { root, exact, ty })
+    compile::compile(sql, column).map(Expression::new)
 }
 
 impl Expression {
+    fn new(root: Node) -> Self {
+        let (ty, root) = (root.ty.clone(), Arc::new(root));
+        let exact = match ty.kind {
+            TypeKind::Decimal { .. } => Arc::new(exact::exact(&root)),
+            _ => Arc::clone(&root),
+        };
+        Expression { root, exact, ty }
+    }
+
+    /// The sides of the comparison, where it is `a = b` and nothing else.
+    pub fn equality(&self) -> Option<Equality> {
+        let Op::Compare {
+            sign: Order::Equal,
+            how,
+            args,
+        } = &self.root.op
+        else {
+            return None;
+        };
+        let [left, right] = args.each_ref().map(|node| compare::side(node).clone());
+        Some(Equality {
+            left: Expression::new(left),
+            right: Expression::new(right),
+            comparison: Comparison { how: how.clone() },
+        })
+    }
+
+    /// The slot that it reads, where it is a column and nothing else.
+    pub fn column(&self) -> Option<usize> {
+        match self.root.op {
+            Op::Column { slot, .. } => Some(slot),
+            _ => None,
+        }
+    }
+
     /// The type of its values.
     pub fn ty(&self) -> &Type {
         &self.ty

@@ -190,6 +190,21 @@ impl Collated {
         }
     }
 
+    /// That of a column.
+    pub fn column(kind: &TypeKind) -> Self {
+        let name = match kind {
+            TypeKind::Text { collation } => collation.clone(),
+            TypeKind::Binary => "binary".into(),
+            TypeKind::Json => JSON_COLLATION.into(),
+            _ => return Self::number(),
+        };
+        Self {
+            ascii: name.starts_with("ascii"),
+            derivation: Derivation::Column,
+            name,
+        }
+    }
+
     pub fn number() -> Self {
         Self {
             name: CONNECTION.into(),

@@ -1,5 +1,6 @@
 //! One expression through the contract, the plan and the evaluation.
 
+use std::cmp::Ordering;
 use std::fmt::Write;
 
 use penstock::change::{Row, Textual, Value};
@@ -72,10 +73,41 @@ pub enum Outcome {
 }
 
 impl Compiled {
+    /// Of `a = b`, each side over a row of its own: whether they compare equal, and whether they have one key.
+    pub fn meet(
+        &self,
+        left: &[Value<'_>],
+        right: &[Value<'_>],
+    ) -> Result<[Option<bool>; 2], String> {
+        let equality = self.expression.equality().ok_or("no equality")?;
+        let (left, right) = (self.rows(left), self.rows(right));
+        let (left, right) = (
+            equality.left.evaluate(&left),
+            equality.right.evaluate(&right),
+        );
+        let how = &equality.comparison;
+        match (&left, &right) {
+            (Ok(a), Ok(b)) => {
+                let (mut x, mut y) = (Vec::new(), Vec::new());
+                let keyed = how.key(a, &mut x) && how.key(b, &mut y);
+                Ok([
+                    how.compare(a, b).map(Ordering::is_eq),
+                    keyed.then(|| x == y),
+                ])
+            }
+            (Err(error), _) | (_, Err(error)) => Err(error.to_string()),
+        }
+    }
+
+    fn rows<'v>(&self, row: &[Value<'v>]) -> Driving<'v> {
+        Driving(Row {
+            values: self.slots.iter().map(|&i| row[i].clone()).collect(),
+        })
+    }
+
     /// The value for a row of the whole table, as the text protocol would show it.
     pub fn run(&self, row: &[Value<'_>]) -> Outcome {
-        let values = self.slots.iter().map(|&i| row[i].clone()).collect();
-        let rows = Driving(Row { values });
+        let rows = self.rows(row);
         match self.expression.evaluate(&rows) {
             Ok(value) => shown(&value),
             Err(error) => Outcome::Error(error.to_string()),
@@ -84,8 +116,7 @@ impl Compiled {
 
     /// The value as a member of a document.
     pub fn run_in_document(&self, row: &[Value<'_>]) -> Outcome {
-        let values = self.slots.iter().map(|&i| row[i].clone()).collect();
-        let rows = Driving(Row { values });
+        let rows = self.rows(row);
         match self.expression.evaluate_in_document(&rows) {
             Ok(value) => shown(&value),
             Err(error) => Outcome::Error(error.to_string()),

@@ -82,7 +82,7 @@ fn day() -> u64 {
 }
 
 /// Nothing here is about durability.
-fn server() -> &'static Server {
+pub(super) fn server() -> &'static Server {
     static FASTEST: OnceLock<Server> = OnceLock::new();
     FASTEST.get_or_init(|| Server::start(&FAST))
 }
@@ -174,14 +174,14 @@ fn keep(seed: u64, script: &[String], plan: &Plan) -> String {
     file.display().to_string()
 }
 
-async fn session(conn: &mut Conn, statement: &str) {
+pub(super) async fn session(conn: &mut Conn, statement: &str) {
     run(conn, &[statement.to_owned()]).await;
 }
 
 /// A row as the text protocol shows it.
 type Cells = Vec<Option<Vec<u8>>>;
 
-struct Replica {
+pub(super) struct Replica {
     plan: Arc<Plan>,
     projector: Projector,
     joins: Option<Joins>,
@@ -193,7 +193,7 @@ struct Replica {
 }
 
 impl Replica {
-    fn new(plan: Arc<Plan>) -> Replica {
+    pub(super) fn new(plan: Arc<Plan>) -> Replica {
         let mut state = MemoryState::default();
         Replica {
             projector: Projector::new(Arc::clone(&plan)).expect("a projector"),
@@ -207,7 +207,7 @@ impl Replica {
     }
 
     /// Takes what has changed since the last look as one transaction.
-    async fn follow(&mut self, conn: &mut Conn) {
+    pub(super) async fn follow(&mut self, conn: &mut Conn) {
         session(
             conn,
             "SET character_set_results = NULL, time_zone = '+00:00'",
@@ -271,7 +271,7 @@ impl Replica {
         }
     }
 
-    fn first_passes(&mut self) {
+    pub(super) fn first_passes(&mut self) {
         let mut outcomes = Vec::new();
         if let Some(joins) = &mut self.joins {
             while let Some(projection) = joins.due(|_| true) {
@@ -311,7 +311,7 @@ impl Replica {
         }
     }
 
-    fn tables(&self) -> Tables {
+    pub(super) fn tables(&self) -> Tables {
         let mut tables = Tables::new();
         for ((target, _), item) in &self.items {
             let target = &self.plan.targets[usize::from(*target)];

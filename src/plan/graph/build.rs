@@ -7,7 +7,7 @@ use sqlparser::ast::{BinaryOperator, Expr};
 
 use super::{Cardinality, Fold, Graph, Index, IndexId, Node, NodeId, NodeJoin, Part, Residual};
 use crate::contract::diagnostic::Diagnostics;
-use crate::expression::{self, Aggregate, Expression, Type};
+use crate::expression::{self, Aggregate, Equality, Expression, Type};
 use crate::plan::model::*;
 use crate::plan::typing::{self, Columns};
 
@@ -215,6 +215,10 @@ impl Builder<'_, '_> {
     fn node(&mut self, graph: &mut Graph, hop: &Hop<'_>) -> Option<NodeId> {
         let own = RowRef::Joined(hop.path.len() - 1);
         let place = hop.conditions.first()?.place.clone();
+        if hop.conditions.iter().any(|c| c.typed.is_none()) {
+            // It has been said why.
+            return None;
+        }
         let mut pairs = Vec::new();
         let mut residual = Vec::new();
         for condition in hop.conditions {
@@ -305,14 +309,22 @@ impl Builder<'_, '_> {
         else {
             return None;
         };
-        let (left, right) = (self.side(sql, left)?, self.side(sql, right)?);
-        let ((left_row, left), (right_row, right)) = (left, right);
+        // As the condition itself compares, not as the sides alone would.
+        let whole = expression::compile(&sub(sql, part), &|source, slot| {
+            self.sources.column(source, slot)
+        });
+        let Equality {
+            left: left_value,
+            right: right_value,
+            comparison,
+        } = whole.ok()?.equality()?;
+        let (left_row, left) = self.side(sql, left, left_value)?;
+        let (right_row, right) = self.side(sql, right, right_value)?;
         let (row, from, to) = match (left_row, right_row) {
             (a, b) if b == own && a != own => (a, left, right),
             (a, b) if a == own && b != own => (b, right, left),
             _ => return None,
         };
-        let comparison = expression::comparison(from.value.ty(), to.value.ty()).ok()?;
         Some(Pair {
             row,
             from,
@@ -321,11 +333,8 @@ impl Builder<'_, '_> {
         })
     }
 
-    /// An expression over exactly one row.
-    fn side(&mut self, sql: &Sql, expr: &Expr) -> Option<(RowRef, Side)> {
-        let part = sub(sql, expr);
-        let value =
-            expression::compile(&part, &|source, slot| self.sources.column(source, slot)).ok()?;
+    /// An expression over exactly one row, and what it is beside the other one.
+    fn side(&self, sql: &Sql, expr: &Expr, value: Expression) -> Option<(RowRef, Side)> {
         let mut rows = BTreeSet::new();
         let mut slots = Vec::new();
         value.each_reference(&mut |row, _, slot| {
@@ -333,15 +342,12 @@ impl Builder<'_, '_> {
             slots.push(slot);
         });
         let row = rows.pop_first().filter(|_| rows.is_empty())?;
-        let column = match (is_column(expr), slots.as_slice()) {
-            (true, [slot]) => Some(*slot),
-            _ => None,
-        };
-        let text = format!("{} {slots:?}", part.text);
-        let name = match (column, sql.refs.iter().find(|r| r.row == row)) {
-            (Some(slot), Some(reference)) => self
-                .sources
-                .column(reference.source, slot)
+        let column = value.column();
+        let written = expr.to_string();
+        let name = match (is_column(expr), sql.refs.iter().find(|r| r.row == row)) {
+            (true, Some(reference)) => slots
+                .first()
+                .and_then(|slot| self.sources.column(reference.source, *slot))
                 .map(|c| c.name.clone()),
             _ => None,
         };
@@ -349,8 +355,8 @@ impl Builder<'_, '_> {
             row,
             Side {
                 value: Arc::new(value),
-                text: column.map_or(text, column_text),
-                shown: name.unwrap_or(part.text),
+                text: column.map_or_else(|| format!("{written} {slots:?}"), column_text),
+                shown: name.unwrap_or(written),
                 column,
             },
         ))

@@ -149,9 +149,10 @@ pub fn layout(plan: &Plan) -> String {
         let _ = writeln!(text, "rows {} {names:?}", source.name);
     }
     for index in &plan.indexes {
+        let compared: Vec<_> = index.parts.iter().map(|part| &part.comparison).collect();
         let _ = writeln!(
             text,
-            "index {:?} {:?} {}",
+            "index {:?} {:?} {} {compared:?}",
             index.source, index.text, index.primary
         );
     }

@@ -4,7 +4,7 @@ use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
 use super::expression::{Row, condition, moment, number, text, written};
-use super::schema::{Kind, Link, Schema, Table};
+use super::schema::{Column, Kind, Link, Schema, Table};
 use super::{once_in, one_of, pick};
 
 pub struct Maker<'s> {
@@ -68,15 +68,20 @@ impl Step<'_> {
     }
 
     fn equalities(&self, target: &str, rng: &mut Rng) -> Vec<String> {
+        // Only the columns themselves say which row of one table is which.
+        let plain = self.is_self() && target == self.to.name;
+        let side = |table: &str, column: &Column, rng: &mut Rng| {
+            let name = format!("{}.{}", written(table), written(&column.name));
+            match plain {
+                true => name,
+                false => computed_side(name, column.kind, rng),
+            }
+        };
         self.pairs()
             .iter()
             .map(|&(a, b)| {
-                let here = format!(
-                    "{}.{}",
-                    written(self.from.name),
-                    written(&self.from.columns[a].name)
-                );
-                let there = format!("{}.{}", written(target), written(&self.to.columns[b].name));
+                let here = side(self.from.name, &self.from.columns[a], rng);
+                let there = side(target, &self.to.columns[b], rng);
                 if rng.bool() {
                     format!("{here} = {there}")
                 } else {
@@ -88,6 +93,29 @@ impl Step<'_> {
 
     fn source_column(&self) -> Value {
         self.from.columns[self.pairs()[0].0].name.as_str().into()
+    }
+}
+
+/// A column as a side of an equality; now and then something computed of it that can be equal to the same values.
+fn computed_side(name: String, kind: Kind, rng: &mut Rng) -> String {
+    if !once_in(rng, 8) {
+        return name;
+    }
+    match kind {
+        Kind::Text(_) => match rng.u8(0..3) {
+            0 => format!("UPPER({name})"),
+            1 => format!("LEFT({name}, 20)"),
+            _ => {
+                format!("JSON_UNQUOTE(JSON_EXTRACT(CONCAT('{{\"k\": \"', {name}, '\"}}'), '$.k'))")
+            }
+        },
+        Kind::Int | Kind::BigUnsigned | Kind::Decimal => match rng.bool() {
+            true => format!("CONCAT({name})"),
+            false => format!("{name} + 0"),
+        },
+        Kind::Enum => format!("UPPER({name})"),
+        Kind::Date | Kind::DateTime | Kind::Timestamp => format!("DATE({name})"),
+        _ => name,
     }
 }
 

@@ -395,7 +395,8 @@ impl Kind {
             Kind::BigUnsigned => one_of(rng, &[Kind::Int, Kind::Text("utf8mb4_bin")]),
             Kind::Decimal => one_of(rng, &[Kind::Double, Kind::Text("utf8mb4_general_ci")]),
             Kind::Date => one_of(rng, &[Kind::DateTime, Kind::Timestamp]),
-            Kind::Enum => Kind::Text("utf8mb4_0900_ai_ci"),
+            // By its label or by its number.
+            Kind::Enum => one_of(rng, &[Kind::Text("utf8mb4_0900_ai_ci"), Kind::Int]),
             Kind::Binary => Kind::Bytes,
             // One character set is converted to the other, and its collation decides.
             Kind::Text(collation) if collation.starts_with("latin1") => {
@@ -532,6 +533,7 @@ impl Column {
                 };
                 let key = of.key(n);
                 match (of, self.kind) {
+                    (Kind::Enum, Kind::Int) => (n + 1).to_string(),
                     // As the collation compares, not as it is written.
                     (Kind::Text(_), _) if once_in(rng, 4) => match rng.u8(0..3) {
                         0 => key.to_uppercase(),

@@ -1,0 +1,180 @@
+//! What the condition of a join means.
+
+use super::*;
+
+/// How many rows a join counts for one driving row, where the other rows come before the item is made and where they come
+/// after it.
+fn counted(a: (&str, Value<'static>), condition: &str, b: (&str, Vec<Value<'static>>)) -> String {
+    let tables = format!(
+        "
+table shop.lefts
+  id int
+  a {}
+  pk id
+table shop.rights
+  id int
+  b {}
+  pk id
+",
+        a.0, b.0
+    );
+    let text = format!(
+        r#"{{"tables": [{{"table": "Lefts", "type": "single-entity", "source_table": "lefts", "pk": "id", "sk": null,
+            "attributes": [{{"name": "id", "type": "N", "source_column": "id"}},
+                {{"name": "n", "type": "N", "calculation": {{"type": "aggregate", "operation": "COUNT",
+                    "target_table": "rights", "join_condition": "{condition}"}}}}]}}]}}"#
+    );
+    let plan = plan_of(&tables, &text);
+    let left = row_of([Value::Int(1), a.1]);
+    let mut rows = Rows::from([((0, vec![1]), left.clone())]);
+    let mut state = MemoryState::default();
+    let mut joins = Joins::new(Arc::clone(&plan), &mut state).unwrap().unwrap();
+    let mut items = Items::new();
+    let change = Change::Insert { after: left };
+    transaction(&mut joins, &mut state, 0, &change, &mut items);
+    pass(&mut joins, &mut state, &mut items);
+    for (nth, value) in (1..).zip(b.1) {
+        let after = row_of([Value::Int(nth), value]);
+        rows.insert((1, vec![nth]), after.clone());
+        let change = Change::Insert { after };
+        transaction(&mut joins, &mut state, 1, &change, &mut items);
+    }
+    assert_eq!(items, fresh(&plan, &rows), "{condition}");
+    let item = String::from_utf8(items.into_values().next().unwrap()).unwrap();
+    let (_, count) = item.split_once(r#""n":{"N":""#).unwrap();
+    count.trim_end_matches(['"', '}']).to_owned()
+}
+
+/// What a condition means decides which rows are found, not what the types of its sides are: MySQL 9.7's answers.
+#[test]
+fn a_join_finds_the_rows_that_its_condition_holds_for() {
+    fn text(text: &str) -> Value<'static> {
+        Value::Text(text.to_owned().into())
+    }
+    let texts = |texts: &[&str]| texts.iter().map(|t| text(t)).collect::<Vec<_>>();
+    let ints = |ints: &[i64]| ints.iter().map(|i| Value::Int(*i)).collect::<Vec<_>>();
+    let plain = "lefts.a = rights.b";
+    // An ENUM or SET beside a number is its number, beside text its label.
+    let labels = "enum('5','2','1')";
+    let found = counted((labels, text("2")), plain, ("int", ints(&[0, 1, 2, 5])));
+    assert_eq!(found, "1");
+    let found = counted((labels, text("5")), plain, ("bigint", ints(&[5, 1, 1])));
+    assert_eq!(found, "2");
+    let found = counted(
+        ("int", Value::Int(2)),
+        "rights.b = lefts.a",
+        (labels, texts(&["2", "1", "5"])),
+    );
+    assert_eq!(found, "1");
+    let found = counted(
+        (labels, text("2")),
+        plain,
+        ("varchar(9)", texts(&["2", "1"])),
+    );
+    assert_eq!(found, "1");
+    let set = ("set('x','y')", Value::Set("x,y".into()));
+    assert_eq!(counted(set, plain, ("int", ints(&[0, 3, 2]))), "1");
+    // The column's collation decides, not that of what came out of JSON, of a digest or of a number.
+    let documents = [
+        r#"{"e": "anna@X"}"#,
+        r#"{"e": "Ann@x"}"#,
+        r#"{"f": "Anna@x"}"#,
+    ];
+    let found = counted(
+        ("varchar(50)", text("Anna@x")),
+        "lefts.a = rights.b->>'$.e'",
+        (
+            "json",
+            documents.map(|json| Value::Json(json.into())).to_vec(),
+        ),
+    );
+    assert_eq!(found, "1");
+    let digest = "c4ca4238a0b923820dcc509a6f75849b";
+    for (collation, a, expected) in [
+        ("latin1_bin", format!("{digest} "), "1"),
+        ("latin1_bin", digest.to_uppercase(), "0"),
+        ("ascii_bin", digest.to_owned(), "1"),
+        ("ascii_bin", digest.to_uppercase(), "0"),
+        ("latin1_swedish_ci", digest.to_uppercase(), "1"),
+    ] {
+        let column = format!("varchar(50) collate={collation}");
+        let found = counted(
+            (&column, text(&a)),
+            "lefts.a = MD5(rights.b)",
+            ("varchar(9)", texts(&["1", "2"])),
+        );
+        assert_eq!(found, expected, "{collation} {a}");
+    }
+    for (collation, expected) in [
+        ("utf8mb4_general_ci", "1"),
+        ("utf8mb4_unicode_ci", "1"),
+        ("utf8mb4_0900_ai_ci", "0"),
+    ] {
+        let column = format!("varchar(50) collate={collation}");
+        let found = counted(
+            (&column, text("7 ")),
+            "lefts.a = CONCAT(rights.b)",
+            ("int", ints(&[7, 70])),
+        );
+        assert_eq!(found, expected, "{collation}");
+    }
+    // Doubles too small to be written as exact numbers are not 0.
+    let found = counted(
+        ("double", Value::Double(1.8e-274)),
+        plain,
+        (
+            "json",
+            ["0", "1.8e-274", "18"]
+                .map(|json| Value::Json(json.into()))
+                .to_vec(),
+        ),
+    );
+    assert_eq!(found, "1");
+    // ASCII mixes with everything.
+    let found = counted(
+        ("varchar(50) collate=ascii_bin", text("a")),
+        plain,
+        (
+            "varchar(50) collate=latin1_swedish_ci",
+            texts(&["A", "a", "b"]),
+        ),
+    );
+    assert_eq!(found, "2");
+    // Zero dates of columns meet.
+    let zero = crate::change::Temporal::default();
+    let found = counted(
+        ("date", Value::Date(zero)),
+        plain,
+        ("datetime", vec![Value::DateTime(zero)]),
+    );
+    assert_eq!(found, "1");
+}
+
+/// `'a' = 'A'` beside the other column's collation: the key's own tells them apart, the join does not.
+#[test]
+fn a_key_of_another_collation_can_match_twice() {
+    const TABLES: &str = "
+table shop.uses
+  id int
+  code varchar(10) collate=latin1_swedish_ci
+  pk id
+table shop.codes
+  code varchar(10) collate=ascii_bin
+  title varchar(20)
+  pk code
+";
+    let text = r#"{"tables": [{"table": "Uses", "type": "single-entity", "source_table": "uses", "pk": "id", "sk": null,
+        "attributes": [{"name": "id", "type": "N", "source_column": "id"},
+            {"name": "title", "type": "S", "join": {"type": "foreign-key", "target_table": "codes",
+                "join_condition": "codes.code = uses.code", "select_column": "codes.title"}}]}]}"#;
+    let plan = plan_of(TABLES, text);
+    let text = |text: &'static str| Value::Text(text.into());
+    let rows = Rows::from([
+        ((0, vec![1]), row_of([Value::Int(1), text("a")])),
+        ((1, vec![1]), row_of([text("a"), text("second")])),
+        ((1, vec![2]), row_of([text("A"), text("first")])),
+    ]);
+    let items = fresh(&plan, &rows);
+    let item = String::from_utf8(items.into_values().next().unwrap()).unwrap();
+    assert!(item.contains(r#""title":{"S":"first"}"#), "{item}");
+}
