@@ -89,7 +89,7 @@ impl Aggregate {
             // A text may be an ENUM, whose number counts, not its label.
             TypeKind::Text { .. }
                 | TypeKind::Json
-                | TypeKind::Fixed
+                | TypeKind::Fixed(_)
                 | TypeKind::Geometry
                 | TypeKind::Vector
                 | TypeKind::Binary

@@ -38,7 +38,7 @@ use node::{Node, Op, Order};
 
 pub use aggregate::Aggregate;
 pub use comparison::{Comparison, comparison, order, tells_apart};
-pub use types::{Type, TypeKind};
+pub use types::{Print, Type, TypeKind};
 
 use crate::change::{Row, Value};
 use crate::plan::{RowRef, SourceId, Sql};
@@ -172,6 +172,34 @@ impl Expression {
     /// Whether it holds; NULL does not.
     pub fn is_true(&self, rows: &dyn Rows) -> Result<bool, EvaluationError> {
         Ok(self.root.evaluate(rows)?.truth() == Some(true))
+    }
+
+    /// Whether a document can hold it as MySQL's JSON_OBJECT does; why not.
+    ///
+    /// # Errors
+    /// Says what it is, and what can be written instead.
+    pub fn in_documents(&self) -> Result<(), Refusal> {
+        let refused = |help: &str| {
+            Refusal::new(format!(
+                "{} cannot be a member of a document",
+                self.ty.kind.name()
+            ))
+            .help(help)
+        };
+        match self.ty.kind {
+            TypeKind::Bit => Err(refused("add 0 to it, which makes it a number")),
+            TypeKind::Binary => Err(refused("put HEX(…) around it")),
+            TypeKind::Geometry | TypeKind::Vector => Err(refused("leave it out")),
+            TypeKind::Fixed(Print::SixDigits) => Err(Refusal::new(
+                "a FLOAT declared ZEROFILL cannot be a member of a document, which shows more digits than the column does",
+            )
+            .help("leave it out, or declare its digits: FLOAT(M,D)")),
+            _ if !self.is_known_in_documents() => Err(Refusal::new(
+                "how many decimals this number has in a document depends on how MySQL computes with fractions of seconds",
+            )
+            .help("put CAST(… AS DECIMAL(M,D)) around it")),
+            _ => Ok(()),
+        }
     }
 
     /// Whether a document shows it with as many zeros at the end as here: MySQL's sums of moments with a fraction have some

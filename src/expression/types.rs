@@ -26,7 +26,7 @@ pub enum TypeKind {
     Float,
     Double,
     /// A FLOAT or DOUBLE whose declaration says how it is printed: `FLOAT(M,D)`, ZEROFILL. Its value is its print.
-    Fixed,
+    Fixed(Print),
     /// CHAR, VARCHAR, TEXT, ENUM, SET; the collation by its name.
     Text {
         collation: Arc<str>,
@@ -49,6 +49,19 @@ pub enum TypeKind {
     Vector,
 }
 
+/// What the print of a [`TypeKind::Fixed`] gives back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Print {
+    /// The FLOAT: what is stored was rounded to the digits that are printed.
+    RoundedFloat,
+    /// The DOUBLE, which was rounded likewise.
+    RoundedDouble,
+    /// The DOUBLE, all digits of which are printed.
+    Double,
+    /// Six digits of a FLOAT ZEROFILL, which may have more.
+    SixDigits,
+}
+
 /// The collation of text that comes from the expression itself: literals, numbers as text.
 pub(super) const CONNECTION: &str = "utf8mb4_0900_ai_ci";
 /// The collation of text that comes out of JSON.
@@ -62,7 +75,7 @@ impl TypeKind {
                 | TypeKind::Decimal { .. }
                 | TypeKind::Float
                 | TypeKind::Double
-                | TypeKind::Fixed
+                | TypeKind::Fixed(_)
                 | TypeKind::Year
                 | TypeKind::Bit
         )
@@ -102,7 +115,7 @@ impl TypeKind {
             TypeKind::Decimal { .. } => "a DECIMAL",
             TypeKind::Float => "a FLOAT",
             TypeKind::Double => "a DOUBLE",
-            TypeKind::Fixed => "a FLOAT or DOUBLE with a number of digits",
+            TypeKind::Fixed(_) => "a FLOAT or DOUBLE with a number of digits",
             TypeKind::Text { .. } => "text",
             TypeKind::Binary => "binary text",
             TypeKind::Date => "a DATE",
@@ -130,7 +143,12 @@ impl From<&Column> for Type {
             ColumnType::Float { .. } | ColumnType::Double { .. }
                 if column.ty.number_style().is_some() =>
             {
-                TypeKind::Fixed
+                TypeKind::Fixed(match column.ty {
+                    ColumnType::Float { decimals: None, .. } => Print::SixDigits,
+                    ColumnType::Float { .. } => Print::RoundedFloat,
+                    ColumnType::Double { decimals: None, .. } => Print::Double,
+                    _ => Print::RoundedDouble,
+                })
             }
             ColumnType::Float { .. } => TypeKind::Float,
             ColumnType::Double { .. } => TypeKind::Double,

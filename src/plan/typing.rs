@@ -87,18 +87,11 @@ fn value(value: &mut ValueSource, sources: &[SourceTable], d: &mut Diagnostics) 
                 zero_dates(condition, sources, d);
             }
             let members = join.construction.iter().flat_map(|c| &c.select);
-            let typed = |sql: &Sql| {
-                sql.typed
-                    .as_ref()
-                    .is_some_and(|t| !t.is_known_in_documents())
-            };
-            for (_, member) in members.filter(|(_, sql)| typed(sql)) {
-                d.error_help(
-                    "sql-unsupported",
-                    &member.place,
-                    "how many decimals this number has in a document depends on how MySQL computes with fractions of seconds",
-                    "put CAST(… AS DECIMAL(M,D)) around it",
-                );
+            for (_, member) in members {
+                let held = member.typed.as_ref().map(|t| t.in_documents());
+                if let Some(Err(refusal)) = held {
+                    refuse(member, &refusal, d);
+                }
             }
             let terms = join.construction.iter().flat_map(|c| &c.order);
             for (term, _) in terms {

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use super::evaluate::{evaluated, is_boolean, is_column, member};
 use super::reason::Fault;
 use super::scene::{Path, Scene};
-use crate::change::{Row, Temporal, Textual, TimeOfDay, Value};
-use crate::expression::{self, Comparison, Type};
+use crate::change::{Row, Temporal, Textual, TimeOfDay, Value, write_uint};
+use crate::expression::{self, Comparison, Print, Type, TypeKind};
 use crate::plan::graph::NodeId;
 use crate::plan::{ConstructionPlan, RowRef, SourceTable, Sql};
 use crate::schema::{Column, ColumnType};
@@ -160,7 +160,10 @@ fn object(members: &[&(String, Sql)], path: Path<'_>, out: &mut String) -> Resul
         string(key, out);
         out.push_str(": ");
         let value = member(sql, path)?;
-        json(&value, is_boolean(&sql.expr), out)?;
+        match (&*value, sql.typed.as_ref().map(|typed| &typed.ty().kind)) {
+            (Value::Decimal(_), Some(TypeKind::Fixed(print))) => fixed(&value, *print, out),
+            _ => json(&value, is_boolean(&sql.expr), out)?,
+        }
     }
     out.push('}');
     Ok(())
@@ -232,7 +235,14 @@ fn json(value: &Value<'_>, boolean: bool, out: &mut String) -> Result<(), Fault>
         }
         Value::Float(number) => double(f64::from(*number), out),
         Value::Double(number) => double(*number, out),
-        Value::Int(_) | Value::UInt(_) | Value::Decimal(_) | Value::Year(_) | Value::Json(_) => {
+        Value::Decimal(_) => {
+            let start = out.len();
+            value.write_text(out);
+            unfilled(start, out);
+        }
+        // The year 0 is no `0000` there.
+        Value::Year(year) => write_uint(u64::from(*year), out),
+        Value::Int(_) | Value::UInt(_) | Value::Json(_) => {
             if value.write_text(out) != Textual::Written {
                 return Err(Fault::Binary);
             }
@@ -242,6 +252,44 @@ fn json(value: &Value<'_>, boolean: bool, out: &mut String) -> Result<(), Fault>
         }
     }
     Ok(())
+}
+
+/// Takes away what ZEROFILL put before the number that begins at `start`: documents show none of it.
+fn unfilled(start: usize, out: &mut String) {
+    let digits = out.as_bytes().get(start..).unwrap_or_default();
+    let zeros = digits.iter().take_while(|b| **b == b'0').count();
+    let kept = usize::from(!digits.get(zeros).is_some_and(u8::is_ascii_digit));
+    out.drain(start..start + zeros.saturating_sub(kept));
+}
+
+/// A number that its column prints with zeros before or behind it, as the number that it is.
+fn fixed(value: &Value<'_>, print: Print, out: &mut String) {
+    let mut text = String::new();
+    value.write_text(&mut text);
+    let number = match print {
+        Print::RoundedDouble => rounded(&text),
+        Print::RoundedFloat => rounded(&text).map(|number| f64::from(number as f32)),
+        Print::Double | Print::SixDigits => None,
+    };
+    double(
+        number.unwrap_or_else(|| text.parse().unwrap_or_default()),
+        out,
+    );
+}
+
+/// The DOUBLE that MySQL stored when it rounded to the printed digits: the whole number below, and the fraction above it
+/// divided, which is now and then the neighbour of the nearest one. `None` where there is no point.
+fn rounded(text: &str) -> Option<f64> {
+    let (whole, decimals) = text.split_once('.')?;
+    let (below, fraction): (f64, f64) = (whole.parse().ok()?, decimals.parse().ok()?);
+    let unit = 10_f64.powi(i32::try_from(decimals.len()).ok()?);
+    if !text.starts_with('-') {
+        return Some(below + fraction / unit);
+    }
+    match fraction == 0.0 {
+        true => Some(below),
+        false => Some((below - 1.0) + (unit - fraction) / unit),
+    }
 }
 
 /// MySQL prints a whole number of type DOUBLE with `.0` in a document.

@@ -1,4 +1,5 @@
-//! Cases written by hand where the view and the server must be of one mind: what a join's condition means.
+//! Cases written by hand where the view and the server must be of one mind: what a join's condition means, and what a
+//! document shows.
 
 use std::sync::Arc;
 
@@ -95,5 +96,35 @@ async fn joins_mean_what_the_server_means() {
         "UPDATE l SET n = 2, e = '1', gc = '4', s = 'y', ab = LOWER(ab)",
         "DELETE FROM r WHERE id < 3",
     ];
+    alike(&tables, &table("l", attributes), &changes).await;
+}
+
+#[tokio::test]
+async fn documents_show_numbers_as_the_server_does() {
+    let tables = [
+        "SET sql_mode = ''",
+        "CREATE TABLE l (id INT PRIMARY KEY)",
+        "CREATE TABLE r (id INT PRIMARY KEY, l INT, z INT(6) ZEROFILL, zt TINYINT(1) ZEROFILL, zb BIGINT(20) ZEROFILL,
+            dz DECIMAL(8,2) ZEROFILL, f FLOAT(10,3), d DOUBLE(10,4), dzf DOUBLE ZEROFILL, f2 FLOAT(8,2) ZEROFILL, y YEAR, b BIT(9),
+            bytes VARBINARY(9))",
+        "INSERT INTO l VALUES (1), (2)",
+        "INSERT INTO r VALUES (1, 1, 42, 0, 7, 3.5, 0.1, 0.1, 0.1, 0.1, 0, 5, 'x'),
+            (2, 1, 0, 1, 18446744073709551615, 0, 123456.789, 123456.7891, 1e20, 1.5, 2024, 0, ''),
+            (3, 1, 1234567, 9, 0, 123456.78, -0.0004, -0.00004, 3, 99999.99, 1999, 511, NULL),
+            (4, 2, NULL, 1, 1, NULL, -1.5, -2, 0, 0, 2155, NULL, NULL)",
+    ];
+    let members = json!({"z": "z", "zt": "zt", "zb": "r.zb", "dz": "dz", "f": "(r.f)", "d": "d", "dzf": "dzf", "f2": "f2", "y": "y",
+        "b": "b + 0", "sum": "z + 1", "bytes": "HEX(bytes)"});
+    let construct = |name: &str, ty: &str, kind: &str| {
+        json!({"name": name, "type": ty, "source_column": "id", "join": {"type": "json-construction", "target_table": "r",
+            "join_condition": "r.l = l.id", "construction": {"type": kind, "select_columns": members, "order_by": "r.f DESC"}}})
+    };
+    let attributes = vec![
+        construct("text", "S", "array"),
+        construct("list", "L", "array"),
+        construct("one", "S", "object"),
+        construct("map", "M", "object"),
+    ];
+    let changes = ["UPDATE r SET z = z + 1, f = f / 3, d = d / 3, dzf = dzf / 3, y = 0"];
     alike(&tables, &table("l", attributes), &changes).await;
 }

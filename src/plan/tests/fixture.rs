@@ -98,6 +98,8 @@ fn column(words: &[&str]) -> Column {
             .unwrap_or(0)
     };
     let unsigned = words.contains(&"unsigned");
+    let zerofill = option(words, "zerofill").and_then(|width| width.parse().ok());
+    let decimals = arguments.get(1).and_then(|d| d.parse().ok());
     let collation = option(words, "collate")
         .unwrap_or("utf8mb4_0900_ai_ci")
         .to_string();
@@ -122,8 +124,8 @@ fn column(words: &[&str]) -> Column {
         },
         "int" => ColumnType::Int {
             bytes: 4,
-            unsigned,
-            zerofill: None,
+            unsigned: unsigned || zerofill.is_some(),
+            zerofill,
         },
         "bigint" => ColumnType::Int {
             bytes: 8,
@@ -132,19 +134,19 @@ fn column(words: &[&str]) -> Column {
         },
         "float" => ColumnType::Float {
             unsigned,
-            decimals: None,
-            zerofill: None,
+            decimals,
+            zerofill,
         },
         "double" => ColumnType::Double {
             unsigned,
-            decimals: None,
-            zerofill: None,
+            decimals,
+            zerofill,
         },
         "decimal" => ColumnType::Decimal {
             precision: number(0) as u8,
             scale: number(1) as u8,
             unsigned,
-            zerofill: false,
+            zerofill: zerofill.is_some(),
         },
         "bit" => ColumnType::Bit {
             bits: number(0) as u8,

@@ -195,8 +195,9 @@ impl<'s> Maker<'s> {
             | Kind::BigUnsigned
             | Kind::Decimal
             | Kind::Year
+            | Kind::Filled
             | Kind::Bit => &["N", "S", "BOOL"],
-            Kind::Float | Kind::Double => &["N", "S"],
+            Kind::Float | Kind::Double | Kind::Fixed => &["N", "S"],
             Kind::Text(_) | Kind::Char if once_in(rng, 6) => &["N", "BOOL", "NS", "BS"],
             Kind::Text(_) | Kind::Char => &["S", "S", "B", "SS"],
             Kind::JsonText => &["S"],

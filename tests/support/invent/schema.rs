@@ -65,6 +65,10 @@ pub enum Kind {
     Double,
     Bit,
     Year,
+    /// A number that its column prints with zeros before it.
+    Filled,
+    /// One that its column prints with three decimals.
+    Fixed,
     /// VARCHAR of a collation.
     Text(&'static str),
     Char,
@@ -262,6 +266,8 @@ impl Table {
             Kind::Double,
             Kind::Bit,
             Kind::Year,
+            Kind::Filled,
+            Kind::Fixed,
             Kind::Text(one_of(rng, &COLLATIONS)),
             Kind::Text(one_of(rng, &COLLATIONS)),
             Kind::Char,
@@ -345,6 +351,8 @@ impl Kind {
             Kind::Double => "DOUBLE".into(),
             Kind::Bit => "BIT(9)".into(),
             Kind::Year => "YEAR".into(),
+            Kind::Filled => "INT(6) ZEROFILL".into(),
+            Kind::Fixed => "DOUBLE(10,3)".into(),
             Kind::Text(collation) => {
                 let charset = collation.split('_').next().unwrap_or_default();
                 format!("VARCHAR(40) CHARACTER SET {charset} COLLATE {collation}")
@@ -450,7 +458,9 @@ impl Kind {
                 &["0", "0.1", "-2.5", "1e22", "123456789.125", "1e-7", "0.3"],
             ),
             Kind::Bit => rng.u16(0..512).to_string(),
-            Kind::Year => choose(rng, &["2024", "1901", "2155", "1999"]),
+            Kind::Year => choose(rng, &["2024", "1901", "2155", "1999", "0"]),
+            Kind::Filled => choose(rng, &["0", "42", "999999", "1234567", "7"]),
+            Kind::Fixed => choose(rng, &["0", "1.5", "-0.125", "12", "3.1415"]),
             Kind::Text(_) | Kind::Char => match rng.u8(0..4) {
                 0 => choose(
                     rng,

@@ -1,4 +1,4 @@
-//! What the condition of a join means.
+//! What the condition of a join means, and what documents show of the rows that it finds.
 
 use super::*;
 
@@ -177,4 +177,80 @@ table shop.codes
     let items = fresh(&plan, &rows);
     let item = String::from_utf8(items.into_values().next().unwrap()).unwrap();
     assert!(item.contains(r#""title":{"S":"first"}"#), "{item}");
+}
+
+/// ZEROFILL and FLOAT(M,D) say how a column is printed; in a document it is a number.
+#[test]
+fn documents_hold_numbers_without_what_their_columns_print_around_them() {
+    const TABLES: &str = "
+table shop.carts
+  id int
+  pk id
+table shop.lines
+  id int
+  z int zerofill=6
+  dz decimal(8,2) zerofill=9
+  f float(10,3)
+  d double(10,4)
+  y year
+  pk id
+";
+    let construct = |name: &str, ty: &str| {
+        format!(
+            r#"{{"name": "{name}", "type": "{ty}", "join": {{"type": "json-construction", "target_table": "lines",
+                "join_condition": "lines.id = carts.id", "construction": {{"type": "object", "select_columns":
+                {{"z": "lines.z", "dz": "lines.dz", "f": "(lines.f)", "d": "lines.d", "y": "lines.y"}}}}}}}}"#
+        )
+    };
+    let text = format!(
+        r#"{{"tables": [{{"table": "Carts", "type": "single-entity", "source_table": "carts", "pk": "id", "sk": null,
+            "attributes": [{{"name": "id", "type": "N", "source_column": "id"}}, {}, {}]}}]}}"#,
+        construct("text", "S"),
+        construct("map", "M"),
+    );
+    let plan = plan_of(TABLES, &text);
+    let item = |printed: [&str; 4], year: u16| {
+        let [z, dz, f, d] = printed.map(|text| Value::Decimal(text.to_owned().into()));
+        let line = row_of([Value::Int(1), z, dz, f, d, Value::Year(year)]);
+        let cart = row_of([Value::Int(1)]);
+        let items = fresh(
+            &plan,
+            &Rows::from([((0, vec![1]), cart), ((1, vec![1]), line)]),
+        );
+        String::from_utf8(items.into_values().next().unwrap()).unwrap()
+    };
+    let expected = |text: &str, map: &str| {
+        let text = text.replace('"', "\\\"");
+        format!(r#"{{"id":{{"N":"1"}},"text":{{"S":"{text}"}},"map":{{"M":{map}}}}}"#)
+    };
+    assert_eq!(
+        item(["000042", "000003.50", "1.500", "2.2500"], 0),
+        expected(
+            r#"{"d": 2.25, "f": 1.5, "y": 0, "z": 42, "dz": 3.50}"#,
+            r#"{"d":{"N":"2.25"},"f":{"N":"1.5"},"y":{"N":"0"},"z":{"N":"42"},"dz":{"N":"3.5"}}"#
+        )
+    );
+    // A FLOAT is shown with all digits that it has as a DOUBLE.
+    assert_eq!(
+        item(["000000", "000000.00", "0.100", "0.0000"], 2024),
+        expected(
+            r#"{"d": 0.0, "f": 0.10000000149011612, "y": 2024, "z": 0, "dz": 0.00}"#,
+            r#"{"d":{"N":"0"},"f":{"N":"0.10000000149011612"},"y":{"N":"2024"},"z":{"N":"0"},"dz":{"N":"0"}}"#
+        )
+    );
+    // Rounded by MySQL to what is not the nearest double.
+    assert_eq!(
+        item(["000001", "000000.50", "-0.667", "-0.6667"], 2155),
+        expected(
+            r#"{"d": -0.6667000000000001, "f": -0.6669999957084656, "y": 2155, "z": 1, "dz": 0.50}"#,
+            r#"{"d":{"N":"-0.6667000000000001"},"f":{"N":"-0.6669999957084656"},"y":{"N":"2155"},"z":{"N":"1"},"dz":{"N":"0.5"}}"#
+        )
+    );
+    assert_eq!(
+        item(["1234567", "123456.78", "-123456.789", "123456.7891"], 1999),
+        expected(
+            r#"{"d": 123456.7891, "f": -123456.7890625, "y": 1999, "z": 1234567, "dz": 123456.78}"#,
+            r#"{"d":{"N":"123456.7891"},"f":{"N":"-123456.7890625"},"y":{"N":"1999"},"z":{"N":"1234567"},"dz":{"N":"123456.78"}}"#
+        )
+    );
 }
