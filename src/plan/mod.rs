@@ -11,6 +11,7 @@
 //! | `sources` | names of tables and columns → ids, with suggestions; what each table must be like |
 //! | `types` | which value fits which attribute type |
 //! | `sql`, `scope`, `join` | expressions parsed, their references resolved, joins and calculations |
+//! | `gaps` | what of MySQL's expressions the parser does not know |
 //! | `unique` | whether two rows can ever share a key |
 //! | `typing` | every expression typed |
 //! | `graph` | the rows that an item is made of, and how they are found |
@@ -30,6 +31,7 @@ mod entity;
 pub mod explain;
 mod fingerprint;
 mod functions;
+mod gaps;
 pub mod graph;
 mod index;
 mod join;

@@ -12,6 +12,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 use super::functions::{FUNCTIONS, function_help};
+use super::gaps;
 use crate::contract::diagnostic::{Diagnostics, Place};
 use crate::contract::model::Text;
 
@@ -138,6 +139,13 @@ fn run<T>(
 ) -> Option<T> {
     let result = rule(parser);
     let next = parser.peek_token();
+    let understood = result.is_ok() && next.token == Token::EOF;
+    if let Some(gap) = (!understood).then(|| gaps::first(&text.value)).flatten() {
+        let place = at(text, gap.location, gap.length);
+        let message = format!("{} is not supported", gap.what);
+        d.error_help("sql-unsupported", &place, message, gap.help);
+        return None;
+    }
     match result {
         Ok(parsed) if next.token == Token::EOF => Some(parsed),
         Ok(_) => {
