@@ -6,7 +6,7 @@ use super::model::{
     ConstructionPlan, HopPlan, JoinPlan, RowRef, SourceId, Sql, SqlRef, ValueSource,
 };
 use super::scope::{Cx, Mode, Other, Scope, fixed_columns};
-use super::sql;
+use super::sql::{self, RawRef};
 use super::types::is_number;
 use crate::contract::diagnostic::Place;
 use crate::contract::model::{
@@ -153,7 +153,9 @@ pub(super) fn calculation(
             let condition = expression(cx, &scope, condition, Mode::Condition);
             let select = match select_column {
                 Some(text) if text.value.trim() != "*" => {
-                    Some(expression(cx, &scope, text, Mode::Construct)?)
+                    let parsed = sql::parse(text, cx.d)?;
+                    of_both(cx, driving, source, &parsed.refs);
+                    Some(scope.resolve(parsed, Mode::Construct, cx)?)
                 }
                 _ => None,
             };
@@ -205,6 +207,31 @@ pub(super) fn calculation(
             text,
             Mode::Driving,
         )?)),
+    }
+}
+
+/// Bare columns of an aggregate that the driving table has as well: elsewhere they would be the driving row's.
+fn of_both(cx: &mut Cx<'_, '_>, driving: SourceId, target: SourceId, refs: &[RawRef]) {
+    if cx.sources.offline() || driving == target {
+        return;
+    }
+    for bare in refs.iter().filter(|r| r.qualifier.is_empty()) {
+        let both = [driving, target]
+            .iter()
+            .all(|s| cx.sources.has_column(*s, &bare.column));
+        if !both {
+            continue;
+        }
+        let (own, other) = (cx.sources.name(target), cx.sources.name(driving));
+        let message = format!(
+            "`{}` is a column of both {own} and {other}: that of {own} is aggregated",
+            bare.column
+        );
+        let help = format!(
+            "name the table: `{}.{}`, or `{}.{}`",
+            own.table, bare.column, other.table, bare.column
+        );
+        cx.d.warn_help("bare-column", &bare.place, message, help);
     }
 }
 
