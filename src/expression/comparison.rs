@@ -66,7 +66,9 @@ pub fn tells_apart(own: &Type, other: &Type) -> bool {
     match (&alone.how, &used.how) {
         (_, How::Never) | (How::Int, How::Decimal) | (How::Text(_), How::Bytes) => true,
         (How::Text(alone), How::Text(used)) => {
-            alone.name() == used.name() || used.name().ends_with("_bin")
+            // Characters are told apart by all `_bin` collations, spaces at the end are not.
+            let spaces = alone.pads_space() || !used.pads_space();
+            alone.name() == used.name() || used.name().ends_with("_bin") && spaces
         }
         (alone, used) => std::mem::discriminant(alone) == std::mem::discriminant(used),
     }
