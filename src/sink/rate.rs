@@ -1,7 +1,8 @@
 //! How fast a table takes writes: no limit until it throttles, then as fast as it shows that it can.
 //!
 //! Every window the share of what was throttled is looked at. Where it is large, the limit falls to somewhat less than
-//! what was taken; where nothing was throttled, it grows by a step. Some throttling is left alone: it costs
+//! what was taken; where nothing was throttled, it grows by a step. After a fall that was deep (a table that took nothing for
+//! a while) it doubles until something is throttled again. Some throttling is left alone: it costs
 //! little, and it shows where the limit is.
 
 use std::sync::{Mutex, PoisonError};
@@ -15,6 +16,10 @@ const DECREASE: f64 = 0.85;
 const INCREASE: f64 = 0.04;
 /// Write units a second.
 const LEAST: f64 = 1.0;
+/// A fall to less than this share of the limit says nothing of what the table takes otherwise.
+const DEEP: f64 = 0.3;
+/// Nobody waits longer: by then more may be known of the table.
+const LONGEST: f64 = 5.0;
 /// After so long without throttling there is no limit again.
 const FORGET: Duration = Duration::from_secs(300);
 
@@ -26,6 +31,8 @@ pub struct Rate {
 struct State {
     /// Write units a second.
     limit: Option<f64>,
+    /// The last fall was deep, and nothing has been throttled since.
+    searching: bool,
     /// Units that may be sent now; below zero when lanes already wait for some.
     tokens: f64,
     refilled: Instant,
@@ -46,6 +53,7 @@ impl Rate {
         Self {
             state: Mutex::new(State {
                 limit: None,
+                searching: false,
                 tokens: 0.0,
                 refilled: now,
                 window: Window::default(),
@@ -64,8 +72,8 @@ impl Rate {
         state.refilled = now;
         // A burst of a quarter of a second at most.
         state.tokens = (state.tokens + passed * limit).min(limit / 4.0);
-        state.tokens -= units;
-        Duration::from_secs_f64((-state.tokens / limit).clamp(0.0, 60.0))
+        state.tokens = (state.tokens - units).max(-limit * LONGEST);
+        Duration::from_secs_f64((-state.tokens / limit).clamp(0.0, LONGEST))
     }
 
     /// Tells what became of units that were sent; the limit from now on.
@@ -102,12 +110,18 @@ impl State {
                 self.tokens = 0.0;
                 self.refilled = now;
             }
-            self.limit = Some((window.taken / seconds * DECREASE).max(LEAST));
+            let lower = (window.taken / seconds * DECREASE).max(LEAST);
+            self.searching = lower < self.limit.unwrap_or(f64::INFINITY) * DEEP;
+            self.limit = Some(lower);
         } else if let Some(limit) = self.limit
             && window.throttled == 0.0
         {
             let quiet = self.last_throttle.is_none_or(|at| now - at >= FORGET);
-            self.limit = (!quiet).then_some(limit + (limit * INCREASE).max(LEAST));
+            let more = match self.searching {
+                true => 2.0 * limit.max(window.taken / seconds),
+                false => limit + (limit * INCREASE).max(LEAST),
+            };
+            self.limit = (!quiet).then_some(more);
         }
     }
 }
@@ -169,5 +183,31 @@ mod tests {
         rate.record(95.0, 5.0, now);
         rate.record(95.0, 5.0, now + WINDOW * 2);
         assert_eq!(rate.limit(), None);
+    }
+
+    /// A table that took nothing for a while, and is as before: the rate finds that out in seconds.
+    #[test]
+    fn a_table_that_took_nothing_is_soon_written_to_as_before() {
+        let mut now = Instant::now();
+        let rate = Rate::new(now);
+        let mut written = 0.0;
+        let begun = now;
+        while now - begun < Duration::from_secs(60) {
+            let takes_nothing = now - begun < Duration::from_secs(30);
+            // Sixteen requests at a time, which take 10 ms.
+            let waits: Vec<Duration> = (0..16).map(|_| rate.book(25.0, now)).collect();
+            for wait in &waits {
+                let at = now + *wait + Duration::from_millis(10);
+                let (taken, throttled) = match takes_nothing {
+                    true => (0.0, 25.0),
+                    false => (25.0, 0.0),
+                };
+                rate.record(taken, throttled, at);
+                written += taken;
+            }
+            let longest = waits.into_iter().max().unwrap_or_default();
+            now += longest + Duration::from_millis(10);
+        }
+        assert!(written > 200_000.0, "{written} in half a minute");
     }
 }

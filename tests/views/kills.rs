@@ -9,11 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{contract, equal, fill, ready};
 use crate::support::mysql::{self, Database, Server};
+use crate::support::powerloss::Disk;
 use crate::support::target::Target;
 use crate::support::{seconds, seed};
 
 const TIME: u64 = 30;
 const KILLS: u32 = 12;
+const LOSSES: u32 = 8;
 const LONG: Duration = Duration::from_secs(120);
 
 #[tokio::test]
@@ -47,6 +49,59 @@ async fn killed_at_random_moments_the_joins_are_what_sql_says() {
     for writer in writers {
         writer.await.expect("the writer");
     }
+    daemon.start();
+    equal(&database, &mut daemon, &target).await;
+}
+
+/// The machine loses its power: of the state there is what had reached the disk by then, and DynamoDB has what was written until
+/// a moment later.
+#[tokio::test]
+async fn after_losses_of_power_the_joins_are_what_sql_says() {
+    let mut disk = match Disk::new() {
+        Ok(disk) => disk,
+        Err(reason) => {
+            println!("SKIPPED, no disk can be mounted here: {reason}");
+            return;
+        }
+    };
+    let mut rng = Rng::with_seed(seed());
+    let server = Server::start(&mysql::FAST);
+    let database = Database::create(&server).await;
+    fill(&database).await;
+    let mut conn = database.conn().await;
+    for _ in 0..1000 {
+        change(&mut conn, &mut rng).await;
+    }
+    let target = Target::dynoxide();
+    let mut daemon = ready(&database, &target, &contract());
+    daemon.set("snapshot", "chunk_rows", "100");
+    let state = disk.path().join("state");
+    std::fs::create_dir(&state).expect("a directory on the disk");
+    let _ = std::fs::remove_dir_all(daemon.state());
+    std::os::unix::fs::symlink(&state, daemon.state()).expect("a link");
+    let until = CancellationToken::new();
+    let writer = tokio::spawn(write(database.opts(), rng.u64(..), until.clone()));
+    for _ in 0..LOSSES {
+        daemon.start();
+        tokio::time::sleep(Duration::from_millis(rng.u64(300..2500))).await;
+        let left = disk.lose_power();
+        daemon.kill();
+        std::fs::remove_dir_all(&state).expect("the state");
+        let copied = std::process::Command::new("cp")
+            .arg("-a")
+            .arg(left.path().join("state"))
+            .arg(&state)
+            .status();
+        assert!(copied.is_ok_and(|status| status.success()));
+        // What the next loss finds there is not what a copy had left in memory.
+        let synced = std::process::Command::new("sync")
+            .arg("--file-system")
+            .arg(&state)
+            .status();
+        assert!(synced.is_ok_and(|status| status.success()));
+    }
+    until.cancel();
+    writer.await.expect("the writer");
     daemon.start();
     equal(&database, &mut daemon, &target).await;
 }
