@@ -342,6 +342,42 @@ impl Parts<'_> {
 
 /// A number read as a date or a moment: `240131`, `20240131`, `20240131102030`.
 pub(super) fn moment_of_number(number: i128, zeros: Zeros) -> Option<(Temporal, bool)> {
+    let (n, with_time) = spelled_out(number)?;
+    let clock = n % 1_000_000;
+    let (hour, minute, second) = (clock / 10_000, clock / 100 % 100, clock % 100);
+    if hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let moment = Temporal {
+        hour: hour as u8,
+        minute: minute as u8,
+        second: second as u8,
+        ..date_of_digits(n / 1_000_000, zeros)?
+    };
+    Some((moment, with_time))
+}
+
+/// Its date alone, whatever stands where a time has hours, minutes and seconds.
+pub(super) fn date_of_number(number: i128, zeros: Zeros) -> Option<Temporal> {
+    date_of_digits(spelled_out(number)?.0 / 1_000_000, zeros)
+}
+
+fn date_of_digits(date: i64, zeros: Zeros) -> Option<Temporal> {
+    let (year, month, day) = (date / 10_000, date / 100 % 100, date % 100);
+    if year > 9999 || month > 12 || day > 31 {
+        return None;
+    }
+    let date = Temporal {
+        year: year as u16,
+        month: month as u8,
+        day: day as u8,
+        ..Temporal::default()
+    };
+    is_date(&date, zeros).then_some(date)
+}
+
+/// With all digits of the year and of the time, and whether it had a time.
+fn spelled_out(number: i128) -> Option<(i64, bool)> {
     let mut n = i64::try_from(number).ok()?;
     let mut with_time = false;
     match n {
@@ -357,22 +393,7 @@ pub(super) fn moment_of_number(number: i128, zeros: Zeros) -> Option<(Temporal, 
         991_231_235_960..=10_000_100_999_999 => with_time = true,
         _ => return None,
     }
-    let (date, clock) = (n / 1_000_000, n % 1_000_000);
-    let (year, month, day) = (date / 10_000, date / 100 % 100, date % 100);
-    let (hour, minute, second) = (clock / 10_000, clock / 100 % 100, clock % 100);
-    if year > 9999 || month > 12 || day > 31 || hour > 23 || minute > 59 || second > 59 {
-        return None;
-    }
-    let moment = Temporal {
-        year: year as u16,
-        month: month as u8,
-        day: day as u8,
-        hour: hour as u8,
-        minute: minute as u8,
-        second: second as u8,
-        ..Temporal::default()
-    };
-    is_date(&moment, zeros).then_some((moment, with_time))
+    Some((n, with_time))
 }
 
 /// `20240131` or `20240131102030`.

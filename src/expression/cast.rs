@@ -40,8 +40,8 @@ pub(super) fn convert<'a>(target: &Target, value: Datum<'a>) -> Result<Datum<'a>
             None => Datum::Null,
         },
         Target::Bytes(length) => bytes(value, *length),
-        Target::Date => match moment(&value, Zeros::Refused) {
-            Some((moment, _)) => Datum::Date(date_of(&moment)),
+        Target::Date => match date(&value, Zeros::Refused) {
+            Some(date) => Datum::Date(date_of(&date)),
             None => Datum::Null,
         },
         Target::DateTime(fsp) => moment(&value, Zeros::Refused)
@@ -213,6 +213,14 @@ pub(super) fn moment(value: &Datum<'_>, zeros: Zeros) -> Option<(Temporal, bool)
     };
     let allowed = zeros == Zeros::Parts || calendar::is_date(&moment, zeros);
     allowed.then_some((moment, with_time))
+}
+
+/// What CAST to DATE takes it for: of a number it does not look at the time.
+fn date(value: &Datum<'_>, zeros: Zeros) -> Option<Temporal> {
+    match value {
+        Datum::Int(_) | Datum::UInt(_) => calendar::date_of_number(value.to_int()?, zeros),
+        _ => moment(value, zeros).map(|(moment, _)| moment),
+    }
 }
 
 fn time(value: &Datum<'_>, fsp: u8) -> Datum<'static> {

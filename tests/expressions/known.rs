@@ -25,6 +25,18 @@ fn md5_digests() {
     assert_eq!(value("MD5(NULL)"), Outcome::Null);
 }
 
+/// CAST to DATE does not look at the time of a number, CAST to DATETIME does. As MySQL 9.7 has it; invented numbers are
+/// hardly ever of that kind.
+#[test]
+fn numbers_with_a_date_and_no_time() {
+    for number in ["20000404508150", "404508150", "20000404126060"] {
+        shows(&format!("CAST({number} AS DATE)"), "2000-04-04");
+        let text = format!("CAST({number} AS DATETIME)");
+        assert_eq!(value(&text), Outcome::Null, "{text}");
+    }
+    assert_eq!(value("CAST(20001304101010 AS DATE)"), Outcome::Null);
+}
+
 #[test]
 fn refusals_name_what_they_refuse() {
     for (text, part) in [
