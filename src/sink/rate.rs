@@ -111,7 +111,11 @@ impl State {
                 self.refilled = now;
             }
             let lower = (window.taken / seconds * DECREASE).max(LEAST);
-            self.searching = lower < self.limit.unwrap_or(f64::INFINITY) * DEEP;
+            let before = self.limit.unwrap_or(f64::INFINITY);
+            // Where it took more than the limit allows, its level is still to be found.
+            if window.taken == 0.0 || lower < before {
+                self.searching = window.taken == 0.0 || lower < before * DEEP;
+            }
             self.limit = Some(lower);
         } else if let Some(limit) = self.limit
             && window.throttled == 0.0
