@@ -5,7 +5,7 @@
 //! that with the server (lineage, purged binlogs), and goes on there.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::metrics::Counter;
 use bytes::Bytes;
@@ -27,6 +27,8 @@ use crate::position::{Gtid, GtidSet};
 /// The first and the longest pause between two attempts; each is drawn between zero and its bound.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A connection that was good for this long has broken for a reason of its own.
+const PROVEN_AFTER: Duration = LONGEST_PAUSE;
 /// How long a transaction that was sent early may take until the server counts it as executed; semi-sync waits 10 s
 /// for a replica unless it is told otherwise.
 const EARLY_SECONDS: u32 = 20;
@@ -246,6 +248,7 @@ impl Stream {
         let server_uuid = check_history(&self.options, &self.received, self.needs_cascades).await?;
         let complete = &self.received.complete;
         let mut dump = Dump::start(&self.options, complete, self.server_id).await?;
+        let begun = Instant::now();
         self.state
             .send_replace(StreamState::Streaming { server_uuid });
         loop {
@@ -254,7 +257,9 @@ impl Stream {
                 () = until(&mut held, true) => return Ok(Ended::Held),
                 bytes = dump.next() => bytes?,
             };
-            *attempts = 0;
+            if is_proven(begun.elapsed(), &bytes) {
+                *attempts = 0;
+            }
             let weight = u32::try_from(bytes.len() / PERMIT + 1).unwrap_or(u32::MAX);
             let weight = weight.min(self.permits);
             let permit = tokio::select! {
@@ -323,6 +328,14 @@ fn pause(attempts: u32) -> Duration {
         .saturating_mul(1 << attempts.saturating_sub(1).min(16))
         .min(LONGEST_PAUSE);
     bound.mul_f64(fastrand::f64())
+}
+
+/// Whether a connection is worth that the next attempt counts as the first one again: a transaction was complete, or it
+/// lasted. Its first events say nothing: the file's name, its description and, for what is skipped, a heartbeat come from
+/// a server, too, that breaks each connection right behind them.
+fn is_proven(lasted: Duration, event: &[u8]) -> bool {
+    const ENDS: [u8; 3] = [types::XID, types::TRANSACTION_PAYLOAD, types::XA_PREPARE];
+    lasted >= PROVEN_AFTER || event.get(4).is_some_and(|code| ENDS.contains(code))
 }
 
 /// Compares what we have received with the server's history; gives the server's UUID.
@@ -522,6 +535,18 @@ mod tests {
             kind(&gtids("1-5:t:1"), &gtids("1-9"), &none),
             Err(Kind::LineageDiffers)
         );
+    }
+
+    #[test]
+    fn a_connection_is_proven_by_a_transaction_or_by_time() {
+        let event = |code: u8| [0, 0, 0, 0, code, 0];
+        let young = Duration::from_millis(50);
+        for code in [types::ROTATE, types::FORMAT_DESCRIPTION, types::HEARTBEAT] {
+            assert!(!is_proven(young, &event(code)), "{code}");
+            assert!(is_proven(PROVEN_AFTER, &event(code)), "{code}");
+        }
+        assert!(is_proven(young, &event(types::XID)));
+        assert!(!is_proven(young, &[]));
     }
 
     #[test]

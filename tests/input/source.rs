@@ -17,6 +17,8 @@ use crate::support::{eventually, seed};
 const TABLE_MAP: u8 = 19;
 const WRITE_ROWS: u8 = 30;
 const XID: u8 = 16;
+/// The second event of every stream.
+const FORMAT_DESCRIPTION: u8 = 15;
 
 struct Scene {
     database: Database<'static>,
@@ -206,6 +208,31 @@ async fn a_copy_through_a_failing_network_is_complete() {
     println!("{} connections were cut", cuts.load(Ordering::SeqCst));
     equal(&database, &target).await;
     no_panic(&daemon);
+}
+
+/// A server that breaks every connection right behind its first events is asked ever less often.
+#[tokio::test]
+async fn a_stream_that_breaks_at_once_is_asked_for_ever_less_often() {
+    let mut scene = through_a_proxy(20).await;
+    let breaks = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&breaks);
+    scene.proxy.damage(move |packet, dump| {
+        if dump && event_type(packet) == Some(FORMAT_DESCRIPTION) {
+            counted.fetch_add(1, Ordering::SeqCst);
+            return Act::Cut(0);
+        }
+        Act::Pass
+    });
+    scene.proxy.cut();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let breaks = breaks.load(Ordering::SeqCst);
+    println!("{breaks} connections in 10 s");
+    assert!((2..=20).contains(&breaks), "{breaks} connections in 10 s");
+    scene.proxy.heal();
+    scene.database.run(&["UPDATE things SET v = 'after'"]).await;
+    scene.daemon.caught_up(PATIENCE).await;
+    equal(&scene.database, &scene.target).await;
+    no_panic(&scene.daemon);
 }
 
 /// What is not MySQL is named as that, in bounded time.
