@@ -7,6 +7,7 @@
 mod bound;
 mod progress;
 mod reread;
+mod width;
 mod window;
 mod worker;
 

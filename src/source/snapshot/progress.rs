@@ -4,7 +4,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::checkpoint::{Bound, Range, TableProgress, TableState};
-use crate::plan::{CopyOrder, SourceId};
+use crate::plan::{CopyOrder, SourceId, SourceTable};
+
+use super::width::Width;
 
 /// The snapshot's progress, shared by workers (hand out), committer (done) and status (read).
 pub struct Progress {
@@ -48,6 +50,7 @@ struct Table {
     next_id: u64,
     chunker_busy: bool,
     restarts: u32,
+    width: Width,
 }
 
 struct Open {
@@ -233,6 +236,20 @@ impl Progress {
         }
     }
 
+    /// For how many rows of the table a SELECT asks.
+    pub fn limit(&self, source: SourceId, table: &SourceTable) -> usize {
+        let tables = self.lock();
+        let known = tables.iter().find(|t| t.source == source);
+        known.map(|t| t.width).unwrap_or_default().limit(table)
+    }
+
+    /// So many rows of the table were read, and weighed so much.
+    pub fn weighed(&self, source: SourceId, rows: usize, bytes: usize) {
+        if let Some(table) = self.lock().iter_mut().find(|t| t.source == source) {
+            table.width.saw(rows, bytes);
+        }
+    }
+
     /// Only the rows up to `at` were read: the rest becomes a range of its own.
     pub fn cut(&self, assignment: &mut Assignment, at: Bound) {
         let mut tables = self.lock();
@@ -315,6 +332,7 @@ impl Table {
             next_id: 0,
             chunker_busy: false,
             restarts: 0,
+            width: Width::default(),
         };
         for range in ranges {
             table.push(range, false, true);

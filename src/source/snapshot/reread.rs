@@ -8,8 +8,9 @@ use futures_util::StreamExt as _;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 
+use super::width::weight;
 use super::window::RawRow;
-use super::worker::{executed_at, raw, weight};
+use super::worker::{executed_at, raw};
 use crate::error::{Error, Kind, Result};
 use crate::plan::select::{DRIVING, FOUND, JoinedRows};
 use crate::plan::{Plan, SourceId, SourceTable};

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::bound::ChunkKey;
 use super::progress::{Assignment, Progress, Work};
+use super::width::{CHUNK_BYTES, weight};
 use super::window::{Emitted, Opened, RawRow, Request};
 use crate::checkpoint::{Bound, Range};
 use crate::error::{Directive, Error, Kind, Result};
@@ -21,8 +22,6 @@ use crate::source::Options;
 use crate::source::connect::{classify, connect_snapshot};
 use crate::source::decode::text::select_expression;
 
-/// A chunk is cut when it holds this many bytes, whatever the number of its rows.
-const CHUNK_BYTES: usize = 8 << 20;
 /// A range whose window was void is read again after this: the burst of changes may have passed.
 const VOID_PAUSE: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
@@ -173,10 +172,11 @@ impl Worker {
         let table = self.plan.source(assignment.source);
         let seen_at = self.wait_until_visible(conn, table, received).await?;
         let key = chunk_key(table);
-        let sql = select(table, &key, &assignment.range)?;
+        let limit = self.progress.limit(assignment.source, table);
+        let sql = select(table, &key, &assignment.range, limit)?;
         let mut rows = Vec::new();
         let mut bytes = 0;
-        let mut cut = None;
+        let mut last = Vec::new();
         {
             let mut stream = conn
                 .query_stream::<mysql_async::Row, _>(sql)
@@ -184,19 +184,22 @@ impl Worker {
                 .map_err(|e| self.failed(table, e))?;
             while let Some(row) = stream.next().await {
                 let mut row = raw(row.map_err(|e| self.failed(table, e))?);
-                let key_values = row.split_off(table.columns.len().min(row.len()));
+                last = row.split_off(table.columns.len().min(row.len()));
                 bytes += weight(&row);
                 rows.push(row);
                 if bytes >= CHUNK_BYTES {
-                    cut = Some(key.bound(&key_values)?);
                     break;
                 }
             }
         }
-        count(table, rows.len() as u64, assignment.again);
-        if let Some(at) = cut {
-            self.progress.cut(assignment, at);
-            // The rest of the result set would have to be read to its end: a new connection is cheaper.
+        let is_cut = bytes >= CHUNK_BYTES || rows.len() >= limit;
+        self.progress.weighed(assignment.source, rows.len(), bytes);
+        count(table, rows.len() as u64, assignment.again, is_cut);
+        if is_cut {
+            self.progress.cut(assignment, key.bound(&last)?);
+        }
+        if bytes >= CHUNK_BYTES {
+            // The client reads the rest of the result set behind our back; on a new connection we need not wait for that.
             let fresh = connect_snapshot(&self.options).await?;
             let old = std::mem::replace(conn, fresh);
             drop(old);
@@ -275,8 +278,8 @@ pub fn chunk_key(table: &SourceTable) -> ChunkKey {
     }
 }
 
-/// The chunk's query: the plan's columns, then the key once more as bounds.
-fn select(table: &SourceTable, key: &ChunkKey, range: &Range) -> Result<String> {
+/// The query of the chunk's first rows: the plan's columns, then the key once more as bounds.
+fn select(table: &SourceTable, key: &ChunkKey, range: &Range, limit: usize) -> Result<String> {
     let mut list: Vec<String> = table
         .columns
         .iter()
@@ -284,7 +287,7 @@ fn select(table: &SourceTable, key: &ChunkKey, range: &Range) -> Result<String> 
         .collect();
     list.extend(key.expressions());
     Ok(format!(
-        "SELECT {} FROM {} WHERE {} ORDER BY {}",
+        "SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT {limit}",
         list.join(", "),
         table.name.sql(),
         key.condition(range)?,
@@ -317,19 +320,16 @@ pub fn raw(row: mysql_async::Row) -> RawRow {
         .collect()
 }
 
-fn count(table: &SourceTable, rows: u64, again: bool) {
+/// A chunk that is read in pieces counts once, with the last of them.
+fn count(table: &SourceTable, rows: u64, again: bool, is_cut: bool) {
     let name = table.name.to_string();
     metrics::SNAPSHOT_ROWS.with([&name]).increment(rows);
     if again {
-        metrics::SNAPSHOT_REREAD_CHUNKS.with([&name]).increment(1);
+        metrics::SNAPSHOT_REREAD_CHUNKS
+            .with([&name])
+            .increment(u64::from(!is_cut));
         metrics::SNAPSHOT_REREAD_ROWS.with([&name]).increment(rows);
     }
-}
-
-pub(super) fn weight(row: &RawRow) -> usize {
-    row.iter()
-        .map(|v| v.as_ref().map_or(0, Vec::len) + 32)
-        .sum()
 }
 
 /// The view has ended: whoever ended it says why, and ends the workers. An error of our own would hide the reason.
