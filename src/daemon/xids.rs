@@ -7,8 +7,8 @@ use crate::checkpoint::Checkpoint;
 
 /// Where the list is kept.
 const ENTRY: &str = "harmless_xids";
-/// A list that is longer would weigh on every commit. An XA transaction beyond it stops the stream, if it ends after a
-/// restart.
+/// A list that is longer would weigh on every commit: the newest are kept. One that is older stops the stream, if it
+/// ends after a restart.
 const MOST: usize = 1000;
 
 /// The xids, as the server writes them.
@@ -25,8 +25,9 @@ pub fn of(checkpoint: &Checkpoint) -> Vec<String> {
 pub fn apply(checkpoint: &mut Checkpoint, xid: String, prepared: bool) {
     let mut xids = of(checkpoint);
     xids.retain(|known| *known != xid);
-    if prepared && xids.len() < MOST {
+    if prepared {
         xids.push(xid);
+        xids.drain(..xids.len().saturating_sub(MOST));
     }
     if xids.is_empty() {
         checkpoint.other.remove(ENTRY);
@@ -51,12 +52,14 @@ mod tests {
             apply(&mut checkpoint, format!("X'{xid:x}'"), true);
             apply(&mut checkpoint, format!("X'{xid:x}'"), true);
         }
+        // The oldest made room.
         assert_eq!(of(&checkpoint).len(), MOST);
-        for xid in 1..MOST + 5 {
+        for xid in 0..MOST + 4 {
             apply(&mut checkpoint, format!("X'{xid:x}'"), false);
         }
-        assert_eq!(of(&checkpoint), ["X'0'"]);
-        apply(&mut checkpoint, "X'0'".into(), false);
+        let newest = format!("X'{:x}'", MOST + 4);
+        assert_eq!(of(&checkpoint), [newest.as_str()]);
+        apply(&mut checkpoint, newest, false);
         assert!(checkpoint.other.is_empty());
     }
 }

@@ -4,7 +4,7 @@
 //! are small, so that a connection that breaks in the middle costs nothing; a larger one streams through, and is
 //! reported as abandoned when it breaks. What cannot be replicated exactly stops the stream before it is given on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,7 +24,7 @@ const HOLD: usize = 4 << 20;
 const EVENT_OVERHEAD: usize = 256;
 /// A shorter event is copied when it is held: its slice would keep the whole read buffer.
 const COPY_BELOW: usize = 32 * 1024;
-/// How many table maps and how many xids are remembered.
+/// How many table maps and how many xids are remembered; of xids the newest.
 const MAX_MAPS: usize = 4096;
 const MAX_XIDS: usize = 65_536;
 /// The table id of a rows event that only ends a statement.
@@ -85,8 +85,8 @@ pub struct Assembler {
     open: Option<Transaction>,
     /// Table maps that were seen, by table id: most transactions bring the same ones again.
     maps: HashMap<u64, Mapped>,
-    /// XA transactions that were prepared without a row of the plan.
-    harmless_xids: HashSet<String>,
+    /// XA transactions that were prepared without a row of the plan, the oldest first.
+    harmless_xids: VecDeque<String>,
     abandoned: Option<Gtid>,
 }
 
@@ -122,7 +122,7 @@ impl Assembler {
             checksum: Checksum::Crc32,
             open: None,
             maps: HashMap::new(),
-            harmless_xids: HashSet::new(),
+            harmless_xids: VecDeque::new(),
             abandoned: None,
         }
     }
@@ -234,7 +234,7 @@ impl Assembler {
             types::WRITE_ROWS | types::UPDATE_ROWS | types::DELETE_ROWS
             | types::PARTIAL_UPDATE_ROWS | types::WRITE_ROWS_V1 | types::UPDATE_ROWS_V1
             | types::DELETE_ROWS_V1 => self.rows(event, inner, out),
-            types::XA_PREPARE => self.xa_prepare(out),
+            types::XA_PREPARE => self.xa_prepare(&event, out),
             types::ANONYMOUS_GTID => Err(Error::new(
                 Kind::SourceSettings,
                 "the binlog holds a transaction without a GTID",
@@ -362,7 +362,7 @@ impl Assembler {
                 Ok(())
             }
             Statement::XaCommit(xid) | Statement::XaRollback(xid) => {
-                if !self.harmless_xids.remove(&xid) {
+                if !self.forget(&xid) {
                     return Err(unknown_xa(&xid));
                 }
                 self.commit(out)?;
@@ -401,19 +401,33 @@ impl Assembler {
         self.commit(out)
     }
 
-    fn xa_prepare(&mut self, out: &mut Output<'_>) -> Result<()> {
+    /// Prepared, or with XA COMMIT … ONE PHASE committed by the same event: of such a one no end comes, and to remember
+    /// it would be for ever.
+    fn xa_prepare(&mut self, event: &Event, out: &mut Output<'_>) -> Result<()> {
         let Some(xid) = self.open.as_mut().and_then(|open| open.xid.take()) else {
             return Err(unreadable("XA PREPARE comes without XA START"));
         };
-        if self.harmless_xids.len() >= MAX_XIDS {
-            self.harmless_xids.clear();
+        match event.body().first() {
+            Some(0) => {}
+            Some(_) => return self.commit(out),
+            None => return Err(unreadable("XA PREPARE without its content")),
         }
-        self.harmless_xids.insert(xid.clone());
+        self.forget(&xid);
+        if self.harmless_xids.len() >= MAX_XIDS {
+            self.harmless_xids.pop_front();
+        }
+        self.harmless_xids.push_back(xid.clone());
         out(StreamItem::Xa {
             xid,
             prepared: true,
         })?;
         self.commit(out)
+    }
+
+    /// Whether the xid was known. Most end soon after they were prepared, so the newest are looked at first.
+    fn forget(&mut self, xid: &str) -> bool {
+        let at = self.harmless_xids.iter().rposition(|known| known == xid);
+        at.and_then(|at| self.harmless_xids.remove(at)).is_some()
     }
 
     fn table_map(&mut self, event: &Event) -> Result<()> {

@@ -68,6 +68,18 @@ impl Server {
     fn xid(&mut self) -> &mut Self {
         self.push(types::XID, &[0; 8])
     }
+
+    /// An XA transaction of another table, prepared, or committed in one phase.
+    fn xa(&mut self, number: u64, xid: &str, one_phase: bool) -> &mut Self {
+        let mut body = [0; 13];
+        body[0] = one_phase.into();
+        self.gtid(number)
+            .query(&format!("XA START {xid}"))
+            .map(8, "other")
+            .rows(8, 1)
+            .query(&format!("XA END {xid}"))
+            .push(types::XA_PREPARE, &body)
+    }
 }
 
 fn query_body(text: &str) -> Vec<u8> {
@@ -341,6 +353,50 @@ fn xa_is_refused_where_it_matters() {
         fails(Server::new().gtid(1).query("XA ROLLBACK X'01',X'',1")),
         Kind::Unsupported
     );
+}
+
+/// One phase: the same event with another first byte, and nothing that ends it.
+#[test]
+fn an_xa_commit_in_one_phase_is_not_remembered() {
+    let (mut server, mut assembler) = (Server::new(), assembler());
+    server.xa(1, "X'01',X'',1", true);
+    let (items, result) = run(&mut assembler, &mut server);
+    result.expect("ok");
+    assert_eq!(items, ["begin 1 at 77", "commit 1"]);
+    assert!(assembler.harmless_xids.is_empty());
+    assert_eq!(assembler.completed().count(), 1);
+    let mut ours = Server::new();
+    ours.gtid(1)
+        .query("XA START X'01',X'',1")
+        .map(7, "orders")
+        .rows(7, 1)
+        .query("XA END X'01',X'',1")
+        .push(types::XA_PREPARE, &[1; 13]);
+    assert_eq!(fails(&mut ours), Kind::Unsupported);
+    let mut empty = Server::new();
+    empty.gtid(1).query("XA START X'01',X'',1");
+    empty.push(types::XA_PREPARE, &[]);
+    assert_eq!(fails(&mut empty), Kind::EventUnreadable);
+}
+
+/// Where more are prepared than are remembered, the newest may still end.
+#[test]
+fn of_too_many_prepared_xids_the_oldest_is_forgotten() {
+    let (mut server, assembler) = (Server::new(), assembler());
+    let many = (0..MAX_XIDS).map(|n| format!("X'{n:x}',X'',1"));
+    let mut assembler = assembler.with_harmless_xids(many);
+    server
+        .xa(1, "X'01',X'',1", false)
+        .xa(2, "X'ee',X'',1", false)
+        .xa(3, "X'0f0f0f0f',X'',1", false);
+    let newest = format!("X'{:x}',X'',1", MAX_XIDS - 1);
+    for (number, xid) in [(4, "X'01',X'',1"), (5, newest.as_str()), (6, "X'2',X'',1")] {
+        server.gtid(number).query(&format!("XA COMMIT {xid}"));
+    }
+    run(&mut assembler, &mut server).1.expect("known");
+    server.gtid(7).query("XA COMMIT X'0',X'',1");
+    let error = run(&mut assembler, &mut server).1.expect_err("forgotten");
+    assert_eq!(error.kind(), Kind::Unsupported);
 }
 
 #[test]
