@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
+use serde_json::{Value, json};
 
 use super::{PATIENCE, contract, equal, equal_stub, ready, refused};
+use crate::support::daemon::Daemon;
 use crate::support::eventually;
 use crate::support::mysql::{self, Database, Server};
 use crate::support::stub::{Faults, Stub};
@@ -127,6 +129,59 @@ async fn the_end_of_another_tables_xa_transaction_is_known_after_a_restart() {
         daemon.start();
         daemon.caught_up(PATIENCE).await;
     }
+}
+
+/// XA COMMIT … ONE PHASE of other tables leaves nothing behind: no later event ends it, and a list full of such would have
+/// no place for those that are prepared.
+#[tokio::test]
+async fn an_xa_commit_in_one_phase_leaves_nothing_in_the_checkpoint() {
+    let server = Server::start(&[]);
+    let database = Database::create(&server).await;
+    database
+        .run(&[
+            "CREATE TABLE things (id INT PRIMARY KEY, v VARCHAR(20))",
+            "CREATE TABLE others (id INT PRIMARY KEY)",
+        ])
+        .await;
+    let target = Target::dynoxide();
+    let mut daemon = ready(&database, &target.endpoint(), &contract(&["things"], "S"));
+    daemon.start();
+    daemon.caught_up(PATIENCE).await;
+    for id in 1..=3 {
+        let (start, end) = (format!("XA START 'p{id}'"), format!("XA END 'p{id}'"));
+        let (other, commit) = (
+            format!("INSERT INTO others VALUES ({id})"),
+            format!("XA COMMIT 'p{id}' ONE PHASE"),
+        );
+        database.run(&[&start, &other, &end, &commit]).await;
+    }
+    database
+        .run(&[
+            "XA START 'x'",
+            "INSERT INTO others VALUES (4)",
+            "XA END 'x'",
+            "XA PREPARE 'x'",
+        ])
+        .await;
+    daemon.caught_up(PATIENCE).await;
+    daemon.terminate(Duration::from_secs(10));
+    assert_eq!(harmless_xids(&daemon), json!(["X'78',X'',1"]));
+    daemon.start();
+    database
+        .run(&["XA COMMIT 'x'", "INSERT INTO things VALUES (1, 'v')"])
+        .await;
+    daemon.caught_up(PATIENCE).await;
+    equal(&database, &target, &["things"]).await;
+    daemon.terminate(Duration::from_secs(10));
+    let left = harmless_xids(&daemon);
+    assert!(left.is_null() || left == json!([]), "{left}");
+}
+
+/// The checkpoint's list of XA transactions that may still end.
+fn harmless_xids(daemon: &Daemon) -> Value {
+    let text = std::fs::read(daemon.state().join("checkpoint.json")).expect("the mirror");
+    let checkpoint: Value = serde_json::from_slice(&text).expect("a checkpoint");
+    checkpoint["content"]["checkpoint"]["other"]["harmless_xids"].clone()
 }
 
 /// Killed after the first chunk was written and before anything was acknowledged: the next start must not begin at a
