@@ -90,7 +90,10 @@ fn decimals(sign: Sign, unsigned: bool, scale: u8, a: &Dec, b: &Dec) -> Result<D
         }
     };
     let result = match sign {
-        Sign::Divide if !result.is_zero() => result.shown(scale),
+        // No more digits than it has: a choice gives fewer than its type has, and so does what is divided then.
+        Sign::Divide if !result.is_zero() => {
+            result.shown(scale.min(quotient_scale(a.scale(), b.scale())))
+        }
         // UNIX_TIMESTAMP of fewer digits has six.
         Sign::Plus | Sign::Minus | Sign::Times | Sign::Modulo if result.scale() > scale => {
             result.shown(scale)
