@@ -37,3 +37,4 @@ pub mod state;
 pub mod terminal;
 pub mod verify;
 pub mod view;
+mod words;

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::Format;
 use crate::config::{self, Problem};
 use crate::error::{Error, Kind};
+use crate::words::counted;
 
 /// How a command ended that could do its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,10 +116,10 @@ pub(super) fn failure_text(format: Format, failure: &Failure) -> String {
                 .iter()
                 .filter(|p| p.severity == config::Severity::Error)
                 .count();
-            let s = if count == 1 { "" } else { "s" };
             format!(
-                "{}error: {count} problem{s} in the settings",
-                config::render(problems)
+                "{}error: {} in the settings",
+                config::render(problems),
+                counted(count as u64, "problem")
             )
         }
         (Failure::Error(error), Format::Json) => json!({ "error": {

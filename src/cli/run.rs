@@ -6,6 +6,7 @@ use super::output::{self, Failure};
 use super::seams::{self, Summary};
 use super::{Answer, Cli, Format, Outcome, RunOptions};
 use crate::config;
+use crate::words::counted;
 
 pub(super) fn run(cli: &Cli, options: &RunOptions) -> Outcome {
     let loaded = config::load(cli.config()).map_err(Failure::Settings)?;
@@ -47,8 +48,8 @@ pub(super) fn render(summary: &Summary) -> String {
 fn lines(out: &mut String, summary: &Summary) -> std::fmt::Result {
     writeln!(out, "caught up after {:.1} s", summary.seconds)?;
     let (copied, tables) = (summary.rows_copied, summary.tables);
-    let s = if tables == 1 { "" } else { "s" };
-    writeln!(out, "rows copied   {copied} (of {tables} table{s})")?;
+    let tables = counted(tables as u64, "table");
+    writeln!(out, "rows copied   {copied} (of {tables})")?;
     writeln!(out, "transactions  {}", summary.transactions)?;
     writeln!(out, "dead letters  {}", summary.dead_letters)?;
     if summary.dead_letters > 0 {

@@ -7,6 +7,7 @@ use std::ops::Range;
 use serde_json::json;
 
 use super::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::words::counted;
 
 /// How many findings are shown; the rest is counted.
 const SHOWN: usize = 100;
@@ -35,8 +36,8 @@ pub fn render(diagnostics: &Diagnostics, file: &str, text: &str, color: bool) ->
         let _ = writeln!(
             out,
             "{}, {}",
-            counted(errors, "error"),
-            counted(warnings, "warning")
+            counted(errors as u64, "error"),
+            counted(warnings as u64, "warning")
         );
     }
     out
@@ -253,13 +254,6 @@ fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
-    }
-}
-
-fn counted(n: usize, what: &str) -> String {
-    match n {
-        1 => format!("1 {what}"),
-        n => format!("{n} {what}s"),
     }
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::phase::Phase;
 use crate::verify::Owed;
+use crate::words::counted;
 
 /// One condition of the cutover.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -255,10 +256,9 @@ fn dead_letters(readings: &Readings) -> Gate {
     if count == 0 {
         return Gate::open("dead_letters", "every row has its item").measured(0.0, 0.0);
     }
-    let s = if count == 1 { "" } else { "s" };
     Gate::shut(
         "dead_letters",
-        format!("{count} row{s} without a valid item"),
+        counted(count, "row") + " without a valid item",
         "`penstock dead-letters list` names them: correct the rows, then `penstock dead-letters retry`",
     )
     .measured(count as f64, 0.0)

@@ -460,25 +460,17 @@ impl Stage {
                 changes.recycle(change);
                 continue;
             }
-            if waits {
-                // The copy of a table that waits will show what happens to its rows until then, but not what that does to
-                // the rows of tables that are copied already.
-                if cascades {
-                    self.cascade(source, &change)?;
-                    if !self.push(sequence)? {
-                        return Ok(false);
-                    }
+            // The copy of a table that waits will show what happens to its rows until then, but not what that does to the rows
+            // of tables that are copied already.
+            if !waits {
+                if watched {
+                    touch(&mut self.windows, &mut self.key, source_table, &change);
                 }
-                changes.recycle(change);
-                continue;
-            }
-            if watched {
-                touch(&mut self.windows, &mut self.key, source_table, &change);
-            }
-            self.projector
-                .project(source, &change, suppress, &mut self.outcomes)?;
-            if let Some(views) = self.views.as_mut().filter(|v| v.keeps(source)) {
-                views.apply(source, &change, &mut self.outcomes)?;
+                self.projector
+                    .project(source, &change, suppress, &mut self.outcomes)?;
+                if let Some(views) = self.views.as_mut().filter(|v| v.keeps(source)) {
+                    views.apply(source, &change, &mut self.outcomes)?;
+                }
             }
             if cascades {
                 self.cascade(source, &change)?;

@@ -53,6 +53,7 @@ use crate::source::snapshot::{Progress, Worker, executed};
 use crate::source::statement::Tables;
 use crate::source::transaction::Assembler;
 use crate::verify::Owed;
+use crate::words::counted;
 
 /// What a daemon is started with.
 pub struct Start {
@@ -449,10 +450,7 @@ async fn checkpoint(
                     views::commit(&state, 0, &first)?;
                 }
                 store.commit(&first, &[])?;
-                let tables = match first.snapshot.len() {
-                    1 => "1 table".to_owned(),
-                    count => format!("{count} tables"),
-                };
+                let tables = counted(first.snapshot.len() as u64, "table");
                 store.audit(crate::report::COPY_BEGUN, &tables)
             })
             .await?;

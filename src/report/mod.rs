@@ -20,6 +20,7 @@ use crate::cutover::{self, Gate, Standing, State};
 use crate::daemon::{MADE, PAUSE, RESNAPSHOT, fact_of};
 use crate::error::{Error, Kind, Result};
 use crate::verify;
+use crate::words::counted;
 
 /// What the audit log calls a copy that begins, and one that is complete.
 pub const COPY_BEGUN: &str = "copy: begun";
@@ -34,12 +35,6 @@ pub fn copied(checkpoint: &Checkpoint) -> String {
         counted(rows, "row"),
         counted(tables as u64, "table")
     )
-}
-
-/// `1 row`, `2 rows`
-fn counted(count: u64, what: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{s}")
 }
 
 /// The whole.
@@ -232,7 +227,7 @@ fn stages(audit: &[AuditEntry], migration: &Migration, made: Option<&Standing>) 
     if let Some(proof) = migration
         .comparisons
         .iter()
-        .rfind(|c| c.clean && c.compared == FULL)
+        .rfind(|c| c.clean && c.compared == verify::report::Mode::Full.words())
     {
         stages.push(Stage {
             name: "last clean comparison of everything".to_owned(),
@@ -292,9 +287,6 @@ fn stage(name: &str, from: Option<u64>, to: Option<u64>, detail: String) -> Stag
     }
 }
 
-/// How [`Comparison::compared`] names a comparison of everything.
-const FULL: &str = "everything";
-
 fn comparisons(directory: &Path) -> Result<Vec<Comparison>> {
     let mut all = Vec::new();
     for file in files(directory, "verify-")?
@@ -305,12 +297,7 @@ fn comparisons(directory: &Path) -> Result<Vec<Comparison>> {
         // Only what holds no keys is taken out of it.
         let report: verify::report::Report = serde_json::from_slice(&text)
             .map_err(|_| unreadable(&file, "it is no report of penstock's"))?;
-        let compared = match &report.mode {
-            verify::report::Mode::Full => FULL.to_owned(),
-            verify::report::Mode::Sample(percent) => format!("{percent} % of the rows"),
-            verify::report::Mode::Entity(entity) => entity.clone(),
-            verify::report::Mode::Keys => "the items of an earlier report".to_owned(),
-        };
+        let compared = report.mode.words();
         let took = |end: u64| end.saturating_sub(report.started_unix_ms) as f64 / 1000.0;
         all.push(Comparison {
             file,

@@ -31,7 +31,7 @@ pub struct Rate {
 struct State {
     /// Write units a second.
     limit: Option<f64>,
-    /// The last fall was deep, and nothing has been throttled since.
+    /// What the table takes is still to be found: the last fall was deep, or it took nothing.
     searching: bool,
     /// Units that may be sent now; below zero when lanes already wait for some.
     tokens: f64,

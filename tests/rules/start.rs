@@ -99,17 +99,7 @@ async fn a_snapshot_does_not_start_while_an_xa_transaction_is_prepared() {
 #[tokio::test]
 async fn the_end_of_another_tables_xa_transaction_is_known_after_a_restart() {
     let server = Server::start(&[]);
-    let database = Database::create(&server).await;
-    database
-        .run(&[
-            "CREATE TABLE things (id INT PRIMARY KEY, v VARCHAR(20))",
-            "CREATE TABLE others (id INT PRIMARY KEY)",
-        ])
-        .await;
-    let target = Target::dynoxide();
-    let mut daemon = ready(&database, &target.endpoint(), &contract(&["things"], "S"));
-    daemon.start();
-    daemon.caught_up(PATIENCE).await;
+    let (database, target, mut daemon) = beside_another_table(&server).await;
     for (round, end) in ["XA COMMIT 'x'", "XA ROLLBACK 'x'"].iter().enumerate() {
         let other = format!("INSERT INTO others VALUES ({round})");
         let thing = format!("INSERT INTO things VALUES ({round}, 'v')");
@@ -136,17 +126,7 @@ async fn the_end_of_another_tables_xa_transaction_is_known_after_a_restart() {
 #[tokio::test]
 async fn an_xa_commit_in_one_phase_leaves_nothing_in_the_checkpoint() {
     let server = Server::start(&[]);
-    let database = Database::create(&server).await;
-    database
-        .run(&[
-            "CREATE TABLE things (id INT PRIMARY KEY, v VARCHAR(20))",
-            "CREATE TABLE others (id INT PRIMARY KEY)",
-        ])
-        .await;
-    let target = Target::dynoxide();
-    let mut daemon = ready(&database, &target.endpoint(), &contract(&["things"], "S"));
-    daemon.start();
-    daemon.caught_up(PATIENCE).await;
+    let (database, target, mut daemon) = beside_another_table(&server).await;
     for id in 1..=3 {
         let (start, end) = (format!("XA START 'p{id}'"), format!("XA END 'p{id}'"));
         let (other, commit) = (
@@ -175,6 +155,22 @@ async fn an_xa_commit_in_one_phase_leaves_nothing_in_the_checkpoint() {
     daemon.terminate(Duration::from_secs(10));
     let left = harmless_xids(&daemon);
     assert!(left.is_null() || left == json!([]), "{left}");
+}
+
+/// A daemon that has caught up with `things`; the database has a table that the contract does not name.
+async fn beside_another_table(server: &Server) -> (Database<'_>, Target, Daemon) {
+    let database = Database::create(server).await;
+    database
+        .run(&[
+            "CREATE TABLE things (id INT PRIMARY KEY, v VARCHAR(20))",
+            "CREATE TABLE others (id INT PRIMARY KEY)",
+        ])
+        .await;
+    let target = Target::dynoxide();
+    let mut daemon = ready(&database, &target.endpoint(), &contract(&["things"], "S"));
+    daemon.start();
+    daemon.caught_up(PATIENCE).await;
+    (database, target, daemon)
 }
 
 /// The checkpoint's list of XA transactions that may still end.

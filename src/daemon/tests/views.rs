@@ -23,6 +23,9 @@ table shop.users
   pk id
 ";
 
+const CARTS: SourceId = SourceId(0);
+const USERS: SourceId = SourceId(1);
+
 const CONTRACT: &str = r#"{"tables": [{"table": "Carts", "type": "single-entity", "source_table": "carts", "pk": "email", "sk": "id",
     "attributes": [{"name": "email", "type": "S", "join": {"type": "foreign-key", "target_table": "users",
         "join_condition": "users.id = carts.user", "select_column": "users.email"}},
@@ -61,6 +64,22 @@ fn start(state: &Path, plan: &Arc<Plan>) -> (Arc<Store>, Views) {
     (opened.store, views)
 }
 
+/// The same, once a cart and its user are copied.
+fn copied(state: &Path, plan: &Arc<Plan>) -> (Arc<Store>, Views) {
+    let (store, mut views) = start(state, plan);
+    views.begin(1).expect("a sequence");
+    for (source, after) in [
+        (CARTS, row([Value::Int(10), Value::Int(1)])),
+        (USERS, user("old")),
+    ] {
+        let change = Change::Insert { after };
+        let applied = views.apply(source, &change, &mut Vec::new());
+        applied.expect("a chunk's row");
+    }
+    commit(&store, 1, &checkpoint(plan)).expect("a commit");
+    (store, views)
+}
+
 fn row<const N: usize>(values: [Value<'static>; N]) -> Row<'static> {
     Row {
         values: values.into(),
@@ -89,20 +108,9 @@ fn write(items: &mut BTreeSet<String>, outcomes: Vec<Outcome>) {
 fn what_a_first_pass_wrote_before_a_crash_is_deleted_when_its_key_has_moved() {
     let folder = tempfile::tempdir().expect("a directory");
     let plan = plan();
-    let (carts, users) = (SourceId(0), SourceId(1));
     let mut items = BTreeSet::new();
 
-    let (store, mut views) = start(folder.path(), &plan);
-    views.begin(1).expect("a sequence");
-    for (source, after) in [
-        (carts, row([Value::Int(10), Value::Int(1)])),
-        (users, user("old")),
-    ] {
-        let change = Change::Insert { after };
-        let applied = views.apply(source, &change, &mut Vec::new());
-        applied.expect("a chunk's row");
-    }
-    commit(&store, 1, &checkpoint(&plan)).expect("a commit");
+    let (store, mut views) = copied(folder.path(), &plan);
     let page = views.first_pass(2, 0).expect("a page");
     write(&mut items, page.outcomes);
     assert_eq!(items.len(), 1);
@@ -119,7 +127,7 @@ fn what_a_first_pass_wrote_before_a_crash_is_deleted_when_its_key_has_moved() {
         before: user("old"),
         after: user("new"),
     };
-    let applied = views.apply(users, &change, &mut Vec::new());
+    let applied = views.apply(USERS, &change, &mut Vec::new());
     applied.expect("a change");
     let page = views.first_pass(3, 0).expect("a page");
     write(&mut items, page.outcomes);
@@ -141,24 +149,13 @@ fn what_a_first_pass_wrote_before_a_crash_is_deleted_when_its_key_has_moved() {
 fn what_the_stream_wrote_beside_a_page_that_a_crash_takes_back_is_deleted_too() {
     let folder = tempfile::tempdir().expect("a directory");
     let plan = plan();
-    let (carts, users) = (SourceId(0), SourceId(1));
     let mut items = BTreeSet::new();
     let moves = |from, to| Change::Update {
         before: user(from),
         after: user(to),
     };
 
-    let (store, mut views) = start(folder.path(), &plan);
-    views.begin(1).expect("a sequence");
-    for (source, after) in [
-        (carts, row([Value::Int(10), Value::Int(1)])),
-        (users, user("old")),
-    ] {
-        let change = Change::Insert { after };
-        let applied = views.apply(source, &change, &mut Vec::new());
-        applied.expect("a chunk's row");
-    }
-    commit(&store, 1, &checkpoint(&plan)).expect("a commit");
+    let (store, mut views) = copied(folder.path(), &plan);
     let page = views.first_pass(2, 0).expect("a page");
     write(&mut items, page.outcomes);
     transaction(&mut views, 3, moves("old", "mid"), &mut items);
@@ -192,7 +189,7 @@ fn transaction(
     items: &mut BTreeSet<String>,
 ) {
     views.begin(sequence).expect("a sequence");
-    let applied = views.apply(SourceId(1), &change, &mut Vec::new());
+    let applied = views.apply(USERS, &change, &mut Vec::new());
     applied.expect("a change");
     let promised = views.promise_where_unfounded(sequence);
     promised.expect("the promises");

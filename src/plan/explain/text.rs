@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use super::super::model::*;
 use super::super::types::type_name;
 use super::{describe, rows};
+use crate::words::counted;
 
 /// The whole plan as aligned text.
 pub fn text(plan: &Plan) -> String {
     let mut out = String::new();
-    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let count = |n: usize, what: &str| counted(n as u64, what);
     let _ = writeln!(
         out,
         "{}, {}, {}",

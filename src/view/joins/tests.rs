@@ -307,6 +307,17 @@ fn transaction(
     change: &Change<'_>,
     items: &mut Items,
 ) {
+    let outcomes = outcomes(joins, state, source, change);
+    outcomes.iter().for_each(|outcome| write(items, outcome));
+}
+
+/// What a transaction of one change leads to.
+fn outcomes(
+    joins: &mut Joins,
+    state: &mut MemoryState,
+    source: usize,
+    change: &Change<'_>,
+) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     let source = SourceId(source as u16);
     joins.apply(state, source, change, &mut outcomes).unwrap();
@@ -315,5 +326,5 @@ fn transaction(
         Ok(true)
     };
     joins.finish(state, &mut out).unwrap();
-    outcomes.iter().for_each(|outcome| write(items, outcome));
+    outcomes
 }

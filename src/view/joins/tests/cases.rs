@@ -189,17 +189,7 @@ table shop.accounts
         before: row("bert"),
         after: row("BERT"),
     };
-    let mut outcomes = Vec::new();
-    joins
-        .apply(&mut state, SourceId(0), &change, &mut outcomes)
-        .unwrap();
-    joins
-        .finish(&mut state, &mut |outcome| {
-            outcomes.push(outcome);
-            Ok(true)
-        })
-        .unwrap();
-    let told: Vec<String> = outcomes
+    let told: Vec<String> = outcomes(&mut joins, &mut state, 0, &change)
         .iter()
         .map(|outcome| match outcome {
             Outcome::Gone(origin) => format!("gone {}", origin.source_key),
