@@ -177,7 +177,7 @@ impl How {
         }
         match self {
             How::Never => return None,
-            How::Int => out.extend_from_slice(&value.to_int()?.to_be_bytes()),
+            How::Int => number(value.to_int()?, out),
             How::Decimal => value.to_decimal()?.key(out),
             How::Double => {
                 // Adding zero makes the negative zero the positive one.
@@ -196,8 +196,8 @@ impl How {
                 out.extend_from_slice(&bytes(value)?);
                 close(start, out);
             }
-            How::Moment => out.extend_from_slice(&moment(value)?.to_be_bytes()),
-            How::Time => out.extend_from_slice(&time(value)?.to_be_bytes()),
+            How::Moment => number(moment(value)?.into(), out),
+            How::Time => number(time(value)?.into(), out),
             How::Json => {
                 let start = out.len();
                 json::key(value, out)?;
@@ -208,10 +208,35 @@ impl How {
     }
 }
 
-/// Puts the length before what was written since `start`, so that keys can follow each other.
+/// Puts the length before what was written since `start`, so that keys can follow each other: seven bits of it a byte,
+/// the lowest first, where the highest bit says that more follow.
 fn close(start: usize, out: &mut Vec<u8>) {
-    let length = (out.len() - start) as u32;
-    out.splice(start..start, length.to_be_bytes());
+    let mut length = out.len() - start;
+    let mut at = start;
+    while length >= 0x80 {
+        out.insert(at, 0x80 | (length & 0x7f) as u8);
+        length >>= 7;
+        at += 1;
+    }
+    out.insert(at, length as u8);
+}
+
+/// The middle of the bytes that tell how long a number is, and whether it is below zero.
+const ZERO: u8 = 0x80;
+
+/// As few bytes as the number needs, in the order of the numbers: first how many there are (from [`ZERO`] up, or
+/// down where it is negative), then those, big endian, inverted where it is negative.
+fn number(number: i128, out: &mut Vec<u8>) {
+    let size = number.unsigned_abs();
+    let skipped = size.leading_zeros() / 8;
+    let length = (u128::BITS / 8 - skipped) as u8;
+    let (head, flip) = match number < 0 {
+        true => (ZERO - length, u8::MAX),
+        false => (ZERO + length, 0),
+    };
+    out.push(head);
+    let bytes = size.to_be_bytes();
+    out.extend(bytes.iter().skip(skipped as usize).map(|byte| byte ^ flip));
 }
 
 fn bytes<'v>(value: &'v Datum<'_>) -> Option<std::borrow::Cow<'v, [u8]>> {
@@ -250,6 +275,11 @@ impl Comparison {
     /// `None`: NULL is involved.
     pub fn compare(&self, a: &Value<'_>, b: &Value<'_>) -> Option<Ordering> {
         self.how.compare(&Datum::of(a), &Datum::of(b))
+    }
+
+    /// Whether the keys of values sort as the values do.
+    pub fn keys_are_ordered(&self) -> bool {
+        matches!(self.how, How::Int | How::Moment | How::Time)
     }
 
     /// Appends bytes that are equal exactly when the values compare equal and that tell where they end; false for NULL,

@@ -13,6 +13,8 @@ mod choice;
 mod collate;
 mod compare;
 mod comparison;
+#[cfg(test)]
+mod comparison_tests;
 mod compile;
 mod date_format;
 mod dates;

@@ -229,6 +229,27 @@ pub(super) fn slots(source: &ValueSource, each: &mut impl FnMut(usize)) {
     }
 }
 
+/// Whether the value is one of the driving row alone.
+pub(super) fn is_own(source: &ValueSource) -> bool {
+    match source {
+        ValueSource::Column(_) | ValueSource::Static(_) => true,
+        ValueSource::Template(pieces) => pieces.iter().all(|piece| match piece {
+            Piece::Literal(_) => true,
+            Piece::Value(source) => is_own(source),
+        }),
+        ValueSource::Transformed { input, .. } => is_own(input),
+        ValueSource::Join(_) | ValueSource::Aggregate { .. } => false,
+        ValueSource::Case { .. } | ValueSource::Concat { .. } | ValueSource::Expression(_) => {
+            let mut own = true;
+            // Only borrowed for its visitor.
+            source.clone().each_sql(&mut |sql| {
+                own &= sql.refs.iter().all(|r| r.row == RowRef::Driving);
+            });
+            own
+        }
+    }
+}
+
 /// Never seen outside: plans whose expressions are not typed do not run.
 const UNSUPPORTED: Fault = Fault::WrongType {
     expected: "a value of the driving row alone",

@@ -27,6 +27,8 @@ pub(super) struct Program {
     slots: Vec<usize>,
     /// The slots that the key depends on.
     key_slots: Vec<usize>,
+    /// Whether the key is one of the driving row alone.
+    own_key: bool,
     /// Rows that do not satisfy it have no item.
     filter: Option<Sql>,
     write_nulls: bool,
@@ -73,6 +75,9 @@ impl Program {
             attributes.extend(projection.attributes.iter().filter(|a| a.role == role));
         }
         let key_slots = collect_slots(&attributes[..keys]);
+        let own_key = attributes[..keys]
+            .iter()
+            .all(|a| evaluate::is_own(&a.value));
         let mut slots = collect_slots(&attributes);
         slots.extend(&source.key);
         let filter = projection.filter.clone();
@@ -99,6 +104,7 @@ impl Program {
             keys,
             slots,
             key_slots,
+            own_key,
             filter,
             write_nulls: plan.settings.write_nulls,
         })
@@ -112,6 +118,11 @@ impl Program {
     /// Whether the two rows certainly have the same key.
     pub(super) fn same_key(&self, before: &Row<'_>, after: &Row<'_>) -> bool {
         same(&self.key_slots, before, after)
+    }
+
+    /// Whether the key is one of the driving row alone: nothing else changes it.
+    pub(super) fn has_own_key(&self) -> bool {
+        self.own_key
     }
 
     /// Whether the driving row is one that has an item.

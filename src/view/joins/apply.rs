@@ -42,9 +42,11 @@ impl Joins {
         // The same key in MySQL's eyes, and another name: `anna` that became `Anna`.
         let table = self.plan.source(source);
         let name = source_key(table, &before);
-        if name != source_key(table, &row) {
+        let renamed = name != source_key(table, &row);
+        if renamed {
             self.tell_gone(source, &name, out);
         }
+        self.put_down(state, source, &key, (&before, &name), (Some(&row), renamed))?;
         self.mark(state, source, &key, &before, Some(&row), false)?;
         self.reindex(state, source, &key, Some(&before), Some(&row))?;
         state.put(self.spaces.rows(source), &key, &new)?;
@@ -66,6 +68,7 @@ impl Joins {
         let before = self.decode(source, &old)?;
         let name = source_key(self.plan.source(source), &before);
         self.tell_gone(source, &name, out);
+        self.put_down(state, source, &key, (&before, &name), (None, true))?;
         self.mark(state, source, &key, &before, None, false)?;
         self.reindex(state, source, &key, Some(&before), None)?;
         state.delete(self.spaces.rows(source), &key)

@@ -1,13 +1,16 @@
 //! Keys that several rows may claim: the item is the lowest claimant's, the others are told.
 //!
-//! The order is that of the projections in the contract, then that of the driving rows' keys as MySQL sorts them.
+//! The order is that of the projections in the contract, then that of the driving rows' keys as MySQL sorts them. Who has
+//! a key stands in one map, who else claims it in another: a claim that comes or goes is compared with the owner alone,
+//! however many there are. Only when the owner leaves the lowest of the others is looked for.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::emit::{Computed, Entry, Item, Sink};
+use super::emit::{Computed, Item, Sink};
+use super::entry::HASH;
 use super::keys::{item_id, split_id};
 use super::{Joins, PAGE, corrupt, misfit};
 use crate::error::Result;
@@ -17,33 +20,80 @@ use crate::view::construct::{by_key, key_order};
 use crate::view::projector::Outcome;
 use crate::view::state::State;
 
+/// What a transaction did to a claim. Those that leave are noted before those that come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Move {
+    Left,
+    Came,
+    /// The claim stood already; what its row makes may be another item.
+    Stayed,
+    /// And the row has another name.
+    Renamed,
+    /// No claim moved: the key is to be settled.
+    None,
+}
+
+const MOVES: [Move; 5] = [
+    Move::Left,
+    Move::Came,
+    Move::Stayed,
+    Move::Renamed,
+    Move::None,
+];
+
+/// What the notes of a key come to.
+struct Contest {
+    target: TargetId,
+    key: Vec<u8>,
+    /// What stands in the owners' map: the item's hash, and who has it.
+    known: Option<Vec<u8>>,
+    left: bool,
+    /// All who claim the key are told again.
+    tell_all: bool,
+    /// Of those who came, the one who is before all others and before the owner.
+    lowest: Option<Vec<u8>>,
+}
+
+impl Contest {
+    fn owner(&self) -> Option<&[u8]> {
+        self.known.as_ref()?.get(HASH..)
+    }
+}
+
 impl Joins {
-    /// Moves the row's claim to the key that its item has now, and notes both keys as to be settled.
+    /// Notes where the row's claim goes: from the key of its item before to that of its item now.
     pub(super) fn claim(&mut self, state: &mut dyn State, computed: &Computed) -> Result<bool> {
-        let target = self.target(computed.projection)?;
-        let id = item_id(computed.projection, &computed.row_key);
-        let items = self.spaces.items(computed.projection);
+        let (projection, row_key) = (computed.projection, &computed.row_key);
+        let target = self.target(projection)?;
+        let id = item_id(projection, row_key);
         let new = computed.item.key();
         let known = computed.known.as_ref();
-        if let Some(old) = known.filter(|entry| new != Some(&entry.key)) {
-            state.delete(self.spaces.claims(target), &claim_key(&old.key, &id))?;
-            state.delete(items, &computed.row_key)?;
-            self.settle_later(target, &old.key)?;
+        let stayed = known.filter(|entry| new == Some(&entry.key));
+        if let Some(old) = known.filter(|_| stayed.is_none()) {
+            state.delete(self.spaces.items(projection), row_key)?;
+            self.note(target, &old.key, Move::Left, &id)?;
         }
         if let (Some(key), Some(name)) = (new, &computed.name) {
-            let entry = Entry {
-                hash: [0; 16],
-                name: Arc::clone(name),
-                key: key.clone(),
+            let moved = match stayed {
+                None => Move::Came,
+                Some(known) if known.name != *name => Move::Renamed,
+                Some(_) => Move::Stayed,
             };
-            state.put(items, &computed.row_key, &entry.encode())?;
-            state.put(self.spaces.claims(target), &claim_key(key, &id), &[])?;
-            self.settle_later(target, key)?;
-            if self.is_forced(computed.projection, &computed.row_key) {
+            if stayed.is_none_or(|known| known.whole) {
+                self.keep(state, projection, row_key, None, key)?;
+            }
+            self.note(target, key, moved, &id)?;
+            if self.is_forced(projection, row_key) {
                 self.forced_keys.insert(item_id(usize::from(target.0), key));
             }
         }
         Ok(true)
+    }
+
+    /// Notes a key whose owner's item is to be put whatever is known of it.
+    pub(super) fn settle_again(&mut self, target: TargetId, key: &[u8]) -> Result<()> {
+        self.forced_keys.insert(item_id(usize::from(target.0), key));
+        self.note(target, key, Move::None, &[])
     }
 
     /// Gives every noted key its owner's item, or none.
@@ -53,103 +103,176 @@ impl Joins {
         out: &mut Sink<'_>,
     ) -> Result<bool> {
         let mut after: Option<Vec<u8>> = None;
+        // A key's notes may be on several pages.
+        let mut open: Option<Contest> = None;
         loop {
-            let mut keys: Vec<Vec<u8>> = Vec::new();
-            let more = self
-                .contested
-                .page(after.as_deref(), PAGE, &mut |key| keys.push(key.to_vec()))?;
-            for noted in &keys {
-                let (target, key) = split_id(noted)?;
-                if !self.settle(state, TargetId(target as u16), key, out)? {
+            let (notes, more) = self.notes(after.as_deref())?;
+            for note in &notes {
+                let (target, key, moved, id) = split_note(note)?;
+                let other = |c: &mut Contest| c.target != target || c.key != key;
+                if let Some(done) = open.take_if(other)
+                    && !self.settle(state, done, out)?
+                {
                     return Ok(false);
                 }
+                let contest = match &mut open {
+                    Some(contest) => contest,
+                    none => none.insert(self.contest(state, target, key)?),
+                };
+                self.weigh(state, contest, moved, id)?;
             }
             if !more {
                 break;
             }
-            after = keys.pop();
+            after = notes.into_iter().next_back();
+        }
+        if let Some(done) = open
+            && !self.settle(state, done, out)?
+        {
+            return Ok(false);
         }
         self.contested.clear()?;
         Ok(true)
     }
 
-    /// Notes a key whose owner's item is to be put whatever is known of it.
-    pub(super) fn settle_again(&mut self, target: TargetId, key: &[u8]) -> Result<()> {
-        self.forced_keys.insert(item_id(usize::from(target.0), key));
-        self.settle_later(target, key)
+    fn note(&mut self, target: TargetId, key: &[u8], moved: Move, id: &[u8]) -> Result<()> {
+        let mut note = noted(target, key);
+        note.push(moved as u8);
+        note.extend_from_slice(id);
+        self.contested.insert(&note).map(|_| ())
     }
 
-    fn settle_later(&mut self, target: TargetId, key: &[u8]) -> Result<()> {
-        self.contested
-            .insert(&item_id(usize::from(target.0), key))
-            .map(|_| ())
+    fn notes(&mut self, after: Option<&[u8]>) -> Result<(Vec<Vec<u8>>, bool)> {
+        let mut notes = Vec::new();
+        let more = self
+            .contested
+            .page(after, PAGE, &mut |note| notes.push(note.to_vec()))?;
+        Ok((notes, more))
     }
 
+    fn contest(&self, state: &mut dyn State, target: TargetId, key: &[u8]) -> Result<Contest> {
+        let mut known = Vec::new();
+        let found = state.get(self.spaces.owners(target), key, &mut known)?;
+        Ok(Contest {
+            target,
+            key: key.to_vec(),
+            known: found.then_some(known),
+            left: false,
+            tell_all: false,
+            lowest: None,
+        })
+    }
+
+    /// One note more.
+    fn weigh(
+        &self,
+        state: &mut dyn State,
+        contest: &mut Contest,
+        moved: Move,
+        id: &[u8],
+    ) -> Result<()> {
+        let claims = self.spaces.claims(contest.target);
+        let is_owner = contest.owner() == Some(id);
+        match moved {
+            Move::Left if is_owner => contest.left = true,
+            Move::Left => state.delete(claims, &claim_key(&contest.key, id))?,
+            Move::Renamed if is_owner => contest.tell_all = true,
+            Move::None => contest.tell_all = true,
+            Move::Stayed | Move::Renamed => {}
+            Move::Came if is_owner => {}
+            Move::Came => {
+                let best = match &contest.lowest {
+                    None => contest.owner(),
+                    lowest => lowest.as_deref(),
+                };
+                let is_lowest = !contest.left
+                    && match best {
+                        None => true,
+                        Some(best) => self.order(state, id, best)? == Ordering::Less,
+                    };
+                let behind = match is_lowest {
+                    true => contest.lowest.replace(id.to_vec()),
+                    false => Some(id.to_vec()),
+                };
+                if let Some(behind) = behind {
+                    state.put(claims, &claim_key(&contest.key, &behind), &[])?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Who has the key from now on is decided, written and told.
     fn settle(
         &mut self,
         state: &mut dyn State,
-        target: TargetId,
-        key: &[u8],
+        contest: Contest,
         out: &mut Sink<'_>,
     ) -> Result<bool> {
-        let owners = self.spaces.owners(target);
-        let mut known = Vec::new();
-        let known = match state.get(owners, key, &mut known)? {
-            true => Some(known),
-            false => None,
+        let (target, key) = (contest.target, &*contest.key);
+        let (owners, claims) = (self.spaces.owners(target), self.spaces.claims(target));
+        let next = match &contest.lowest {
+            _ if contest.left => self.lowest_claim(state, target, key)?,
+            None => contest.owner().map(<[u8]>::to_vec),
+            Some(lowest) => {
+                if let Some(owner) = contest.owner() {
+                    state.put(claims, &claim_key(key, owner), &[])?;
+                }
+                Some(lowest.clone())
+            }
         };
-        let Some(owner) = self.owner(state, target, key)? else {
-            let Some(known) = known else { return Ok(true) };
+        let Some(next) = next else {
+            let Some(known) = &contest.known else {
+                return Ok(true);
+            };
             state.delete(owners, key)?;
-            return self.delete_owned(key, &known, out);
+            return self.delete_owned(key, known, out);
         };
-        let (projection, row_key) = split_id(&owner)?;
+        if contest.left {
+            state.delete(claims, &claim_key(key, &next))?;
+        }
+        let (projection, row_key) = split_id(&next)?;
         let computed = self.compute(state, projection, row_key)?;
-        let name = computed
-            .name
-            .clone()
-            .ok_or_else(|| corrupt("a claim without its row"))?;
-        let went_on = match computed.item {
+        // Only rows with an item claim a key.
+        let (
+            Some(name),
             Item::Valid {
                 key: own,
                 item,
                 size,
                 hash,
-            } if own == key => {
-                let mut entry = hash.to_vec();
-                entry.extend_from_slice(&owner);
-                let forced = !self.forced_keys.is_empty()
-                    && self
-                        .forced_keys
-                        .contains(&item_id(usize::from(target.0), key));
-                if known.as_deref() == Some(&*entry) && !forced {
-                    true
-                } else {
-                    state.put(owners, key, &entry)?;
-                    out(self.mutation(projection, own, &name, Action::Put { item, size })?)?
-                }
-            }
-            // Only rows with an item claim a key.
-            _ => match known {
-                Some(known) => {
-                    state.delete(owners, key)?;
-                    self.delete_owned(key, &known, out)?
-                }
-                None => true,
             },
+        ) = (computed.name, computed.item)
+        else {
+            return Err(corrupt("a claim without its item"));
         };
-        Ok(went_on && self.tell_others(state, target, key, &owner, &name, out)?)
+        if own != key {
+            return Err(corrupt("a claim on another key than its item's"));
+        }
+        let mut entry = hash.to_vec();
+        entry.extend_from_slice(&next);
+        let forced = !self.forced_keys.is_empty()
+            && self
+                .forced_keys
+                .contains(&item_id(usize::from(target.0), key));
+        if contest.known.as_deref() != Some(&*entry) || forced {
+            state.put(owners, key, &entry)?;
+            if !out(self.mutation(projection, own, &name, Action::Put { item, size })?)? {
+                return Ok(false);
+            }
+        }
+        self.tell_others(state, &contest, &next, &name, out)
     }
 
     fn delete_owned(&self, key: &[u8], known: &[u8], out: &mut Sink<'_>) -> Result<bool> {
-        let (projection, _) = split_id(known.get(16..).unwrap_or_default())?;
+        let (projection, _) = split_id(known.get(HASH..).unwrap_or_default())?;
         let key = Bytes::copy_from_slice(key);
         out(self.mutation(projection, key, &Arc::from(""), Action::Delete)?)
     }
 
-    /// Who has the key: the lowest of all that claim it.
-    fn owner(
-        &mut self,
+    /// The first of those who claim the key beside its owner.
+    fn lowest_claim(
+        &self,
         state: &mut dyn State,
         target: TargetId,
         key: &[u8],
@@ -161,6 +284,8 @@ impl Joins {
             for id in claimants {
                 let lower = match &lowest {
                     None => true,
+                    // They stand in the map by projection, and in the order of their keys where those have it.
+                    Some(known) if self.comes_behind(known, &id)? => return Ok(lowest),
                     Some(known) => self.order(state, &id, known)? == Ordering::Less,
                 };
                 if lower {
@@ -174,41 +299,94 @@ impl Joins {
         }
     }
 
-    /// The claims of those who do not have the key become dead letters: which row has it, they say.
+    /// Whether this and all later claims in the map's order certainly come behind the one that was found.
+    fn comes_behind(&self, found: &[u8], id: &[u8]) -> Result<bool> {
+        let ((found, _), (projection, _)) = (split_id(found)?, split_id(id)?);
+        let stored = self.stored(self.driving(projection)?);
+        let stored = stored.ok_or_else(|| misfit("a source without state"))?;
+        let ordered = |part: &Option<crate::expression::Comparison>| {
+            part.as_ref().is_some_and(|part| part.keys_are_ordered())
+        };
+        Ok(found != projection || stored.key.iter().all(ordered))
+    }
+
+    /// The claims of those who do not have the key become dead letters: which row has it, they say. All, where it is
+    /// another one than before, else those that moved.
     fn tell_others(
         &mut self,
         state: &mut dyn State,
-        target: TargetId,
-        key: &[u8],
+        contest: &Contest,
         owner: &[u8],
         owner_name: &Arc<str>,
         out: &mut Sink<'_>,
     ) -> Result<bool> {
-        let (owner_projection, _) = split_id(owner)?;
+        let all = contest.tell_all || contest.owner() != Some(owner);
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let (claimants, more, last) = self.claimants(state, target, key, after.as_deref())?;
-            for id in claimants.iter().filter(|id| *id != owner) {
-                let (projection, row_key) = split_id(id)?;
-                let Some(entry) = self.entry(state, projection, row_key)? else {
-                    continue;
-                };
-                let told = out(Outcome::Contested {
-                    origin: Self::origin(projection, &entry.name),
-                    owner: Self::origin(owner_projection, owner_name),
-                })?;
-                if !told {
+            let (others, more) = match all {
+                true => {
+                    let from = after.as_deref();
+                    let (ids, more, last) =
+                        self.claimants(state, contest.target, &contest.key, from)?;
+                    after = last;
+                    (ids, more)
+                }
+                false => self.noted_claims(contest, &mut after)?,
+            };
+            for id in others.iter().filter(|id| *id != owner) {
+                if !self.tell(state, id, (owner, owner_name), out)? {
                     return Ok(false);
                 }
             }
             if !more {
                 return Ok(true);
             }
-            after = last;
         }
     }
 
-    /// A page of those who claim the key, and the last claim's entry.
+    fn tell(
+        &mut self,
+        state: &mut dyn State,
+        id: &[u8],
+        (owner, owner_name): (&[u8], &Arc<str>),
+        out: &mut Sink<'_>,
+    ) -> Result<bool> {
+        let (projection, row_key) = split_id(id)?;
+        let (owner, _) = split_id(owner)?;
+        let Some(entry) = self.entry(state, projection, row_key)? else {
+            return Err(corrupt("a claim without its item"));
+        };
+        out(Outcome::Contested {
+            origin: Self::origin(projection, &entry.name),
+            owner: Self::origin(owner, owner_name),
+        })
+    }
+
+    /// A page of those whose claims the transaction at hand has moved or found; whether there is more.
+    fn noted_claims(
+        &mut self,
+        contest: &Contest,
+        after: &mut Option<Vec<u8>>,
+    ) -> Result<(Vec<Vec<u8>>, bool)> {
+        let prefix = noted(contest.target, &contest.key);
+        let (notes, more) = self.notes(Some(after.as_deref().unwrap_or(&prefix)))?;
+        let own: Vec<&Vec<u8>> = notes
+            .iter()
+            .take_while(|n| n.starts_with(&prefix))
+            .collect();
+        let more = more && own.len() == notes.len();
+        *after = own.last().map(|note| note.to_vec());
+        let mut ids = Vec::with_capacity(own.len());
+        for note in own {
+            let (_, _, moved, id) = split_note(note)?;
+            if !matches!(moved, Move::Left | Move::None) {
+                ids.push(id.to_vec());
+            }
+        }
+        Ok((ids, more))
+    }
+
+    /// A page of those who claim the key beside its owner, and the last claim's entry.
     #[expect(clippy::type_complexity, reason = "used here only")]
     fn claimants(
         &self,
@@ -262,4 +440,21 @@ fn claim_key(key: &[u8], id: &[u8]) -> Vec<u8> {
     bytes.extend_from_slice(key);
     bytes.extend_from_slice(id);
     bytes
+}
+
+/// What the notes of a key begin with.
+fn noted(target: TargetId, key: &[u8]) -> Vec<u8> {
+    item_id(usize::from(target.0), &claim_key(key, &[]))
+}
+
+fn split_note(note: &[u8]) -> Result<(TargetId, &[u8], Move, &[u8])> {
+    let parts = || {
+        let (target, rest) = note.split_first_chunk::<2>()?;
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let (key, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        let (moved, id) = rest.split_first()?;
+        let moved = MOVES.get(usize::from(*moved))?;
+        Some((TargetId(u16::from_be_bytes(*target)), key, *moved, id))
+    };
+    parts().ok_or_else(|| corrupt("a note of a claim"))
 }

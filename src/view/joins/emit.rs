@@ -9,8 +9,9 @@ use bumpalo::Bump;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use super::entry::{Entry, HASH, Record, lost};
 use super::keys::{item_id, split_id};
-use super::{Joins, PAGE, corrupt, misfit};
+use super::{Joins, PAGE, misfit};
 use crate::error::Result;
 use crate::pipeline::{Action, Key, Mutation, Origin};
 use crate::plan::Plan;
@@ -25,7 +26,6 @@ use crate::view::state::State;
 const HELD: u64 = if cfg!(test) { 4 } else { 4096 };
 /// And so many bytes of them.
 const HELD_BYTES: usize = if cfg!(test) { 200 } else { 16 << 20 };
-const HASH: usize = 16;
 
 /// Takes what follows; false: the pipeline has closed.
 pub(super) type Sink<'o> = dyn FnMut(Outcome) -> Result<bool> + 'o;
@@ -70,42 +70,6 @@ impl Item {
             Item::None | Item::Bad(_) => 0,
             Item::Valid { key, item, .. } => key.len() + item.len(),
         }
-    }
-}
-
-/// What was written for a driving row: the entry of the items' map.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub hash: [u8; HASH],
-    pub name: Arc<str>,
-    pub key: Bytes,
-}
-
-impl Entry {
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HASH + 2 + self.name.len() + self.key.len());
-        bytes.extend_from_slice(&self.hash);
-        let length = u16::try_from(self.name.len()).unwrap_or(u16::MAX);
-        bytes.extend_from_slice(&length.to_be_bytes());
-        let name = self.name.as_bytes();
-        bytes.extend_from_slice(name.get(..usize::from(length)).unwrap_or(name));
-        bytes.extend_from_slice(&self.key);
-        bytes
-    }
-
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self> {
-        let parts = || {
-            let (hash, rest) = bytes.split_first_chunk::<HASH>()?;
-            let (length, rest) = rest.split_first_chunk::<2>()?;
-            let (name, key) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
-            let name = std::str::from_utf8(name).ok()?;
-            Some(Self {
-                hash: *hash,
-                name: Arc::from(name),
-                key: Bytes::copy_from_slice(key),
-            })
-        };
-        parts().ok_or_else(|| corrupt("what was written for an item"))
     }
 }
 
@@ -189,32 +153,57 @@ impl Joins {
         projection: usize,
         row_key: &[u8],
     ) -> Result<Computed> {
-        let driving = self.plan.projections.get(projection).map(|p| p.driving);
-        let driving = driving.ok_or_else(|| misfit("a projection"))?;
+        let driving = self.driving(projection)?;
+        let record = self.record(state, projection, row_key)?;
         let mut computed = Computed {
             projection,
             row_key: row_key.to_vec(),
             name: None,
-            known: self.entry(state, projection, row_key)?,
+            known: None,
             item: Item::None,
         };
         let mut bytes = Vec::new();
         if !state.get(self.spaces.rows(driving), row_key, &mut bytes)? {
+            let whole = |record: Record| record.whole().ok_or_else(lost);
+            computed.known = record.map(whole).transpose()?;
             return Ok(computed);
         }
         let row = self.decode(driving, &bytes)?;
-        computed.name = Some(source_key(self.plan.source(driving), &row));
-        let loaded = match self.load(state, arena, projection, row)? {
-            Ok(loaded) => loaded,
-            Err(fault) => {
-                let attribute = Arc::from("join_condition");
-                computed.item = Item::Bad(Reason { attribute, fault });
-                return Ok(computed);
+        let name = source_key(self.plan.source(driving), &row);
+        computed.name = Some(Arc::clone(&name));
+        computed.item = match self.load(state, arena, projection, row)? {
+            Ok(loaded) => {
+                let program = self.programs.get(projection).and_then(Option::as_ref);
+                let program: &Program =
+                    program.ok_or_else(|| misfit("a projection without a program"))?;
+                item(program, &self.plan, loaded.scene(), &mut self.work)
+            }
+            Err(fault) => Item::Bad(Reason {
+                attribute: Arc::from("join_condition"),
+                fault,
+            }),
+        };
+        computed.known = match (record, computed.item.key()) {
+            (None, _) => None,
+            // The row is the one that it was written for, and so is the key.
+            (
+                Some(Record {
+                    hash,
+                    name: None,
+                    key: None,
+                }),
+                Some(key),
+            ) => Some(Entry {
+                hash,
+                name,
+                key: key.clone(),
+                whole: false,
+            }),
+            (Some(record), _) => {
+                let row = self.decode(driving, &bytes)?;
+                Some(self.complete(record, projection, name, &row)?)
             }
         };
-        let program = self.programs.get(projection).and_then(Option::as_ref);
-        let program: &Program = program.ok_or_else(|| misfit("a projection without a program"))?;
-        computed.item = item(program, &self.plan, loaded.scene(), &mut self.work);
         Ok(computed)
     }
 
@@ -267,38 +256,24 @@ impl Joins {
                 size,
                 hash,
             } => {
-                let entry = Entry {
-                    hash: *hash,
-                    name: Arc::clone(name),
-                    key: key.clone(),
-                };
-                if computed.known.as_ref() == Some(&entry)
-                    && !self.is_forced(computed.projection, &computed.row_key)
-                {
+                let (projection, row_key) = (computed.projection, &computed.row_key);
+                let known = computed.known.as_ref();
+                let same = known.is_some_and(|known| {
+                    known.hash == Some(*hash) && known.key == key && known.name == *name
+                });
+                if !same || known.is_some_and(|known| known.whole) {
+                    self.keep(state, projection, row_key, Some(*hash), key)?;
+                }
+                if same && !self.is_forced(projection, row_key) {
                     return Ok(true);
                 }
-                let space = self.spaces.items(computed.projection);
-                state.put(space, &computed.row_key, &entry.encode())?;
                 let action = Action::Put {
                     item: item.clone(),
                     size: *size,
                 };
-                out(self.mutation(computed.projection, key.clone(), name, action)?)
+                out(self.mutation(projection, key.clone(), name, action)?)
             }
         }
-    }
-
-    pub(super) fn entry(
-        &self,
-        state: &mut dyn State,
-        projection: usize,
-        row_key: &[u8],
-    ) -> Result<Option<Entry>> {
-        let mut bytes = Vec::new();
-        if !state.get(self.spaces.items(projection), row_key, &mut bytes)? {
-            return Ok(None);
-        }
-        Entry::decode(&bytes).map(Some)
     }
 
     pub(super) fn target(&self, projection: usize) -> Result<crate::plan::TargetId> {

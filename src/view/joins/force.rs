@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::emit::{Entry, Item};
+use super::emit::Item;
+use super::entry::HASH;
 use super::keys::{item_id, parts_key, split_id};
 use super::pass::promise;
 use super::{FirstPass, Joins, PAGE, misfit};
@@ -172,7 +173,7 @@ impl Joins {
                 if !state.get(self.spaces.owners(target), key, &mut owner)? {
                     continue;
                 }
-                let (projection, row_key) = split_id(owner.get(16..).unwrap_or_default())?;
+                let (projection, row_key) = split_id(owner.get(HASH..).unwrap_or_default())?;
                 if let Some(entry) = self.entry(state, projection, row_key)? {
                     found.push((key.clone(), Self::origin(projection, &entry.name)));
                 }
@@ -180,8 +181,8 @@ impl Joins {
             return Ok(found);
         }
         let of_target = |p: &&Projection| p.target == target && p.graph.is_some();
-        let projections = self.plan.projections.iter().filter(of_target);
-        for projection in projections {
+        let plan = Arc::clone(&self.plan);
+        for projection in plan.projections.iter().filter(of_target) {
             self.items_of(state, usize::from(projection.id.0), keys, &mut found)?;
         }
         Ok(found)
@@ -189,7 +190,7 @@ impl Joins {
 
     /// Which of the keys the projection's rows have. Nothing finds an item by its key: all are looked at.
     fn items_of(
-        &self,
+        &mut self,
         state: &mut dyn State,
         projection: usize,
         keys: &BTreeSet<Vec<u8>>,
@@ -198,12 +199,14 @@ impl Joins {
         let space = self.spaces.items(projection);
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let mut entries: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-            let more = state.page(space, &[], after.as_deref(), PAGE, &mut |key, entry| {
-                entries.push((key.to_vec(), entry.to_vec()));
+            let mut entries: Vec<Vec<u8>> = Vec::new();
+            let more = state.page(space, &[], after.as_deref(), PAGE, &mut |key, _| {
+                entries.push(key.to_vec());
             })?;
-            for (_, bytes) in &entries {
-                let entry = Entry::decode(bytes)?;
+            for row_key in &entries {
+                let Some(entry) = self.entry(state, projection, row_key)? else {
+                    continue;
+                };
                 if keys.contains(entry.key.as_ref()) {
                     let origin = Self::origin(projection, &entry.name);
                     found.push((entry.key.to_vec(), origin));
@@ -212,7 +215,7 @@ impl Joins {
             if !more {
                 return Ok(());
             }
-            after = entries.pop().map(|(key, _)| key);
+            after = entries.pop();
         }
     }
 

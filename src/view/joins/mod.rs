@@ -10,9 +10,9 @@
 //! |---|---|
 //! | rows of a source | the row's key → its stored columns |
 //! | an index | the parts' comparison keys, the row's key → nothing |
-//! | items of a projection | the driving row's key → hash of the item, its key |
-//! | claims on a table's keys | item key, projection, driving row's key → nothing |
+//! | items of a projection | the driving row's key → hash of the item; its key, where that does not follow from the row |
 //! | owners of a table's keys | item key → hash of the item, projection, driving row's key |
+//! | claims on a table's keys, but for the owner's | item key, projection, driving row's key → nothing |
 //! | progress | projection → how far its first pass has come |
 //!
 //! Where a key may be contested (it is not proved unique), claims decide: the item belongs to the lowest projection and
@@ -24,6 +24,7 @@ mod cascade;
 mod cascade_tests;
 mod contest;
 mod emit;
+mod entry;
 mod force;
 mod keys;
 mod load;
@@ -68,7 +69,7 @@ pub struct Joins {
     contested_targets: Vec<bool>,
     /// `(projection, driving key)` of the items that the transaction at hand touches.
     touched: Box<dyn KeySet + Send>,
-    /// `(target, key)` of contested keys whose claims the transaction at hand has moved.
+    /// Which claims on contested keys the transaction at hand has moved.
     contested: Box<dyn KeySet + Send>,
     /// Of `touched`, what is written even if it stands there already; and of `contested`.
     forced: BTreeSet<Vec<u8>>,

@@ -1,6 +1,7 @@
 //! What changes lead to, step by step, must be what a fresh look at the same rows gives.
 
 mod cases;
+mod claims;
 mod conditions;
 mod forced;
 
