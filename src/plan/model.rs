@@ -288,6 +288,16 @@ pub struct ConstructionPlan {
     pub limit: Option<u64>,
 }
 
+impl ConstructionPlan {
+    /// How many rows it is made of at the most; `None`: of all.
+    pub fn most(&self) -> Option<usize> {
+        match self.array {
+            true => self.limit.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+            false => Some(1),
+        }
+    }
+}
+
 impl Plan {
     pub fn source(&self, id: SourceId) -> &SourceTable {
         &self.sources[usize::from(id.0)]

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fjall::compaction::Leveled;
-use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry};
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, UserKey, UserValue};
+use fjall::config::{BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry};
+use fjall::{
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, UserKey, UserValue,
+};
 use serde::{Deserialize, Serialize};
 
 use super::FORMAT_VERSION;
@@ -116,6 +118,7 @@ impl Base {
                 .open()?;
             let map = db.keyspace("state", || {
                 options(MEMTABLE_BYTES)
+                    .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4))
                     .compaction_strategy(Arc::new(tables()))
                     .filter_policy(FilterPolicy::all(FilterPolicyEntry::Bloom(
                         BloomConstructionPolicy::BitsPerKey(FILTER_BITS),

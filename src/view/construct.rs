@@ -23,19 +23,18 @@ pub(super) fn write(
     let hops = [node];
     let path = scene.path(&hops);
     let members = members(construction);
-    let order = ordered(construction, path, rows, table)?;
+    let mut first = first(construction, path, rows, table)?
+        .into_iter()
+        .filter_map(|place| rows.get(place));
     if !construction.array {
-        let Some(row) = order.first() else {
+        let Some(row) = first.next() else {
             return Ok(false);
         };
         object(&members, path.with(row), out)?;
         return Ok(true);
     }
-    let limit = construction
-        .limit
-        .map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
     out.push('[');
-    for (nth, row) in order.into_iter().take(limit).enumerate() {
+    for (nth, row) in first.enumerate() {
         if nth > 0 {
             out.push_str(", ");
         }
@@ -169,23 +168,31 @@ fn object(members: &[&(String, Sql)], path: Path<'_>, out: &mut String) -> Resul
     Ok(())
 }
 
-/// By `order_by`; ties, and rows without one, by key.
-fn ordered<'r>(
+/// The places of the rows that the construction is made of, in its order: by `order_by`; ties, and rows without one, by
+/// key.
+pub(super) fn first(
     construction: &ConstructionPlan,
-    path: Path<'r>,
-    rows: &'r [Row<'r>],
+    path: Path<'_>,
+    rows: &[Row<'_>],
     table: &SourceTable,
-) -> Result<Vec<&'r Row<'r>>, Fault> {
-    let mut sorted = in_key_order(rows, table)?;
+) -> Result<Vec<usize>, Fault> {
+    let keys = key_order(table)?;
+    let mut sorted: Vec<(usize, &Row<'_>)> = rows.iter().enumerate().collect();
+    sorted.sort_by(|(_, a), (_, b)| by_key(&keys, a, b));
+    let most = construction.most().unwrap_or(usize::MAX);
     let mut terms = Vec::new();
     for (term, descending) in &construction.order {
         terms.push((term, *descending, term_order(term, table)?));
     }
     if terms.is_empty() {
-        return Ok(sorted);
+        return Ok(sorted
+            .into_iter()
+            .map(|(place, _)| place)
+            .take(most)
+            .collect());
     }
     let mut keyed = Vec::with_capacity(sorted.len());
-    for row in sorted.drain(..) {
+    for (place, row) in sorted {
         let values = terms
             .iter()
             .map(|(term, ..)| {
@@ -194,7 +201,7 @@ fn ordered<'r>(
                 ))
             })
             .collect::<Result<Vec<Value<'static>>, Fault>>()?;
-        keyed.push((values, row));
+        keyed.push((values, place));
     }
     keyed.sort_by(|(a, _), (b, _)| {
         let pairs = terms.iter().zip(a.iter().zip(b));
@@ -209,7 +216,11 @@ fn ordered<'r>(
             })
         })
     });
-    Ok(keyed.into_iter().map(|(_, row)| row).collect())
+    Ok(keyed
+        .into_iter()
+        .map(|(_, place)| place)
+        .take(most)
+        .collect())
 }
 
 /// A SQL value as a JSON one, as JSON_OBJECT makes it.

@@ -1,6 +1,6 @@
 //! The rows that an item is made of, and what is kept of each table for it; shared by all three forms.
 
-use super::super::graph::{Cardinality, Index, IndexId, Stored};
+use super::super::graph::{Cardinality, Index, IndexId, Kept, Stored};
 use super::super::model::*;
 
 /// Rows of one table that are part of an item.
@@ -51,12 +51,13 @@ pub(super) fn of(plan: &Plan, projection: &Projection) -> Vec<RowLine> {
                 parent: join.map(|j| j.parent),
                 source: found.source,
                 table: table.name.to_string(),
-                rows: match (join, found.cardinality, found.folded) {
+                rows: match (join, found.cardinality, &found.kept) {
                     (None, ..) => "drives",
                     (_, Cardinality::One, _) => "one row",
                     (_, Cardinality::First, _) => "the row with the lowest key",
-                    (_, Cardinality::Many, true) => "many rows, added up",
-                    (_, Cardinality::Many, false) => "many rows",
+                    (_, Cardinality::Many, Kept::None) => "many rows, added up",
+                    (_, Cardinality::Many, Kept::First(_)) => "many rows, the first of them kept",
+                    (_, Cardinality::Many, Kept::All) => "many rows",
                 },
                 equal: join.map(|j| j.equal.clone()).unwrap_or_default(),
                 others: join

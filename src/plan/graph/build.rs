@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use sqlparser::ast::{BinaryOperator, Expr};
 
-use super::{Cardinality, Fold, Graph, Index, IndexId, Node, NodeId, NodeJoin, Part, Residual};
+use super::{
+    Cardinality, Fold, Graph, Index, IndexId, Kept, Node, NodeId, NodeJoin, Part, Residual,
+};
 use crate::contract::diagnostic::Diagnostics;
 use crate::expression::{self, Aggregate, Equality, Expression, Type};
 use crate::plan::model::*;
@@ -118,7 +120,7 @@ impl Builder<'_, '_> {
                 .iter()
                 .flat_map(|table| table.key.iter().copied())
                 .collect(),
-            folded: false,
+            kept: Kept::All,
         });
         if let Some(filter) = &projection.filter {
             note(&mut graph, &[0], filter);
@@ -172,7 +174,9 @@ impl Builder<'_, '_> {
                 }
                 let over = select.as_ref().and_then(|s| s.typed.as_ref());
                 let sum = Aggregate::new(*operation, over.map(|typed| typed.ty()));
-                graph.nodes[found].folded &= sum.is_ok_and(|sum| sum.takes_any_order());
+                if !sum.is_ok_and(|sum| sum.takes_any_order()) {
+                    graph.nodes[found].kept = Kept::All;
+                }
                 true
             }
             ValueSource::Case { .. } | ValueSource::Concat { .. } | ValueSource::Expression(_) => {
@@ -203,7 +207,11 @@ impl Builder<'_, '_> {
             let Some(node) = self.node(graph, &hop) else {
                 return false;
             };
-            graph.nodes[node].folded = false;
+            let kept = &mut graph.nodes[node].kept;
+            match &join.construction {
+                Some(construction) => kept.construct(construction),
+                None => *kept = Kept::All,
+            }
             path.push(node);
         }
         join.nodes = path[1..].to_vec();
@@ -285,7 +293,7 @@ impl Builder<'_, '_> {
             }),
             cardinality: hop.cardinality,
             reads: BTreeSet::new(),
-            folded: true,
+            kept: Kept::None,
         });
         self.note_conditions(graph, hop, node);
         Some(node)

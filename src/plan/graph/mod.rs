@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 pub(super) use build::build;
 
-use super::model::{Projection, RowRef, SourceId, Sql};
+use super::model::{ConstructionPlan, Projection, RowRef, SourceId, Sql};
 use crate::contract::model::AggregateOperation;
 use crate::expression::{Comparison, Expression};
 
@@ -48,8 +48,18 @@ pub struct Node {
     pub cardinality: Cardinality,
     /// The slots of the source that this node's rows are read for: a change of others touches no item through it.
     pub reads: BTreeSet<usize>,
-    /// Only aggregates look at the rows, in any order: one row at a time is enough, however many there are.
-    pub folded: bool,
+    pub kept: Kept,
+}
+
+/// Which of a node's rows an item has to have at hand at the same time. Aggregates beside them are computed while the rows
+/// are read, unless all are kept.
+#[derive(Debug, Clone)]
+pub enum Kept {
+    /// None: only aggregates look at them, in any order.
+    None,
+    /// The first ones in the order of each of these constructions, as many as it has room for.
+    First(Vec<ConstructionPlan>),
+    All,
 }
 
 /// How a node's rows are found from its parent's row, and the other way round.
@@ -123,6 +133,18 @@ pub struct Stored {
     pub indexes: Vec<IndexId>,
     /// `(projection, node)` for each place where the rows are joined or drive.
     pub used: Vec<(usize, NodeId)>,
+}
+
+impl Kept {
+    /// One construction more that looks at the rows.
+    pub(super) fn construct(&mut self, construction: &ConstructionPlan) {
+        match self {
+            Kept::All => {}
+            _ if construction.most().is_none() => *self = Kept::All,
+            Kept::None => *self = Kept::First(vec![construction.clone()]),
+            Kept::First(constructions) => constructions.push(construction.clone()),
+        }
+    }
 }
 
 impl Graph {

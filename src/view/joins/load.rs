@@ -2,14 +2,14 @@
 
 use bumpalo::Bump;
 
+use super::kept::Rows;
 use super::keys::parts_key;
 use super::{Joins, PAGE, misfit};
 use crate::change::Row;
 use crate::error::Result;
 use crate::expression::Aggregate;
 use crate::plan::SourceId;
-use crate::plan::graph::{Cardinality, Graph, Node, NodeId, NodeJoin};
-use crate::view::construct::{by_key, key_order};
+use crate::plan::graph::{Cardinality, Graph, Kept, Node, NodeId, NodeJoin};
 use crate::view::joined;
 use crate::view::reason::Fault;
 use crate::view::scene::{Folded, Path, Scene};
@@ -18,7 +18,7 @@ use crate::view::state::State;
 /// The rows of a scene, by node; their bytes are the arena's.
 pub(super) struct Loaded<'b> {
     driving: Row<'b>,
-    /// The rows of node 1 and on; those of folded nodes are not kept.
+    /// The rows of node 1 and on, as far as they are kept.
     joined: Vec<Vec<Row<'b>>>,
     folds: Vec<Folded>,
 }
@@ -51,6 +51,8 @@ impl<'b> Loaded<'b> {
 
 /// Takes a row's bytes; whether to go on.
 type Each<'e> = dyn FnMut(&[u8]) -> Result<bool> + 'e;
+/// Takes the bytes of a row that matches, and what is seen of it.
+type EachRow<'e> = dyn FnMut(&[u8], Path<'_>) -> Result<std::result::Result<(), Fault>> + 'e;
 
 fn join_of(node: &Node) -> Result<&NodeJoin> {
     node.join
@@ -94,14 +96,12 @@ impl Joins {
             folds: vec![None; graph.folds.len()],
         };
         for (id, node) in graph.nodes.iter().enumerate().skip(1) {
-            if node.folded {
-                if let Err(fault) = self.fold(state, graph, id, &mut loaded)? {
-                    return Ok(Err(fault));
-                }
-                loaded.joined.push(Vec::new());
-                continue;
-            }
-            match self.rows_of(state, arena, node, &loaded)? {
+            let all = matches!(node.kept, Kept::All) && node.cardinality != Cardinality::First;
+            let rows = match all {
+                true => self.rows_of(state, arena, node, &loaded)?,
+                false => self.narrowed(state, arena, (id, graph), &mut loaded)?,
+            };
+            match rows {
                 Ok(rows) => loaded.joined.push(rows),
                 Err(fault) => return Ok(Err(fault)),
             }
@@ -109,6 +109,7 @@ impl Joins {
         Ok(Ok(loaded))
     }
 
+    /// All rows of a node.
     fn rows_of<'b>(
         &self,
         state: &mut dyn State,
@@ -128,75 +129,93 @@ impl Joins {
             match holds(join, &path.with(&row)) {
                 Ok(true) => rows.push(row),
                 Ok(false) => {}
-                Err(found) => {
-                    fault = Some(found);
-                    return Ok(false);
-                }
+                Err(found) => fault = Some(found),
             }
-            Ok(true)
+            Ok(fault.is_none())
         })?;
-        if let Some(fault) = fault {
-            return Ok(Err(fault));
-        }
-        if node.cardinality == Cardinality::First && rows.len() > 1 {
-            let keys = match key_order(self.plan.source(node.source)) {
-                Ok(keys) => keys,
-                Err(fault) => return Ok(Err(fault)),
-            };
-            let lowest = rows.into_iter().min_by(|a, b| by_key(&keys, a, b));
-            return Ok(Ok(lowest.into_iter().collect()));
-        }
-        Ok(Ok(rows))
+        Ok(fault.map_or(Ok(rows), Err))
     }
 
-    /// Computes the aggregates of a node whose rows nothing else looks at, one row at a time.
-    fn fold(
+    /// Those rows of a node that have to be at hand; its aggregates are computed beside, one row at a time.
+    fn narrowed<'b>(
         &self,
         state: &mut dyn State,
-        graph: &Graph,
-        id: NodeId,
-        loaded: &mut Loaded<'_>,
-    ) -> Result<std::result::Result<(), Fault>> {
+        arena: &'b Bump,
+        (id, graph): (NodeId, &Graph),
+        loaded: &mut Loaded<'b>,
+    ) -> Result<std::result::Result<Vec<Row<'b>>, Fault>> {
         let node = graph.nodes.get(id).ok_or_else(|| misfit("a node"))?;
-        let join = join_of(node)?;
-        let folds = graph.folds.iter().enumerate().filter(|(_, f)| f.node == id);
+        let folds = graph.folds.iter().enumerate();
         let mut sums: Vec<_> = folds
+            .filter(|(_, f)| f.node == id && !matches!(node.kept, Kept::All))
             .map(|(at, f)| (at, f, joined::begin(f.operation, f.select.as_ref())))
             .collect();
-        if let Some(prefix) = prefix(join, loaded)? {
-            let path = loaded.rows().path(join.path.get(1..).unwrap_or_default());
-            let mut fault = None;
-            self.candidates(state, node.source, join, &prefix, &mut |bytes| {
-                let row = self.decode(node.source, bytes)?;
-                let path = path.with(&row);
-                match holds(join, &path) {
-                    Ok(true) => {}
-                    Ok(false) => return Ok(true),
-                    Err(found) => {
-                        fault = Some(found);
-                        return Ok(false);
-                    }
+        let keeps = !matches!(node.kept, Kept::None);
+        let hops = [id];
+        let own = loaded.rows().path(&hops);
+        let mut kept = Rows::of(node);
+        let found = self.matching(state, node, loaded, &mut |bytes, path| {
+            for (_, fold, sum) in &mut sums {
+                let added = sum
+                    .as_mut()
+                    .map(|sum| joined::add(sum, fold.select.as_ref(), path));
+                if let Ok(Err(fault)) = added {
+                    *sum = Err(fault);
                 }
-                for (_, fold, sum) in &mut sums {
-                    let added = sum
-                        .as_mut()
-                        .map(|sum| joined::add(sum, fold.select.as_ref(), path));
-                    if let Ok(Err(fault)) = added {
-                        *sum = Err(fault);
-                    }
-                }
-                Ok(true)
-            })?;
-            if let Some(fault) = fault {
-                return Ok(Err(fault));
             }
+            match keeps {
+                true => kept.push(self, bytes, own),
+                false => Ok(Ok(())),
+            }
+        })?;
+        let found = match found {
+            Ok(()) if node.cardinality == Cardinality::First && kept.iter().nth(1).is_some() => {
+                kept.narrow(self, own)?
+            }
+            found => found,
+        };
+        if let Err(fault) = found {
+            return Ok(Err(fault));
         }
+        let rows = kept.iter().map(|bytes| {
+            let bytes: &'b [u8] = arena.alloc_slice_copy(bytes);
+            self.decode(node.source, bytes)
+        });
+        let rows = rows.collect::<Result<Vec<Row<'b>>>>()?;
         for (at, _, sum) in sums {
             if let Some(slot) = loaded.folds.get_mut(at) {
                 *slot = Some(sum.map(Aggregate::finish));
             }
         }
-        Ok(Ok(()))
+        Ok(Ok(rows))
+    }
+
+    /// Gives every row of a node, and what its expressions see, to `each`. The inner error ends the item.
+    fn matching(
+        &self,
+        state: &mut dyn State,
+        node: &Node,
+        loaded: &Loaded<'_>,
+        each: &mut EachRow<'_>,
+    ) -> Result<std::result::Result<(), Fault>> {
+        let join = join_of(node)?;
+        let Some(prefix) = prefix(join, loaded)? else {
+            return Ok(Ok(()));
+        };
+        let path = loaded.rows().path(join.path.get(1..).unwrap_or_default());
+        let mut fault = None;
+        self.candidates(state, node.source, join, &prefix, &mut |bytes| {
+            let row = self.decode(node.source, bytes)?;
+            let path = path.with(&row);
+            let taken = match holds(join, &path) {
+                Ok(true) => each(bytes, path)?,
+                Ok(false) => Ok(()),
+                Err(found) => Err(found),
+            };
+            fault = taken.err();
+            Ok(fault.is_none())
+        })?;
+        Ok(fault.map_or(Ok(()), Err))
     }
 
     /// The rows that the index gives.

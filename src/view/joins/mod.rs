@@ -26,6 +26,7 @@ mod contest;
 mod emit;
 mod entry;
 mod force;
+mod kept;
 mod keys;
 mod load;
 mod pass;

@@ -1,6 +1,7 @@
 //! Single cases, each of one rule.
 
 use super::*;
+use crate::plan::graph::Kept;
 
 /// Two joins over the same columns, each with the other's partners: they are two, whatever indexes they share.
 #[test]
@@ -359,7 +360,8 @@ table shop.lines
     );
     let plan = plan_of(TABLES, &text);
     let nodes = &plan.projections[0].graph.as_ref().unwrap().nodes;
-    let folded: Vec<bool> = nodes.iter().map(|node| node.folded).collect();
+    let folded = nodes.iter().map(|node| matches!(node.kept, Kept::None));
+    let folded: Vec<bool> = folded.collect();
     assert_eq!(folded, [false, true, true, true, false, false]);
     let line = |line: i64, n: Value<'static>, name: &'static str, x: f64| {
         let name = Value::Text(name.into());
@@ -385,4 +387,106 @@ table shop.lines
         item(&rows),
         r#"{"id":{"N":"1"},"count":{"N":"0"},"fewer":{"N":"0"}}"#
     );
+}
+
+/// However many rows a list with a limit is taken from, and whatever is added up beside it.
+#[test]
+fn a_list_with_a_limit_is_the_same_however_many_rows_it_is_taken_from() {
+    const TABLES: &str = "
+table shop.carts
+  id int
+  most int
+  pk id
+table shop.lines
+  cart int
+  line int
+  n int null
+  pk cart,line
+";
+    let line = r#""target_table": "lines", "join_condition": "lines.cart = carts.id""#;
+    let list = |name: &str, rest: &str| {
+        format!(
+            r#"{{"name": "{name}", "type": "S", "join": {{"type": "json-construction", {line}, "construction": {{{rest},
+                "select_columns": {{"l": "lines.line", "n": "lines.n"}}}}}}}}"#
+        )
+    };
+    let text = format!(
+        r#"{{"tables": [{{"table": "Carts", "type": "single-entity", "source_table": "carts", "pk": "id", "sk": null, "attributes": [
+            {{"name": "id", "type": "N", "source_column": "id"}}, {}, {}, {}, {}, {}]}}]}}"#,
+        list(
+            "most",
+            r#""type": "array", "order_by": "lines.n DESC", "limit": 3"#
+        ),
+        list(
+            "nearest",
+            r#""type": "array", "order_by": "ABS(lines.n - carts.most)", "limit": 2"#
+        ),
+        list("first", r#""type": "object""#),
+        r#"{"name": "sum", "type": "N", "calculation": {"type": "aggregate", "operation": "SUM", "target_table": "lines",
+            "join_condition": "lines.cart = carts.id", "select_column": "lines.n"}}"#,
+        r#"{"name": "any", "type": "N", "join": {"type": "foreign-key", "target_table": "lines",
+            "join_condition": "lines.cart = carts.id", "select_column": "lines.line"}}"#,
+    );
+    let plan = plan_of(TABLES, &text);
+    let nodes = &plan.projections[0].graph.as_ref().unwrap().nodes;
+    assert!(
+        nodes
+            .iter()
+            .any(|node| matches!(&node.kept, Kept::First(all) if all.len() == 3))
+    );
+    let mut rng = Rng::with_seed(seed());
+    for count in [0, 1, 2, 3, 7, 8, 9, 40, 300] {
+        let most = rng.i64(0..20);
+        let mut rows = Rows::from([((0, vec![1]), row_of([Value::Int(1), Value::Int(most)]))]);
+        let mut lines: Vec<(i64, Option<i64>)> = Vec::new();
+        for _ in 0..count {
+            let number = rng.i64(-1000..1000);
+            let n = (rng.u8(..5) > 0).then(|| rng.i64(0..20));
+            let value = n.map_or(Value::Null, Value::Int);
+            let row = row_of([Value::Int(1), Value::Int(number), value]);
+            if rows.insert((1, vec![1, number]), row).is_none() {
+                lines.push((number, n));
+            } else {
+                lines.retain(|(known, _)| *known != number);
+                lines.push((number, n));
+            }
+        }
+        lines.sort_unstable();
+        let item = fresh(&plan, &rows).into_values().next().unwrap();
+        let item: serde_json::Value = serde_json::from_slice(&item).unwrap();
+        let shown = |(line, n): &(i64, Option<i64>)| {
+            let n = n.map_or("null".to_owned(), |n| n.to_string());
+            format!(r#"{{"l": {line}, "n": {n}}}"#)
+        };
+        let list = |rows: &[(i64, Option<i64>)]| {
+            let rows: Vec<String> = rows.iter().map(shown).collect();
+            format!("[{}]", rows.join(", "))
+        };
+        let mut sorted = lines.clone();
+        sorted.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+        assert_eq!(
+            item["most"]["S"],
+            list(&sorted[..sorted.len().min(3)]),
+            "{count} rows"
+        );
+        let mut sorted = lines.clone();
+        sorted.sort_by_key(|(_, n)| n.map(|n| (n - most).abs()));
+        assert_eq!(
+            item["nearest"]["S"],
+            list(&sorted[..sorted.len().min(2)]),
+            "{count} rows"
+        );
+        match lines.first() {
+            None => assert!(item.get("first").is_none() && item.get("any").is_none()),
+            Some(first) => {
+                assert_eq!(item["first"]["S"], shown(first), "{count} rows");
+                assert_eq!(item["any"]["N"], first.0.to_string(), "{count} rows");
+            }
+        }
+        let numbers: Vec<i64> = lines.iter().filter_map(|(_, n)| *n).collect();
+        match numbers.is_empty() {
+            true => assert!(item.get("sum").is_none()),
+            false => assert_eq!(item["sum"]["N"], numbers.iter().sum::<i64>().to_string()),
+        }
+    }
 }
