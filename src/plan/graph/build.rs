@@ -9,6 +9,7 @@ use super::{
     Cardinality, Fold, Graph, Index, IndexId, Kept, Node, NodeId, NodeJoin, Part, Residual,
 };
 use crate::contract::diagnostic::Diagnostics;
+use crate::contract::model::AttributeType;
 use crate::expression::{self, Aggregate, Equality, Expression, Type};
 use crate::plan::model::*;
 use crate::plan::typing::{self, Columns};
@@ -121,6 +122,7 @@ impl Builder<'_, '_> {
                 .flat_map(|table| table.key.iter().copied())
                 .collect(),
             kept: Kept::All,
+            listed_by: None,
         });
         if let Some(filter) = &projection.filter {
             note(&mut graph, &[0], filter);
@@ -128,6 +130,7 @@ impl Builder<'_, '_> {
         let mut complete = true;
         for attribute in &mut projection.attributes {
             complete &= self.value(&mut graph, &mut attribute.value);
+            list(&mut graph, attribute);
         }
         complete.then_some(graph)
     }
@@ -294,6 +297,7 @@ impl Builder<'_, '_> {
             cardinality: hop.cardinality,
             reads: BTreeSet::new(),
             kept: Kept::None,
+            listed_by: None,
         });
         self.note_conditions(graph, hop, node);
         Some(node)
@@ -515,6 +519,26 @@ pub(super) fn column_text(slot: usize) -> String {
 pub(super) fn key_comparison(table: &SourceTable, slot: usize) -> Option<expression::Comparison> {
     let ty = Type::from(&table.columns.get(slot)?.column);
     expression::comparison(&ty, &ty).ok()
+}
+
+/// Marks the node whose rows the attribute lists, each of them and as they are.
+fn list(graph: &mut Graph, attribute: &AttributePlan) {
+    let ValueSource::Join(join) = &attribute.value else {
+        return;
+    };
+    let whole = attribute.role == Role::Plain
+        && matches!(attribute.ty, AttributeType::S | AttributeType::L)
+        && join
+            .construction
+            .as_ref()
+            .is_some_and(|c| c.most().is_none());
+    let node = join
+        .nodes
+        .first()
+        .and_then(|node| graph.nodes.get_mut(*node));
+    if let (true, Some(node)) = (whole, node) {
+        node.listed_by = Some(Arc::from(attribute.name.as_str()));
+    }
 }
 
 /// Marks what the expression reads.

@@ -49,6 +49,8 @@ pub struct Node {
     /// The slots of the source that this node's rows are read for: a change of others touches no item through it.
     pub reads: BTreeSet<usize>,
     pub kept: Kept,
+    /// The attribute that lists every row: where they are more than an item has room for, there is none.
+    pub listed_by: Option<Arc<str>>,
 }
 
 /// Which of a node's rows an item has to have at hand at the same time. Aggregates beside them are computed while the rows

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::entry::{Entry, HASH, Record, lost};
 use super::keys::{item_id, split_id};
 use super::{Joins, PAGE, misfit};
+use crate::change::Row;
 use crate::error::Result;
 use crate::pipeline::{Action, Key, Mutation, Origin};
 use crate::plan::Plan;
@@ -171,17 +172,10 @@ impl Joins {
         let row = self.decode(driving, &bytes)?;
         let name = source_key(self.plan.source(driving), &row);
         computed.name = Some(Arc::clone(&name));
-        computed.item = match self.load(state, arena, projection, row)? {
-            Ok(loaded) => {
-                let program = self.programs.get(projection).and_then(Option::as_ref);
-                let program: &Program =
-                    program.ok_or_else(|| misfit("a projection without a program"))?;
-                item(program, &self.plan, loaded.scene(), &mut self.work)
-            }
-            Err(fault) => Item::Bad(Reason {
-                attribute: Arc::from("join_condition"),
-                fault,
-            }),
+        computed.item = match self.program(projection)?.passes(Scene::of(&row)) {
+            Ok(true) => self.make(arena, state, projection, row)?,
+            Ok(false) => Item::None,
+            Err(reason) => Item::Bad(reason),
         };
         computed.known = match (record, computed.item.key()) {
             (None, _) => None,
@@ -205,6 +199,23 @@ impl Joins {
             }
         };
         Ok(computed)
+    }
+
+    /// The item of a driving row that is to have one.
+    fn make<'b>(
+        &mut self,
+        arena: &'b Bump,
+        state: &mut dyn State,
+        projection: usize,
+        row: Row<'b>,
+    ) -> Result<Item> {
+        let loaded = match self.load(state, arena, projection, row)? {
+            Ok(loaded) => loaded,
+            Err(reason) => return Ok(Item::Bad(reason)),
+        };
+        let program = self.programs.get(projection).and_then(Option::as_ref);
+        let program = program.ok_or_else(|| misfit("a projection without a program"))?;
+        Ok(item(program, &self.plan, loaded.scene(), &mut self.work))
     }
 
     /// Gives up the key that the row's item had, where it has it no more.
@@ -316,12 +327,9 @@ impl Joins {
     }
 }
 
-/// What the program makes of a scene.
+/// What the program makes of a scene whose driving row is to have an item.
 fn item(program: &Program, plan: &Plan, scene: Scene<'_>, work: &mut Workspace) -> Item {
     let mut write = || -> std::result::Result<Item, Reason> {
-        if !program.passes(scene)? {
-            return Ok(Item::None);
-        }
         program.write_key(plan, scene, work)?;
         let key = work.writer.closed();
         program.write_rest(plan, scene, work)?;

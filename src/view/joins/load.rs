@@ -1,5 +1,7 @@
 //! The rows that an item is made of, from the state.
 
+use std::sync::Arc;
+
 use bumpalo::Bump;
 
 use super::kept::Rows;
@@ -10,8 +12,9 @@ use crate::error::Result;
 use crate::expression::Aggregate;
 use crate::plan::SourceId;
 use crate::plan::graph::{Cardinality, Graph, Kept, Node, NodeId, NodeJoin};
+use crate::view::item::MAX_ITEM_BYTES;
 use crate::view::joined;
-use crate::view::reason::Fault;
+use crate::view::reason::{Fault, Reason};
 use crate::view::scene::{Folded, Path, Scene};
 use crate::view::state::State;
 
@@ -54,6 +57,18 @@ type Each<'e> = dyn FnMut(&[u8]) -> Result<bool> + 'e;
 /// Takes the bytes of a row that matches, and what is seen of it.
 type EachRow<'e> = dyn FnMut(&[u8], Path<'_>) -> Result<std::result::Result<(), Fault>> + 'e;
 
+/// No item has room for a list of more: an element takes more than two bytes, as an attribute's value and as text.
+const MOST_LISTED: usize = MAX_ITEM_BYTES / 3;
+
+/// The attribute that a fault of a node's rows is told of.
+fn reason(node: &Node, fault: Fault) -> Reason {
+    let attribute = match (&node.listed_by, fault) {
+        (Some(list), Fault::ItemTooLarge) => Arc::clone(list),
+        _ => Arc::from("join_condition"),
+    };
+    Reason { attribute, fault }
+}
+
 fn join_of(node: &Node) -> Result<&NodeJoin> {
     node.join
         .as_ref()
@@ -88,7 +103,7 @@ impl Joins {
         arena: &'b Bump,
         projection: usize,
         driving: Row<'b>,
-    ) -> Result<std::result::Result<Loaded<'b>, Fault>> {
+    ) -> Result<std::result::Result<Loaded<'b>, Reason>> {
         let graph = self.graph(projection)?;
         let mut loaded = Loaded {
             driving,
@@ -103,7 +118,7 @@ impl Joins {
             };
             match rows {
                 Ok(rows) => loaded.joined.push(rows),
-                Err(fault) => return Ok(Err(fault)),
+                Err(fault) => return Ok(Err(reason(node, fault))),
             }
         }
         Ok(Ok(loaded))
@@ -127,6 +142,9 @@ impl Joins {
         self.candidates(state, node.source, join, &prefix, &mut |bytes| {
             let row = self.decode(node.source, arena.alloc_slice_copy(bytes))?;
             match holds(join, &path.with(&row)) {
+                Ok(true) if node.listed_by.is_some() && rows.len() >= MOST_LISTED => {
+                    fault = Some(Fault::ItemTooLarge);
+                }
                 Ok(true) => rows.push(row),
                 Ok(false) => {}
                 Err(found) => fault = Some(found),

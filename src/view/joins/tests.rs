@@ -13,11 +13,12 @@ use fastrand::Rng;
 use super::{FirstPass, Joins};
 use crate::change::{Change, Row, Value};
 use crate::contract::diagnostic::Diagnostics;
+use crate::error::Result;
 use crate::pipeline::Action;
 use crate::plan::tests::fixture;
 use crate::plan::{Mapping, Plan, SourceId, compile};
 use crate::view::projector::Outcome;
-use crate::view::state::MemoryState;
+use crate::view::state::{MemoryState, Space, State};
 
 const TABLES: &str = "
 table shop.users
@@ -328,4 +329,42 @@ fn outcomes(
     };
     joins.finish(state, &mut out).unwrap();
     outcomes
+}
+
+/// Counts what is asked of a state.
+#[derive(Default)]
+struct Counted {
+    state: MemoryState,
+    reads: usize,
+}
+
+impl State for Counted {
+    fn get(&mut self, space: Space, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
+        self.reads += 1;
+        self.state.get(space, key, out)
+    }
+
+    fn page(
+        &mut self,
+        space: Space,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+        each: &mut dyn FnMut(&[u8], &[u8]),
+    ) -> Result<bool> {
+        let reads = &mut self.reads;
+        self.state
+            .page(space, prefix, after, limit, &mut |key, value| {
+                *reads += 1;
+                each(key, value);
+            })
+    }
+
+    fn put(&mut self, space: Space, key: &[u8], value: &[u8]) -> Result<()> {
+        self.state.put(space, key, value)
+    }
+
+    fn delete(&mut self, space: Space, key: &[u8]) -> Result<()> {
+        self.state.delete(space, key)
+    }
 }

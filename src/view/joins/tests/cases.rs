@@ -490,3 +490,89 @@ table shop.lines
         }
     }
 }
+
+const ITEMS: &str = "
+table shop.carts
+  id int
+  gone int
+  pk id
+table shop.lines
+  id int
+  cart int
+  n bigint
+  pk id
+";
+
+fn carts(condition: &str) -> Arc<Plan> {
+    let text = format!(
+        r#"{{"tables": [{{"table": "Carts", "type": "single-entity", "source_table": "carts", "pk": "id", "sk": null,
+            "filter": "gone = 0", "attributes": [{{"name": "id", "type": "N", "source_column": "id"}},
+            {{"name": "lines", "type": "L", "join": {{"type": "json-construction", "target_table": "lines",
+                "join_condition": "lines.cart = carts.id{condition}", "construction": {{"type": "array",
+                "select_columns": {{"id": "lines.id"}}}}}}}}]}}]}}"#
+    );
+    plan_of(ITEMS, &text)
+}
+
+/// More rows than any item has room for are not read, and the row's dead letter names the list.
+#[test]
+fn a_list_that_no_item_has_room_for_is_not_loaded() {
+    let plan = carts("");
+    let mut counted = Counted::default();
+    let mut joins = Joins::new(Arc::clone(&plan), &mut counted)
+        .unwrap()
+        .unwrap();
+    pass(&mut joins, &mut counted.state, &mut Items::new());
+    let mut outcomes = Vec::new();
+    for id in 0..300_000 {
+        let after = row_of([Value::Int(id), Value::Int(1), Value::Int(0)]);
+        let change = Change::Insert { after };
+        joins
+            .apply(&mut counted, SourceId(1), &change, &mut outcomes)
+            .unwrap();
+    }
+    let after = row_of([Value::Int(1), Value::Int(0)]);
+    let change = Change::Insert { after };
+    joins
+        .apply(&mut counted, SourceId(0), &change, &mut outcomes)
+        .unwrap();
+    let before = counted.reads;
+    let mut out = |outcome| {
+        outcomes.push(outcome);
+        Ok(true)
+    };
+    joins.finish(&mut counted, &mut out).unwrap();
+    assert!(
+        counted.reads - before < 300_000,
+        "{} reads",
+        counted.reads - before
+    );
+    let [Outcome::Unmappable { reason, .. }] = &*outcomes else {
+        panic!("{outcomes:?}");
+    };
+    assert_eq!(&*reason.attribute, "lines");
+    assert_eq!(reason.fault, crate::view::reason::Fault::ItemTooLarge);
+}
+
+/// A row that is to have no item has none, whatever is wrong with what it would be made of.
+#[test]
+fn what_the_filter_leaves_out_is_no_dead_letter() {
+    let plan = carts(" AND lines.n + 9223372036854775807 > carts.id");
+    for (gone, bad) in [(0, true), (1, false)] {
+        let mut state = MemoryState::default();
+        let mut joins = Joins::new(Arc::clone(&plan), &mut state).unwrap().unwrap();
+        pass(&mut joins, &mut state, &mut Items::new());
+        let line = Change::Insert {
+            after: row_of([Value::Int(1), Value::Int(7), Value::Int(5)]),
+        };
+        outcomes(&mut joins, &mut state, 1, &line);
+        let cart = Change::Insert {
+            after: row_of([Value::Int(7), Value::Int(gone)]),
+        };
+        let outcomes = outcomes(&mut joins, &mut state, 0, &cart);
+        let found = outcomes
+            .iter()
+            .any(|o| matches!(o, Outcome::Unmappable { .. }));
+        assert_eq!(found, bad, "{outcomes:?}");
+    }
+}

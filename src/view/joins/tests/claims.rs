@@ -1,8 +1,6 @@
 //! Keys that many rows claim: who has them, who is told, and what a change costs.
 
 use super::*;
-use crate::error::Result;
-use crate::view::state::{Space, State};
 
 const TABLES: &str = "
 table shop.early
@@ -219,44 +217,6 @@ impl Mail for Rng {
     /// Few of them, so that most are claimed by several rows.
     fn option_mail(&mut self) -> Option<u8> {
         (self.u8(..8) > 0).then(|| self.u8(..3))
-    }
-}
-
-/// Counts what is asked of a state.
-#[derive(Default)]
-struct Counted {
-    state: MemoryState,
-    reads: usize,
-}
-
-impl State for Counted {
-    fn get(&mut self, space: Space, key: &[u8], out: &mut Vec<u8>) -> Result<bool> {
-        self.reads += 1;
-        self.state.get(space, key, out)
-    }
-
-    fn page(
-        &mut self,
-        space: Space,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-        each: &mut dyn FnMut(&[u8], &[u8]),
-    ) -> Result<bool> {
-        let reads = &mut self.reads;
-        self.state
-            .page(space, prefix, after, limit, &mut |key, value| {
-                *reads += 1;
-                each(key, value);
-            })
-    }
-
-    fn put(&mut self, space: Space, key: &[u8], value: &[u8]) -> Result<()> {
-        self.state.put(space, key, value)
-    }
-
-    fn delete(&mut self, space: Space, key: &[u8]) -> Result<()> {
-        self.state.delete(space, key)
     }
 }
 
