@@ -2,6 +2,7 @@
 
 mod cost;
 mod disk;
+mod joined_keys;
 mod kills;
 mod patterns;
 mod rename;
