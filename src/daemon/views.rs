@@ -233,7 +233,7 @@ impl Views {
 
     /// A projection whose items can be made now.
     pub fn due(&self, progress: &Progress) -> Option<usize> {
-        self.joins.due(|source| progress.is_complete(source))
+        self.joins.due(|source| progress.is_settled(source))
     }
 
     /// Makes the next page of a projection's items; what it is about to write is durable as promised when this returns.

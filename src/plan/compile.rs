@@ -413,6 +413,7 @@ impl<'a, 'd> Compiler<'a, 'd> {
             filter,
             attributes: all,
             uniqueness: Uniqueness::Unproved(String::new()),
+            claimed: true,
             graph: None,
         };
         Some((projection, pk, sk))

@@ -25,6 +25,7 @@ pub(super) struct Unique {
     /// `the primary key`
     pub words: String,
     pub columns: Vec<usize>,
+    pub primary: bool,
 }
 
 /// The keys that tell a table's rows apart, the primary key first.
@@ -34,6 +35,7 @@ pub(super) fn unique_keys(table: &Table) -> Vec<Unique> {
         found.push(Unique {
             words: "the primary key".into(),
             columns: table.primary_key.clone(),
+            primary: true,
         });
     }
     for key in &table.unique_keys {
@@ -41,6 +43,7 @@ pub(super) fn unique_keys(table: &Table) -> Vec<Unique> {
             found.push(Unique {
                 words: format!("the unique key `{}`", key.name),
                 columns: key.columns.clone(),
+                primary: false,
             });
         }
     }

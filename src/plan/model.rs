@@ -134,6 +134,10 @@ pub struct Projection {
     pub attributes: Vec<AttributePlan>,
     /// Whether the key is provably unique, and why (not).
     pub uniqueness: Uniqueness,
+    /// Whether a state of it keeps whose each key is. So it is where the key is not proved unique, and where the proof rests on
+    /// another key than the primary one: a state that is being put right holds rows that MySQL has no more, and one of
+    /// those may have the same unique key as a row that is there.
+    pub claimed: bool,
     /// The rows that an item is made of, where they are more than the driving row, or where its key may be contested.
     pub graph: Option<Graph>,
 }
@@ -288,6 +292,9 @@ pub struct ConstructionPlan {
     pub limit: Option<u64>,
 }
 
+/// No item has room for a list of more: of 400 KB an element takes more than two bytes, as an attribute's value and as text.
+pub const MOST_LISTED: usize = 409_600 / 3;
+
 impl ConstructionPlan {
     /// How many rows it is made of at the most; `None`: of all.
     pub fn most(&self) -> Option<usize> {
@@ -295,6 +302,11 @@ impl ConstructionPlan {
             true => self.limit.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
             false => Some(1),
         }
+    }
+
+    /// As [`most`](Self::most), where so many rows can be at hand.
+    pub fn holds(&self) -> Option<usize> {
+        self.most().filter(|most| *most <= MOST_LISTED)
     }
 }
 

@@ -14,7 +14,7 @@ use super::suggest;
 use super::types::shortened;
 use crate::contract::model::{AttributeType, Scalar};
 
-/// Decides [`Projection::uniqueness`] of every projection.
+/// Decides [`Projection::uniqueness`] and [`Projection::claimed`] of every projection.
 pub(super) fn prove(sources: &Sources<'_>, projections: &mut [Projection]) {
     if sources.offline() {
         for projection in projections {
@@ -24,7 +24,8 @@ pub(super) fn prove(sources: &Sources<'_>, projections: &mut [Projection]) {
         }
         return;
     }
-    let mut decided: Vec<Uniqueness> = projections.iter().map(|p| alone(sources, p)).collect();
+    let (mut decided, by_primary): (Vec<Uniqueness>, Vec<bool>) =
+        projections.iter().map(|p| alone(sources, p)).unzip();
     let languages: Vec<_> = projections
         .iter()
         .map(|p| key_languages(sources, p))
@@ -44,7 +45,9 @@ pub(super) fn prove(sources: &Sources<'_>, projections: &mut [Projection]) {
             }
         }
     }
-    for (projection, uniqueness) in projections.iter_mut().zip(decided) {
+    let verdicts = decided.into_iter().zip(by_primary);
+    for (projection, (uniqueness, by_primary)) in projections.iter_mut().zip(verdicts) {
+        projection.claimed = !by_primary || matches!(uniqueness, Uniqueness::Unproved(_));
         projection.uniqueness = uniqueness;
     }
 }
@@ -57,8 +60,8 @@ fn collide(uniqueness: &mut Uniqueness, other: &str, example: &str) {
     }
 }
 
-/// The verdict without regard to other entities.
-fn alone(sources: &Sources<'_>, projection: &Projection) -> Uniqueness {
+/// The verdict without regard to other entities, and whether it rests on the primary key.
+fn alone(sources: &Sources<'_>, projection: &Projection) -> (Uniqueness, bool) {
     let rows = KeyRows::of(sources, projection);
     let mut text = Vec::new();
     let mut doubts = Vec::new();
@@ -70,10 +73,11 @@ fn alone(sources: &Sources<'_>, projection: &Projection) -> Uniqueness {
     let determined = Determined::from(&rows, &text);
     let table = rows.table(DRIVING);
     if let Some((how, unique)) = determined.proof() {
-        return Uniqueness::Proved(format!(
+        let why = format!(
             "its text gives back {how}, {} of {}",
             unique.words, table.name
-        ));
+        );
+        return (Uniqueness::Proved(why), unique.primary);
     }
     let candidates = unique_keys(table);
     // A doubt matters where it concerns a column that a unique key needs; what a joined row needs is not asked.
@@ -85,7 +89,7 @@ fn alone(sources: &Sources<'_>, projection: &Projection) -> Uniqueness {
     };
     let matters = |cells: &[Cell]| cells.is_empty() || cells.iter().any(needed);
     if let Some((_, doubt)) = doubts.into_iter().find(|(cells, _)| matters(cells)) {
-        return Uniqueness::Unproved(doubt);
+        return (Uniqueness::Unproved(doubt), false);
     }
     let held = match determined.held() {
         None => "no column".to_string(),
@@ -99,11 +103,12 @@ fn alone(sources: &Sources<'_>, projection: &Projection) -> Uniqueness {
             format!("{} ({columns})", key.words)
         })
         .collect();
-    Uniqueness::Unproved(format!(
+    let why = format!(
         "it holds {held}, which does not cover {} of {}",
         wanted.join(" or "),
         table.name
-    ))
+    );
+    (Uniqueness::Unproved(why), false)
 }
 
 /// What a key attribute's value tells about its row.

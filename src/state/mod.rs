@@ -32,4 +32,7 @@ pub use store::{Checkpointed, Format, Options, Store};
 pub use writer::Writer;
 
 /// The format of the state that this version writes. Others are refused, never guessed at.
+///
+/// What the keys of items look like is a part of it: of a row whose own columns make its key the state does not keep that key,
+/// but renders it again (`view/joins/entry.rs`). A version that renders any key otherwise gives the state another number.
 pub const FORMAT_VERSION: u32 = 2;

@@ -113,6 +113,7 @@ fn plan() -> Plan {
                 ),
             ],
             uniqueness: Uniqueness::Proved("test".to_owned()),
+            claimed: false,
             graph: None,
         }],
         settings: Mapping::default(),

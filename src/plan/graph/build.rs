@@ -531,7 +531,7 @@ fn list(graph: &mut Graph, attribute: &AttributePlan) {
         && join
             .construction
             .as_ref()
-            .is_some_and(|c| c.most().is_none());
+            .is_some_and(|c| c.holds().is_none());
     let node = join
         .nodes
         .first()

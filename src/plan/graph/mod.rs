@@ -142,7 +142,7 @@ impl Kept {
     pub(super) fn construct(&mut self, construction: &ConstructionPlan) {
         match self {
             Kept::All => {}
-            _ if construction.most().is_none() => *self = Kept::All,
+            _ if construction.holds().is_none() => *self = Kept::All,
             Kept::None => *self = Kept::First(vec![construction.clone()]),
             Kept::First(constructions) => constructions.push(construction.clone()),
         }

@@ -111,7 +111,7 @@ impl Progress {
         }
     }
 
-    /// Begins the copy of tables again that are not complete. Ranges under way end as if they had never been asked for.
+    /// Begins the copy of tables again that are not complete, or that are copied together with such. Ranges under way end as if they had never been asked for.
     /// Tells how often that has happened in this run.
     pub fn begin_again(&self, sources: &[SourceId]) -> u32 {
         let mut times = 0;
@@ -126,6 +126,9 @@ impl Progress {
                 ..fresh
             };
             table.open.clear();
+            if let Some(flag) = self.complete.get(usize::from(table.source.0)) {
+                flag.store(false, Ordering::Release);
+            }
             table.restarts += 1;
             times = times.max(table.restarts);
         }
@@ -154,6 +157,11 @@ impl Progress {
         self.complete
             .get(usize::from(source.0))
             .is_some_and(|c| c.load(Ordering::Acquire))
+    }
+
+    /// Whether the table's snapshot will not begin again by itself: those that are copied together with it are complete, too.
+    pub fn is_settled(&self, source: SourceId) -> bool {
+        self.is_complete(source) && self.under_way_together(source).is_empty()
     }
 
     /// Whether every table's snapshot is.

@@ -63,7 +63,7 @@ impl Joins {
         let key = self.row_key(source, row)?;
         let mut old = Vec::new();
         if !state.get(self.spaces.rows(source), &key, &mut old)? {
-            return Ok(());
+            return self.remove_unknown(state, source, &key, row, out);
         }
         let before = self.decode(source, &old)?;
         let name = source_key(self.plan.source(source), &before);
@@ -72,6 +72,32 @@ impl Joins {
         self.mark(state, source, &key, &before, None, false)?;
         self.reindex(state, source, &key, Some(&before), None)?;
         state.delete(self.spaces.rows(source), &key)
+    }
+
+    /// A row that the state has not: it was forgotten, or never known. An item that was written for it goes with it.
+    fn remove_unknown(
+        &mut self,
+        state: &mut dyn State,
+        source: SourceId,
+        key: &[u8],
+        row: &Row<'_>,
+        out: &mut Vec<Outcome>,
+    ) -> Result<()> {
+        let plan = Arc::clone(&self.plan);
+        let stored = plan.stored.get(usize::from(source.0));
+        let used = stored.and_then(Option::as_ref).into_iter();
+        for (projection, _) in used.flat_map(|s| &s.used).filter(|(_, node)| *node == 0) {
+            let made = self
+                .passes
+                .get(*projection)
+                .is_some_and(|pass| pass.covers(key));
+            if made && self.record(state, *projection, key)?.is_some() {
+                let name = source_key(plan.source(source), row);
+                out.push(Outcome::Gone(Self::origin(*projection, &name)));
+                self.touch(*projection, key)?;
+            }
+        }
+        Ok(())
     }
 
     /// What was known of the row by this name can go.

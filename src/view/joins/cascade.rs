@@ -28,6 +28,7 @@ use crate::view::cascade::{Effect, Note, Notes};
 use crate::view::encoding::RowShape;
 use crate::view::program::same_value;
 use crate::view::projector::Outcome;
+use crate::view::source_key::source_key;
 use crate::view::state::State;
 
 /// InnoDB refuses a statement whose cascades go deeper than 15 levels.
@@ -141,7 +142,7 @@ impl Joins {
         }
     }
 
-    /// Removes all rows of a source whose items have not been made.
+    /// Removes all rows of a source that will be copied again. What was written for them stays known.
     ///
     /// # Errors
     /// `Store` where the state cannot be read or written.
@@ -155,6 +156,8 @@ impl Joins {
             })?;
             for (key, bytes) in &rows {
                 let row = self.decode(source, bytes)?;
+                let name = source_key(self.plan.source(source), &row);
+                self.put_down(state, source, key, (&row, &name), (None, true))?;
                 self.reindex(state, source, key, Some(&row), None)?;
                 state.delete(space, key)?;
             }

@@ -27,8 +27,8 @@ enum Move {
     Came,
     /// The claim stood already; what its row makes may be another item.
     Stayed,
-    /// And the row has another name.
-    Renamed,
+    /// And the row was gone meanwhile, or has another name now.
+    Again,
     /// No claim moved: the key is to be settled.
     None,
 }
@@ -37,7 +37,7 @@ const MOVES: [Move; 5] = [
     Move::Left,
     Move::Came,
     Move::Stayed,
-    Move::Renamed,
+    Move::Again,
     Move::None,
 ];
 
@@ -48,8 +48,9 @@ struct Contest {
     /// What stands in the owners' map: the item's hash, and who has it.
     known: Option<Vec<u8>>,
     left: bool,
-    /// All who claim the key are told again.
-    tell_all: bool,
+    /// The owner's item is put and all others are told, whatever is known: a row that was gone meanwhile has lost the dead
+    /// letter of an item that DynamoDB refused.
+    again: bool,
     /// Of those who came, the one who is before all others and before the owner.
     lowest: Option<Vec<u8>>,
 }
@@ -73,10 +74,10 @@ impl Joins {
             state.delete(self.spaces.items(projection), row_key)?;
             self.note(target, &old.key, Move::Left, &id)?;
         }
-        if let (Some(key), Some(name)) = (new, &computed.name) {
+        if let (Some(key), true) = (new, computed.name.is_some()) {
             let moved = match stayed {
                 None => Move::Came,
-                Some(known) if known.name != *name => Move::Renamed,
+                Some(known) if known.whole => Move::Again,
                 Some(_) => Move::Stayed,
             };
             if stayed.is_none_or(|known| known.whole) {
@@ -158,7 +159,7 @@ impl Joins {
             key: key.to_vec(),
             known: found.then_some(known),
             left: false,
-            tell_all: false,
+            again: false,
             lowest: None,
         })
     }
@@ -176,9 +177,9 @@ impl Joins {
         match moved {
             Move::Left if is_owner => contest.left = true,
             Move::Left => state.delete(claims, &claim_key(&contest.key, id))?,
-            Move::Renamed if is_owner => contest.tell_all = true,
-            Move::None => contest.tell_all = true,
-            Move::Stayed | Move::Renamed => {}
+            Move::Again if is_owner => contest.again = true,
+            Move::None => contest.again = true,
+            Move::Stayed | Move::Again => {}
             Move::Came if is_owner => {}
             Move::Came => {
                 let best = match &contest.lowest {
@@ -251,10 +252,11 @@ impl Joins {
         }
         let mut entry = hash.to_vec();
         entry.extend_from_slice(&next);
-        let forced = !self.forced_keys.is_empty()
-            && self
-                .forced_keys
-                .contains(&item_id(usize::from(target.0), key));
+        let forced = contest.again
+            || !self.forced_keys.is_empty()
+                && self
+                    .forced_keys
+                    .contains(&item_id(usize::from(target.0), key));
         if contest.known.as_deref() != Some(&*entry) || forced {
             state.put(owners, key, &entry)?;
             if !out(self.mutation(projection, own, &name, Action::Put { item, size })?)? {
@@ -320,7 +322,7 @@ impl Joins {
         owner_name: &Arc<str>,
         out: &mut Sink<'_>,
     ) -> Result<bool> {
-        let all = contest.tell_all || contest.owner() != Some(owner);
+        let all = contest.again || contest.owner() != Some(owner);
         let mut after: Option<Vec<u8>> = None;
         loop {
             let (others, more) = match all {

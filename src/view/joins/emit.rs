@@ -272,11 +272,14 @@ impl Joins {
                 let same = known.is_some_and(|known| {
                     known.hash == Some(*hash) && known.key == key && known.name == *name
                 });
-                if !same || known.is_some_and(|known| known.whole) {
-                    self.keep(state, projection, row_key, Some(*hash), key)?;
-                }
-                if same && !self.is_forced(projection, row_key) {
+                // A row that was gone meanwhile has lost its dead letter: the same item is put again, as DynamoDB may have
+                // refused it.
+                let stays = same && known.is_some_and(|known| !known.whole);
+                if stays && !self.is_forced(projection, row_key) {
                     return Ok(true);
+                }
+                if !stays {
+                    self.keep(state, projection, row_key, Some(*hash), key)?;
                 }
                 let action = Action::Put {
                     item: item.clone(),

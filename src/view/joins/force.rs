@@ -239,9 +239,11 @@ impl Joins {
             if let Item::Valid { key, .. } = &computed.item {
                 promises.push(promise(projection, row_key, key));
             }
-            // Who claims the key that the row leaves gets it.
-            if self.is_contested(self.target(projection)?)
-                && let Some(entry) = &computed.known
+            // Of the key that the row leaves, too: who else claims it gets it; and if the row is there again after a crash, so
+            // must its item be.
+            if let Some(entry) = computed
+                .known
+                .filter(|known| Some(&known.key) != computed.item.key())
             {
                 promises.push(promise(projection, row_key, &entry.key));
             }

@@ -29,7 +29,7 @@ impl<'n> Rows<'n> {
             (_, Cardinality::First) => 1,
             (Kept::First(constructions), _) => constructions
                 .iter()
-                .filter_map(ConstructionPlan::most)
+                .filter_map(ConstructionPlan::holds)
                 .fold(0, usize::saturating_add),
             (Kept::None | Kept::All, _) => 0,
         };
@@ -47,32 +47,27 @@ impl<'n> Rows<'n> {
         ends.map(|(begin, end)| self.bytes.get(*begin..*end).unwrap_or_default())
     }
 
-    /// One row more; the inner error ends the item.
-    pub fn push(
-        &mut self,
-        joins: &Joins,
-        bytes: &[u8],
-        path: Path<'_>,
-    ) -> Result<std::result::Result<(), Fault>> {
+    /// One row more.
+    pub fn push(&mut self, joins: &Joins, bytes: &[u8], path: Path<'_>) -> Result<()> {
         self.bytes.extend_from_slice(bytes);
         self.ends.push(self.bytes.len());
         match self.ends.len() < self.bound {
-            true => Ok(Ok(())),
+            true => Ok(()),
             false => self.narrow(joins, path),
         }
     }
 
     /// Lets go of what is not needed.
-    pub fn narrow(
-        &mut self,
-        joins: &Joins,
-        path: Path<'_>,
-    ) -> Result<std::result::Result<(), Fault>> {
+    pub fn narrow(&mut self, joins: &Joins, path: Path<'_>) -> Result<()> {
         let rows = self.iter().map(|row| joins.decode(self.node.source, row));
         let rows = rows.collect::<Result<Vec<Row<'_>>>>()?;
         let places = match self.needed(joins, &rows, path) {
             Ok(places) => places,
-            Err(fault) => return Ok(Err(fault)),
+            // What cannot be put in order is told where the attribute is written, if that is an attribute that matters.
+            Err(_) => {
+                self.bound = usize::MAX;
+                return Ok(());
+            }
         };
         let mut narrowed = Self {
             bytes: Vec::new(),
@@ -85,7 +80,7 @@ impl<'n> Rows<'n> {
             narrowed.ends.push(narrowed.bytes.len());
         }
         *self = narrowed;
-        Ok(Ok(()))
+        Ok(())
     }
 
     fn needed(

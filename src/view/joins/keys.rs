@@ -13,6 +13,8 @@ use crate::view::scene::Only;
 
 /// A longer part of an index's key is replaced by its hash: only equality is asked of it.
 const LONGEST_PART: usize = 512;
+/// In front of the hash: no part begins so, for no length is written with more bytes than it needs.
+const HASHED: [u8; 2] = [0x80, 0];
 
 impl Joins {
     /// The key under which a row is kept: equal for two rows exactly when MySQL takes their keys for equal (or, where
@@ -100,8 +102,8 @@ fn part_key(value: &Value<'_>, comparison: &Comparison, out: &mut Vec<u8>) -> bo
     if out.len() - start > LONGEST_PART {
         let hash = Sha256::digest(out.get(start..).unwrap_or_default());
         out.truncate(start);
+        out.extend_from_slice(&HASHED);
         out.extend_from_slice(&hash);
-        out.push(0xff);
     }
     true
 }

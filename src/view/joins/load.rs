@@ -10,9 +10,9 @@ use super::{Joins, PAGE, misfit};
 use crate::change::Row;
 use crate::error::Result;
 use crate::expression::Aggregate;
+use crate::plan::MOST_LISTED;
 use crate::plan::SourceId;
 use crate::plan::graph::{Cardinality, Graph, Kept, Node, NodeId, NodeJoin};
-use crate::view::item::MAX_ITEM_BYTES;
 use crate::view::joined;
 use crate::view::reason::{Fault, Reason};
 use crate::view::scene::{Folded, Path, Scene};
@@ -56,9 +56,6 @@ impl<'b> Loaded<'b> {
 type Each<'e> = dyn FnMut(&[u8]) -> Result<bool> + 'e;
 /// Takes the bytes of a row that matches, and what is seen of it.
 type EachRow<'e> = dyn FnMut(&[u8], Path<'_>) -> Result<std::result::Result<(), Fault>> + 'e;
-
-/// No item has room for a list of more: an element takes more than two bytes, as an attribute's value and as text.
-const MOST_LISTED: usize = MAX_ITEM_BYTES / 3;
 
 /// The attribute that a fault of a node's rows is told of.
 fn reason(node: &Node, fault: Fault) -> Reason {
@@ -181,19 +178,16 @@ impl Joins {
                     *sum = Err(fault);
                 }
             }
-            match keeps {
-                true => kept.push(self, bytes, own),
-                false => Ok(Ok(())),
+            if keeps {
+                kept.push(self, bytes, own)?;
             }
+            Ok(Ok(()))
         })?;
-        let found = match found {
-            Ok(()) if node.cardinality == Cardinality::First && kept.iter().nth(1).is_some() => {
-                kept.narrow(self, own)?
-            }
-            found => found,
-        };
         if let Err(fault) = found {
             return Ok(Err(fault));
+        }
+        if node.cardinality == Cardinality::First && kept.iter().nth(1).is_some() {
+            kept.narrow(self, own)?;
         }
         let rows = kept.iter().map(|bytes| {
             let bytes: &'b [u8] = arena.alloc_slice_copy(bytes);

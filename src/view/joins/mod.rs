@@ -46,7 +46,7 @@ use super::state::{KeySet, MemorySet, Space, State};
 use crate::change::Change;
 use crate::error::{Error, Kind, Result};
 use crate::plan::graph::{Graph, Stored};
-use crate::plan::{Plan, ProjectionId, SourceId, TargetId, Uniqueness};
+use crate::plan::{Plan, ProjectionId, SourceId, TargetId};
 
 pub use cascade::{Follow, Settled, Witness};
 pub use force::Named;
@@ -161,9 +161,10 @@ pub fn layout(plan: &Plan) -> String {
     for projection in &plan.projections {
         let _ = writeln!(
             text,
-            "items {:?} {}",
+            "items {:?} {} {}",
             projection.label,
-            projection.graph.is_some()
+            projection.graph.is_some(),
+            projection.claimed
         );
     }
     for target in &plan.targets {
@@ -206,7 +207,7 @@ impl Joins {
         });
         let mut contested_targets = vec![false; plan.targets.len()];
         for projection in &plan.projections {
-            if matches!(projection.uniqueness, Uniqueness::Unproved(_)) {
+            if projection.claimed && projection.graph.is_some() {
                 let target = contested_targets.get_mut(usize::from(projection.target.0));
                 *target.ok_or_else(|| misfit("a projection without a target"))? = true;
             }

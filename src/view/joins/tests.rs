@@ -3,6 +3,7 @@
 mod cases;
 mod claims;
 mod conditions;
+mod entries;
 mod forced;
 
 use std::collections::BTreeMap;
@@ -115,6 +116,7 @@ fn contract() -> String {
         attribute("name", "S", r#""source_column": "name""#),
         attribute("id", "N", r#""source_column": "id""#),
     ];
+    let mails = [carts[0].clone(), carts[1].clone()];
     let table = |name: &str, source: &str, pk: &str, sk: &str, attributes: &[String]| {
         let attributes = attributes.join(", ");
         format!(
@@ -122,10 +124,11 @@ fn contract() -> String {
         )
     };
     format!(
-        r#"{{"tables": [{}, {}, {}]}}"#,
+        r#"{{"tables": [{}, {}, {}, {}]}}"#,
         table("Carts", "carts", "email", r#""id""#, &carts),
         table("Nodes", "nodes", "id", "null", &nodes),
         table("Names", "nodes", "name", "null", &names),
+        table("Mails", "carts", "email", "null", &mails),
     )
 }
 
@@ -171,6 +174,11 @@ fn write(items: &mut Items, outcome: &Outcome) {
 
 /// Everything from the rows alone.
 fn fresh(plan: &Arc<Plan>, rows: &Rows) -> Items {
+    fresh_state(plan, rows).0
+}
+
+/// The same, and the state that it leaves.
+fn fresh_state(plan: &Arc<Plan>, rows: &Rows) -> (Items, MemoryState) {
     let mut state = MemoryState::default();
     let mut joins = Joins::new(Arc::clone(plan), &mut state).unwrap().unwrap();
     for ((source, _), row) in rows {
@@ -186,7 +194,7 @@ fn fresh(plan: &Arc<Plan>, rows: &Rows) -> Items {
     }
     let mut items = Items::new();
     pass(&mut joins, &mut state, &mut items);
-    items
+    (items, state)
 }
 
 fn pass(joins: &mut Joins, state: &mut MemoryState, items: &mut Items) {
@@ -285,7 +293,10 @@ fn step_by_step_and_afresh_are_the_same() {
                     .for_each(|outcome| write(&mut items, outcome));
             }
             if joins.all_made() {
-                assert_eq!(items, fresh(&plan, &rows), "transaction {transaction}");
+                let fresh = fresh_state(&plan, &rows);
+                assert_eq!(items, fresh.0, "transaction {transaction}");
+                // Nothing is left behind, and everything is as short as it can be.
+                assert!(state == fresh.1, "transaction {transaction}");
             } else if transaction < begin {
                 assert!(items.is_empty());
             }
