@@ -3,10 +3,11 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::charsets;
+use super::key_rows::{Cell, KeyRows};
 use super::model::{DateFormat, DateToken, NumberFormat, Transform, ValueSource};
 use super::types::column_type_name;
 use crate::contract::model::BinaryFormat;
-use crate::schema::{ColumnType, Table};
+use crate::schema::ColumnType;
 
 /// A set of characters: ASCII one by one, all others together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,35 +80,19 @@ pub(super) struct PartText {
     pub width: Option<usize>,
     /// Never the empty text.
     pub filled: bool,
-    /// The column that it shows.
-    pub column: Option<usize>,
+    /// The column that it shows, and of which row.
+    pub cell: Option<Cell>,
     /// Why the column's value does not follow from the text.
     pub lossy: Option<String>,
 }
 
 /// Describes the text of a value that is no literal. `numeric`: it is compared as a DynamoDB number.
-pub(super) fn part_of(table: &Table, value: &ValueSource, numeric: bool) -> PartText {
+pub(super) fn part_of(rows: &KeyRows<'_>, value: &ValueSource, numeric: bool) -> PartText {
+    if let Some(cell) = rows.cell(value) {
+        return column_of(rows, cell, numeric);
+    }
     match value {
-        ValueSource::Column(ordinal) => {
-            let column = &table.columns[*ordinal];
-            let (alphabet, width) = text_of(&column.ty);
-            let lossy = column_lossy(&column.name, &column.ty, numeric);
-            let filled = !matches!(
-                column.ty,
-                ColumnType::Text { .. }
-                    | ColumnType::Enum { .. }
-                    | ColumnType::Set { .. }
-                    | ColumnType::Bytes { .. }
-            );
-            PartText {
-                alphabet,
-                width: width.filter(|_| !numeric),
-                filled,
-                column: Some(*ordinal),
-                lossy,
-            }
-        }
-        ValueSource::Transformed { input, by } => transformed(table, input, by),
+        ValueSource::Transformed { input, by } => transformed(rows, input, by),
         ValueSource::Join(_) | ValueSource::Aggregate { .. } => {
             opaque("it comes from other rows by a join or an aggregate")
         }
@@ -118,12 +103,31 @@ pub(super) fn part_of(table: &Table, value: &ValueSource, numeric: bool) -> Part
     }
 }
 
+fn column_of(rows: &KeyRows<'_>, cell: Cell, numeric: bool) -> PartText {
+    let column = rows.column(cell);
+    let (alphabet, width) = text_of(&column.ty);
+    let filled = !matches!(
+        column.ty,
+        ColumnType::Text { .. }
+            | ColumnType::Enum { .. }
+            | ColumnType::Set { .. }
+            | ColumnType::Bytes { .. }
+    );
+    PartText {
+        alphabet,
+        width: width.filter(|_| !numeric),
+        filled,
+        cell: Some(cell),
+        lossy: column_lossy(&column.name, &column.ty, numeric),
+    }
+}
+
 fn opaque(why: &str) -> PartText {
     PartText {
         alphabet: Alphabet::ANY,
         width: None,
         filled: false,
-        column: None,
+        cell: None,
         lossy: Some(why.to_string()),
     }
 }
@@ -196,12 +200,17 @@ pub(super) fn column_lossy(name: &str, ty: &ColumnType, numeric: bool) -> Option
     }
 }
 
-fn transformed(table: &Table, input: &ValueSource, by: &Transform) -> PartText {
-    let ValueSource::Column(ordinal) = input else {
+fn transformed(rows: &KeyRows<'_>, input: &ValueSource, by: &Transform) -> PartText {
+    let Some(cell) = rows.cell(input) else {
         return opaque("a transformation of something that is no plain column cannot be read back");
     };
-    let column = &table.columns[*ordinal];
+    let column = rows.column(cell);
     let name = &column.name;
+    // Of a joined column nobody has asked whether the transformation suits it.
+    let bytes = matches!(
+        column.ty,
+        ColumnType::Binary { .. } | ColumnType::Bytes { .. }
+    );
     let (alphabet, width, keeps) = match by {
         Transform::Date {
             format,
@@ -219,13 +228,13 @@ fn transformed(table: &Table, input: &ValueSource, by: &Transform) -> PartText {
             None,
             number_keeps(format, &column.ty),
         ),
-        Transform::Binary(BinaryFormat::Hex) => (Alphabet::digits_and("abcdefABCDEF"), None, true),
+        Transform::Binary(BinaryFormat::Hex) => (Alphabet::digits_and("abcdefABCDEF"), None, bytes),
         Transform::Binary(BinaryFormat::Uuid) => {
-            (Alphabet::digits_and("abcdefABCDEF-"), Some(36), true)
+            (Alphabet::digits_and("abcdefABCDEF-"), Some(36), bytes)
         }
         Transform::Binary(BinaryFormat::Base64) => {
             let letters: String = ('a'..='z').chain('A'..='Z').chain("+/=".chars()).collect();
-            (Alphabet::digits_and(&letters), None, true)
+            (Alphabet::digits_and(&letters), None, bytes)
         }
         Transform::JsonParse => (Alphabet::ANY, None, false),
     };
@@ -235,14 +244,19 @@ fn transformed(table: &Table, input: &ValueSource, by: &Transform) -> PartText {
             Some(format!("date-format does not keep all of `{name}`"))
         }
         (false, Transform::Number(_)) => Some(format!("number-format rounds `{name}`")),
-        (false, _) => Some(format!("json-parse does not keep the text of `{name}`")),
+        (false, Transform::Binary(_)) => Some(format!(
+            "binary-format shows the bytes of a text of `{name}`, which is no binary column"
+        )),
+        (false, Transform::JsonParse) => {
+            Some(format!("json-parse does not keep the text of `{name}`"))
+        }
     };
     let filled = !matches!(by, Transform::Binary(_) | Transform::JsonParse);
     PartText {
         alphabet,
         width,
         filled,
-        column: Some(*ordinal),
+        cell: Some(cell),
         lossy,
     }
 }

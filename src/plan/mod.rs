@@ -13,6 +13,7 @@
 //! | `sql`, `scope`, `join` | expressions parsed, their references resolved, joins and calculations |
 //! | `gaps` | what of MySQL's expressions the parser does not know |
 //! | `unique` | whether two rows can ever share a key |
+//! | `alphabet`, `key_rows`, `determined` | what a key's text can be, whose columns it shows, which rows follow from them |
 //! | `typing` | every expression typed |
 //! | `graph` | the rows that an item is made of, and how they are found |
 //! | `cascade` | where foreign keys change rows behind the binlog, and which of them are derived |
@@ -27,6 +28,7 @@ mod cascade;
 mod charsets;
 mod compile;
 mod copy_order;
+mod determined;
 mod entity;
 pub mod explain;
 mod fingerprint;
@@ -36,6 +38,7 @@ pub mod graph;
 mod index;
 mod join;
 mod key;
+mod key_rows;
 mod model;
 mod scope;
 pub mod select;

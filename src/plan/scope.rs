@@ -322,6 +322,24 @@ fn equalities(expr: &Expr) -> Vec<(Location, Location)> {
     found
 }
 
+/// The references of `a = b AND c = d …`, pair by pair, where either side is a column and nothing else.
+pub(super) fn equal_columns(sql: &Sql) -> impl Iterator<Item = (&SqlRef, &SqlRef)> {
+    let pairs = equalities(&sql.expr).into_iter();
+    pairs.filter_map(|(left, right)| reference_at(sql, left).zip(reference_at(sql, right)))
+}
+
+/// The reference that the expression is, where it is a column and nothing else.
+pub(super) fn lone_column(sql: &Sql) -> Option<&SqlRef> {
+    let bare = matches!(
+        &*sql.expr,
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_)
+    );
+    match (sql.refs.as_slice(), location(&sql.expr)) {
+        ([_], Some(at)) if bare => reference_at(sql, at),
+        _ => None,
+    }
+}
+
 /// Where a column reference begins; `None` for anything else.
 fn location(expr: &Expr) -> Option<Location> {
     match expr {

@@ -4,6 +4,8 @@
 
 mod cascades;
 pub(crate) mod fixture;
+mod joined_keys;
+mod joined_proofs;
 mod proofs;
 mod properties;
 

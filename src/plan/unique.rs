@@ -1,16 +1,18 @@
 //! Whether two rows can ever share a key.
 //!
 //! Proved when three things hold: the key's text gives back the values that were put into it (it is injective), those
-//! values cover a unique key of the driving table over NOT NULL columns, and no other entity of the same DynamoDB
-//! table can render the same key. The columns still go by their ordinals here.
+//! values cover a unique key of the driving table over NOT NULL columns, or unique keys of joined rows that lead there
+//! (`determined`), and no other entity of the same DynamoDB table can render the same key. The columns still go by their
+//! ordinals here.
 
 use super::alphabet::{Alphabet, Language, part_of};
+use super::determined::{Determined, unique_keys};
+use super::key_rows::{Cell, DRIVING, KeyRows, keys};
 use super::model::*;
 use super::sources::Sources;
 use super::suggest;
 use super::types::shortened;
 use crate::contract::model::{AttributeType, Scalar};
-use crate::schema::Table;
 
 /// Decides [`Projection::uniqueness`] of every projection.
 pub(super) fn prove(sources: &Sources<'_>, projections: &mut [Projection]) {
@@ -57,56 +59,44 @@ fn collide(uniqueness: &mut Uniqueness, other: &str, example: &str) {
 
 /// The verdict without regard to other entities.
 fn alone(sources: &Sources<'_>, projection: &Projection) -> Uniqueness {
-    let table = sources.table(projection.driving);
-    let mut known = Vec::new();
+    let rows = KeyRows::of(sources, projection);
+    let mut text = Vec::new();
     let mut doubts = Vec::new();
     for key in keys(projection) {
-        let read = read_back(table, key);
-        known.extend(read.columns);
+        let read = read_back(&rows, key);
+        text.extend(read.cells);
         doubts.extend(read.doubts);
     }
-    let name = |c: usize| table.columns[c].name.as_str();
-    let mut candidates = Vec::new();
-    if !table.primary_key.is_empty() {
-        candidates.push(("the primary key".to_string(), &table.primary_key));
-    }
-    for key in &table.unique_keys {
-        if key.columns.iter().all(|&c| !table.columns[c].nullable) && !key.columns.is_empty() {
-            candidates.push((format!("the unique key `{}`", key.name), &key.columns));
-        }
-    }
-    let covered = candidates
-        .iter()
-        .find(|(_, columns)| columns.iter().all(|c| known.contains(c)));
-    if let Some((what, columns)) = covered {
-        let columns = suggest::list(columns.iter().map(|&c| name(c)));
+    let determined = Determined::from(&rows, &text);
+    let table = rows.table(DRIVING);
+    if let Some((how, unique)) = determined.proof() {
         return Uniqueness::Proved(format!(
-            "its text gives back {columns}, {what} of {}",
-            table.name
+            "its text gives back {how}, {} of {}",
+            unique.words, table.name
         ));
     }
-    // A doubt matters where it concerns a column that a unique key needs.
-    let matters = |columns: &[usize]| {
-        candidates
-            .iter()
-            .any(|(_, key)| columns.is_empty() || columns.iter().any(|c| key.contains(c)))
+    let candidates = unique_keys(table);
+    // A doubt matters where it concerns a column that a unique key needs; what a joined row needs is not asked.
+    let needed = |cell: &Cell| {
+        cell.row != DRIVING
+            || candidates
+                .iter()
+                .any(|key| key.columns.contains(&cell.column))
     };
-    if let Some((_, doubt)) = doubts.into_iter().find(|(columns, _)| matters(columns)) {
+    let matters = |cells: &[Cell]| cells.is_empty() || cells.iter().any(needed);
+    if let Some((_, doubt)) = doubts.into_iter().find(|(cells, _)| matters(cells)) {
         return Uniqueness::Unproved(doubt);
     }
-    known.sort_unstable();
-    known.dedup();
-    let held = match known.is_empty() {
-        true => "no column".to_string(),
-        false => format!("only {}", suggest::list(known.iter().map(|&c| name(c)))),
+    let held = match determined.held() {
+        None => "no column".to_string(),
+        Some(held) => format!("only {held}"),
     };
+    let name = |c: usize| table.columns[c].name.as_str();
     let wanted: Vec<_> = candidates
         .iter()
-        .map(|(what, columns)| {
-            format!(
-                "{what} ({})",
-                suggest::list(columns.iter().map(|&c| name(c)))
-            )
+        .map(|key| {
+            let columns = suggest::list(key.columns.iter().map(|&c| name(c)));
+            format!("{} ({columns})", key.words)
         })
         .collect();
     Uniqueness::Unproved(format!(
@@ -116,19 +106,12 @@ fn alone(sources: &Sources<'_>, projection: &Projection) -> Uniqueness {
     ))
 }
 
-fn keys(projection: &Projection) -> impl Iterator<Item = &AttributePlan> {
-    projection
-        .attributes
-        .iter()
-        .filter(|a| matches!(a.role, Role::PartitionKey | Role::SortKey))
-}
-
 /// What a key attribute's value tells about its row.
 struct ReadBack {
     /// Columns whose values follow from the text.
-    columns: Vec<usize>,
+    cells: Vec<Cell>,
     /// Why others do not: the columns, and the reason.
-    doubts: Vec<(Vec<usize>, String)>,
+    doubts: Vec<(Vec<Cell>, String)>,
 }
 
 /// One piece of a key's text.
@@ -138,15 +121,14 @@ enum Part<'p> {
         alphabet: Alphabet,
         width: Option<usize>,
         filled: bool,
-        column: Option<usize>,
+        cell: Option<Cell>,
         lossy: Option<String>,
-        value: &'p ValueSource,
     },
 }
 
-fn read_back(table: &Table, key: &AttributePlan) -> ReadBack {
+fn read_back(rows: &KeyRows<'_>, key: &AttributePlan) -> ReadBack {
     let numeric = key.ty == AttributeType::N;
-    let parts = parts(table, &key.value, numeric);
+    let parts = parts(rows, &key.value, numeric);
     let values: Vec<usize> = (0..parts.len())
         .filter(|&i| matches!(parts[i], Part::Value { .. }))
         .collect();
@@ -161,28 +143,27 @@ fn read_back(table: &Table, key: &AttributePlan) -> ReadBack {
         .count();
     let open = values.len().saturating_sub(from_left + from_right);
     let mut read = ReadBack {
-        columns: Vec::new(),
+        cells: Vec::new(),
         doubts: Vec::new(),
     };
     if open > 1 {
         let confused = &values[from_left..values.len() - from_right];
-        let columns = confused.iter().filter_map(|&i| match &parts[i] {
-            Part::Value { column, .. } => *column,
+        let cells = confused.iter().filter_map(|&i| match &parts[i] {
+            Part::Value { cell, .. } => *cell,
             Part::Literal(_) => None,
         });
-        read.doubts.push((
-            columns.collect(),
-            confusion(table, &parts, confused, &key.name),
-        ));
+        let doubt = confusion(rows, &parts, confused, &key.name);
+        read.doubts.push((cells.collect(), doubt));
     }
     for (nth, &index) in values.iter().enumerate() {
         let read_exactly = open <= 1 || nth < from_left || nth >= values.len() - from_right;
-        if let Part::Value { column, lossy, .. } = &parts[index] {
-            match (column, lossy) {
-                (Some(column), None) if read_exactly => read.columns.push(*column),
-                (column, Some(why)) => read
-                    .doubts
-                    .push((column.iter().copied().collect(), why.clone())),
+        if let Part::Value { cell, lossy, .. } = &parts[index] {
+            match (cell, lossy) {
+                (Some(cell), None) if read_exactly => read.cells.push(*cell),
+                (cell, Some(why)) => {
+                    let cells = cell.iter().copied().collect();
+                    read.doubts.push((cells, why.clone()));
+                }
                 _ => {}
             }
         }
@@ -216,9 +197,9 @@ fn ends(parts: &[Part<'_>], index: usize, neighbour: usize, rightwards: bool) ->
     }
 }
 
-fn confusion(table: &Table, parts: &[Part<'_>], confused: &[usize], key: &str) -> String {
+fn confusion(rows: &KeyRows<'_>, parts: &[Part<'_>], confused: &[usize], key: &str) -> String {
     let name = |i: &usize| match &parts[*i] {
-        Part::Value { value, .. } => column_name(table, value),
+        Part::Value { cell, .. } => cell.map(|cell| rows.column(cell).name.clone()),
         Part::Literal(_) => None,
     };
     let names: Vec<String> = confused
@@ -241,16 +222,8 @@ fn confusion(table: &Table, parts: &[Part<'_>], confused: &[usize], key: &str) -
     }
 }
 
-fn column_name(table: &Table, value: &ValueSource) -> Option<String> {
-    match value {
-        ValueSource::Column(ordinal) => Some(table.columns[*ordinal].name.clone()),
-        ValueSource::Transformed { input, .. } => column_name(table, input),
-        _ => None,
-    }
-}
-
 /// A value as the pieces of its text; literals beside each other are one.
-fn parts<'p>(table: &Table, value: &'p ValueSource, numeric: bool) -> Vec<Part<'p>> {
+fn parts<'p>(rows: &KeyRows<'_>, value: &'p ValueSource, numeric: bool) -> Vec<Part<'p>> {
     let mut found: Vec<Part<'p>> = Vec::new();
     let mut open = vec![value];
     let mut pieces: Vec<&'p Piece> = Vec::new();
@@ -259,36 +232,35 @@ fn parts<'p>(table: &Table, value: &'p ValueSource, numeric: bool) -> Vec<Part<'
         pieces.extend(inner);
     }
     for value in open {
-        found.push(part(table, value, numeric));
+        found.push(part(rows, value, numeric));
     }
     for piece in pieces {
         match piece {
             Piece::Literal(text) if text.is_empty() => {}
             Piece::Literal(text) => found.push(Part::Literal(text)),
-            Piece::Value(value) => found.push(part(table, value, numeric)),
+            Piece::Value(value) => found.push(part(rows, value, numeric)),
         }
     }
     found
 }
 
-fn part<'p>(table: &Table, value: &'p ValueSource, numeric: bool) -> Part<'p> {
+fn part<'p>(rows: &KeyRows<'_>, value: &'p ValueSource, numeric: bool) -> Part<'p> {
     if let ValueSource::Static(Scalar::String(text) | Scalar::Number(text)) = value {
         return Part::Literal(text);
     }
-    let described = part_of(table, value, numeric);
+    let described = part_of(rows, value, numeric);
     Part::Value {
         alphabet: described.alphabet,
         width: described.width,
         filled: described.filled,
-        column: described.column,
+        cell: described.cell,
         lossy: described.lossy,
-        value,
     }
 }
 
 /// The texts that each key attribute can have.
 fn key_languages(sources: &Sources<'_>, projection: &Projection) -> Vec<(String, Language)> {
-    let table = sources.table(projection.driving);
+    let rows = KeyRows::of(sources, projection);
     keys(projection)
         .map(|key| {
             let mut language = Language::default();
@@ -297,7 +269,7 @@ fn key_languages(sources: &Sources<'_>, projection: &Projection) -> Vec<(String,
                 language.any();
                 return (key.name.clone(), language);
             }
-            for part in parts(table, &key.value, false) {
+            for part in parts(&rows, &key.value, false) {
                 match part {
                     Part::Literal(text) => language.literal(text),
                     Part::Value {
