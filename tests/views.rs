@@ -1,6 +1,7 @@
 //! Items made of several rows: joins, aggregates and lists, kept exact while the rows change.
 
 mod cost;
+mod joined_keys;
 mod kills;
 mod patterns;
 mod rename;

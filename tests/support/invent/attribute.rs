@@ -14,16 +14,16 @@ pub struct Maker<'s> {
 
 /// A step from one row to rows of another table.
 #[derive(Clone, Copy)]
-struct Step<'s> {
-    from: &'s Table,
-    to: &'s Table,
-    link: &'s Link,
+pub(super) struct Step<'s> {
+    pub from: &'s Table,
+    pub to: &'s Table,
+    pub link: &'s Link,
     /// Against the link: from what is referred to, to what refers to it.
-    back: bool,
+    pub back: bool,
 }
 
 impl Step<'_> {
-    fn is_self(&self) -> bool {
+    pub fn is_self(&self) -> bool {
         self.link.from == self.link.to
     }
 
@@ -36,7 +36,7 @@ impl Step<'_> {
     }
 
     /// The columns of both sides, from first.
-    fn pairs(&self) -> Vec<(usize, usize)> {
+    pub fn pairs(&self) -> Vec<(usize, usize)> {
         let pairs = self
             .link
             .columns
@@ -50,7 +50,7 @@ impl Step<'_> {
     }
 
     /// Now and then with one that no index answers.
-    fn conditions(&self, target: &str, rng: &mut Rng) -> Vec<String> {
+    pub fn conditions(&self, target: &str, rng: &mut Rng) -> Vec<String> {
         let mut all = self.equalities(target, rng);
         let own_name = self.is_self() && target == self.to.name;
         if once_in(rng, 6) && !own_name {
@@ -91,7 +91,7 @@ impl Step<'_> {
             .collect()
     }
 
-    fn source_column(&self) -> Value {
+    pub fn source_column(&self) -> Value {
         self.from.columns[self.pairs()[0].0].name.as_str().into()
     }
 }
@@ -125,7 +125,7 @@ impl<'s> Maker<'s> {
     }
 
     /// All steps that lead away from a table.
-    fn steps(&self, from: usize) -> Vec<Step<'s>> {
+    pub(super) fn steps(&self, from: usize) -> Vec<Step<'s>> {
         let table = |n: usize| &self.schema.tables[n];
         let mut steps = Vec::new();
         for link in &self.schema.links {
@@ -540,41 +540,5 @@ impl<'s> Maker<'s> {
             true => Row::bare(self.table()),
             false => Row::of(self.table()),
         }
-    }
-
-    /// The key of the row that a link leads to, as an attribute: it moves when that row's key or the link does.
-    pub fn owner(&self, name: &str, rng: &mut Rng) -> Option<Value> {
-        let steps: Vec<_> = self
-            .steps(self.driving)
-            .into_iter()
-            .filter(|s| !s.back && !s.is_self())
-            .collect();
-        let step = if steps.is_empty() {
-            return None;
-        } else {
-            *pick(rng, &steps)
-        };
-        let texts: Vec<_> = step
-            .to
-            .columns
-            .iter()
-            .filter(|c| c.kind.is_text() || c.kind.is_number())
-            .collect();
-        let column = if texts.is_empty() {
-            return None;
-        } else {
-            *pick(rng, &texts)
-        };
-        let column = Row::of(step.to).column(column);
-        let select = if rng.bool() {
-            format!("COALESCE({column}, 'none')")
-        } else {
-            column
-        };
-        Some(
-            json!({"name": name, "type": "S", "source_column": step.source_column(),
-            "join": {"type": "foreign-key", "target_table": step.to.name,
-                "join_condition": step.conditions(step.to.name, rng).join(" AND "), "select_column": select}}),
-        )
     }
 }

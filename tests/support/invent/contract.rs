@@ -78,7 +78,8 @@ fn keys(maker: &Maker<'_>, source: &Table, made: &mut Value, rng: &mut Rng) -> V
         json!({"name": name, "type": "S", "transformation": {"type": "template", "template": format!("K#{}", parts.join("#"))}})
     };
     let parts = || source.key.iter().map(|&slot| part(slot));
-    match rng.u8(0..10) {
+    let all = || json!({"name": "owner", "type": "S", "transformation": {"type": "static", "value": "all"}});
+    match rng.u8(0..15) {
         0..=3 => {
             made["pk"] = source.columns[source.key[0]].name.as_str().into();
             if let Some(&second) = source.key.get(1) {
@@ -93,9 +94,12 @@ fn keys(maker: &Maker<'_>, source: &Table, made: &mut Value, rng: &mut Rng) -> V
         7 | 8 => {
             made["pk"] = "owner".into();
             made["sk"] = "sk".into();
-            let owner = maker.owner("owner", rng);
-            let owner = owner.unwrap_or_else(|| json!({"name": "owner", "type": "S", "transformation": {"type": "static", "value": "all"}}));
+            let owner = maker.owner("owner", rng).unwrap_or_else(all);
             [owner, whole("sk")].into_iter().chain(parts()).collect()
+        }
+        9..=13 => {
+            made["pk"] = "owner".into();
+            vec![maker.sole_owner("owner", rng).unwrap_or_else(all)]
         }
         // Rows share keys.
         _ => {

@@ -10,6 +10,7 @@ mod attribute;
 mod contract;
 mod expression;
 mod load;
+mod owner;
 mod schema;
 
 use fastrand::Rng;

@@ -16,6 +16,8 @@ pub struct Table {
     pub key: Vec<usize>,
     /// Columns of a secondary index.
     indexes: Vec<Vec<usize>>,
+    /// Columns of unique keys.
+    unique: Vec<Vec<usize>>,
 }
 
 pub struct Column {
@@ -161,8 +163,10 @@ impl Schema {
         let first = table.columns.len();
         table.columns.extend(made);
         let columns: Vec<_> = (first..table.columns.len()).collect();
-        if rng.bool() {
-            table.indexes.push(columns.clone());
+        match rng.u8(0..6) {
+            0 | 1 => table.indexes.push(columns.clone()),
+            2..=4 => table.tell(&columns, !foreign_key),
+            _ => {}
         }
         // The same columns once more, each with the other's partner.
         if let ([a, b], [c, d]) = (columns.as_slice(), to_columns.as_slice())
@@ -252,6 +256,7 @@ impl Table {
             columns,
             key,
             indexes: Vec::new(),
+            unique: Vec::new(),
         }
     }
 
@@ -298,6 +303,10 @@ impl Table {
                 domain: Domain::Free,
             });
         }
+        if once_in(rng, 4) {
+            let text = self.columns.iter().position(|c| c.name == "name");
+            self.tell(&[text.expect("a text")], !once_in(rng, 4));
+        }
         if once_in(rng, 3) {
             let column = rng.usize(0..self.columns.len());
             if !matches!(
@@ -307,6 +316,21 @@ impl Table {
                 self.indexes.push(vec![column]);
             }
         }
+    }
+
+    /// Makes a unique key of the columns; `certain`: they do not allow NULL.
+    fn tell(&mut self, columns: &[usize], certain: bool) {
+        for &column in columns.iter().filter(|_| certain) {
+            self.columns[column].nullable = false;
+        }
+        self.unique.push(columns.to_vec());
+    }
+
+    /// Whether the columns hold a key that tells the rows apart.
+    pub fn tells(&self, columns: &[usize]) -> bool {
+        let keys = self.unique.iter().chain([&self.key]);
+        let mut certain = keys.filter(|key| key.iter().all(|&c| !self.columns[c].nullable));
+        certain.any(|key| key.iter().all(|c| columns.contains(c)))
     }
 
     fn ddl(&self) -> String {
@@ -327,6 +351,8 @@ impl Table {
             .collect();
         lines.push(format!("PRIMARY KEY ({})", list(&self.key)));
         lines.extend(self.indexes.iter().map(|i| format!("KEY ({})", list(i))));
+        let unique = self.unique.iter();
+        lines.extend(unique.map(|u| format!("UNIQUE KEY ({})", list(u))));
         format!(
             "CREATE TABLE {} (\n  {}\n) CHARACTER SET utf8mb4",
             quoted(self.name),

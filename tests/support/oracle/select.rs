@@ -15,7 +15,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Column, Conn, Row, Value};
 use penstock::contract::model::AttributeType;
 use penstock::plan::select::{SESSION, Select, SelectColumn, select};
-use penstock::plan::{Plan, Projection, Role, TargetTable};
+use penstock::plan::{Plan, Projection, Role, TargetTable, Uniqueness};
 use serde_json::{Map, Value as Json, json};
 
 use super::native;
@@ -66,7 +66,12 @@ async fn of_projection(
         let table = computed.tables.entry(target.name.clone()).or_default();
         // Entities in their order, rows in the order of their keys: the first is the owner.
         match table.entry(key) {
-            Entry::Occupied(_) => computed.contested += 1,
+            Entry::Occupied(taken) => {
+                if let Uniqueness::Proved(why) = &projection.uniqueness {
+                    panic!("two rows for {}, though {why}", taken.key());
+                }
+                computed.contested += 1;
+            }
             Entry::Vacant(free) => {
                 free.insert(item);
             }
