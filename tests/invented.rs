@@ -1,7 +1,7 @@
 //! Invented cases: what is invented is valid, and MySQL computes every projection of it.
 
 mod engine;
-mod inside;
+pub mod inside;
 mod written;
 
 use std::collections::BTreeSet;

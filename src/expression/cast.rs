@@ -6,6 +6,7 @@ use super::datum::Datum;
 use super::decimal::Rounding;
 use super::json::{self, Json, Origin};
 use super::node::Target;
+use super::parts;
 use crate::change::Temporal;
 
 type Result<T> = std::result::Result<T, EvaluationError>;
@@ -72,6 +73,10 @@ pub(super) fn convert<'a>(target: &Target, value: Datum<'a>) -> Result<Datum<'a>
                 Some(Ok(number)) => Datum::Int(number),
                 _ => return Err(EvaluationError::OutOfRange("BIGINT")),
             },
+            None => Datum::Null,
+        },
+        Target::Seconds => match value.to_decimal() {
+            Some(number) => Datum::Double(parts::seconds(&number)),
             None => Datum::Null,
         },
         Target::Scale(scale) => match value {

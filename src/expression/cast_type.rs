@@ -3,7 +3,7 @@
 use sqlparser::ast::{CharacterLength, DataType, ExactNumberInfo};
 
 use super::Refusal;
-use super::choice::{is_choice, is_mixed_choice, printed_double};
+use super::choice::{is_choice, is_mixed_choice, printed_double, real};
 use super::compare::complete;
 use super::compile::{Compiler, Result, computed, json_collated, textual};
 use super::functions::{INT, is_fractional_timestamp, whole_double};
@@ -99,6 +99,10 @@ impl Compiler<'_, '_> {
             arg
         };
         let fallible = !matches!(target, Target::Signed | Target::Unsigned | Target::Double);
+        let arg = match target {
+            Target::Double | Target::Float => real(arg),
+            _ => arg,
+        };
         let op = Op::To(target.clone(), Box::new(arg));
         Ok(match target {
             Target::Chars(_) => textual(

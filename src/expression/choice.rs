@@ -5,8 +5,10 @@ use sqlparser::ast::{CaseWhen, Expr};
 use super::Refusal;
 use super::compare::complete;
 use super::comparison::{How, Side, how};
-use super::compile::{Compiler, Result, computed, is_constant, textual};
-use super::node::{Node, Op, Shape, Special, Target};
+use super::compile::{BOOL, Compiler, Result, computed, is_constant, textual};
+use super::functions::is_fractional_timestamp;
+use super::literal;
+use super::node::{Node, Op, Order, Shape, Special, Target};
 use super::select::{self, Common};
 use super::types::{Type, TypeKind};
 
@@ -194,10 +196,11 @@ impl Common {
         }
     }
 
-    /// Branches of a text, doubles in the width that text has for them.
+    /// Branches of a text, doubles in the width that text has for them; branches of a double as doubles.
     fn texted(&self, nodes: Vec<Node>) -> Vec<Node> {
         match self.ty.kind {
             TypeKind::Text { .. } => nodes.into_iter().map(printed_double).collect(),
+            TypeKind::Double => nodes.into_iter().map(real).collect(),
             _ => nodes,
         }
     }
@@ -232,14 +235,6 @@ pub(super) fn is_choice(node: &Node) -> bool {
     )
 }
 
-/// A column, or NULLIF of one.
-fn is_column_through(node: &Node) -> bool {
-    match &node.op {
-        Op::NullIf { args, .. } => is_column_through(&args[0]),
-        _ => node.is_column(),
-    }
-}
-
 /// A choice whose branches are of several types: MySQL asks the chosen one for an integer, not the common type.
 pub(super) fn is_mixed_choice(node: &Node) -> bool {
     match &raw(node).op {
@@ -272,11 +267,29 @@ pub(super) fn raw(node: &Node) -> &Node {
     }
 }
 
+/// UNIX_TIMESTAMP with a fraction beside a DOUBLE: MySQL adds the fraction to the seconds, both as doubles, and that is not
+/// always the double nearest to the number.
+pub(super) fn real(node: Node) -> Node {
+    if !is_fractional_timestamp(&node) {
+        return node;
+    }
+    Node {
+        ty: node.ty.clone(),
+        collated: node.collated.clone(),
+        special: Special::No,
+        op: Op::To(Target::Seconds, Box::new(node)),
+    }
+}
+
 /// A FLOAT or DOUBLE as text: MySQL has room for so many characters.
 pub(super) fn printed_double(node: Node) -> Node {
+    // A branch is asked for its own text.
+    if let Op::To(Target::Seconds, number) = node.op {
+        return *number;
+    }
     let width = match node.ty.kind {
         TypeKind::Float => 12,
-        TypeKind::Double if is_column_through(&node) => 24,
+        TypeKind::Double if node.is_column() => 24,
         TypeKind::Double => 22,
         _ => return node,
     };
@@ -317,6 +330,26 @@ pub(super) fn printed_double(node: Node) -> Node {
             otherwise: otherwise.map(|node| Box::new(printed_double(*node))),
             to: Shape::Text,
         },
+        // Its text is that of its first argument, which may choose from numbers of other types.
+        Op::NullIf { how, args } => {
+            let [value, other] = *args;
+            let sides = Box::new([value.clone(), other]);
+            let sign = Order::Equal;
+            let same = computed(
+                Op::Compare {
+                    sign,
+                    how,
+                    args: sides,
+                },
+                BOOL,
+                true,
+            );
+            Op::Case {
+                cases: vec![(same, literal::null())],
+                otherwise: Some(Box::new(printed_double(value))),
+                to: Shape::Text,
+            }
+        }
         op => Op::To(
             Target::Narrow(width),
             Box::new(computed(op, node.ty.kind, nullable)),

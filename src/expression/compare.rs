@@ -3,24 +3,40 @@
 use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value as Literal};
 
 use super::Refusal;
-use super::choice::signs_differ;
+use super::choice::{real, signs_differ};
 use super::comparison::{How, how, text_order};
 use super::compile::{BOOL, Compiler, Result, computed, is_constant};
 use super::datum::Datum;
+use super::functions::is_fractional_timestamp;
 use super::node::{Node, Op, Order, Special, Target};
 use super::types::{Collated, TypeKind, compared};
 use crate::change::collation::Weigher;
 
 impl Compiler<'_, '_> {
     pub(super) fn compare(&self, sign: Order, a: Node, b: Node) -> Result<Node> {
-        let (how, a, b) = self.comparable(a, b)?;
+        let (how, mut a, mut b) = self.pair(a, b)?;
+        if is_double(&a) || is_double(&b) {
+            (a, b) = (real(a), real(b));
+        }
         let nullable = sign != Order::Same && (a.ty.nullable || b.ty.nullable);
         let args = Box::new([a, b]);
         Ok(computed(Op::Compare { sign, how, args }, BOOL, nullable))
     }
 
-    /// How two operands compare; literals beside dates become dates.
+    /// How two operands compare that are also looked at in other ways.
     pub(super) fn comparable(&self, a: Node, b: Node) -> Result<(How, Node, Node)> {
+        let timestamp = is_fractional_timestamp(&a) || is_fractional_timestamp(&b);
+        if timestamp && (is_double(&a) || is_double(&b)) {
+            return Err(Refusal::new(
+                "UNIX_TIMESTAMP with a fraction beside a DOUBLE is not supported here",
+            )
+            .help("CAST one of them to DECIMAL(20,6)"));
+        }
+        self.pair(a, b)
+    }
+
+    /// How two operands compare; literals beside dates become dates.
+    fn pair(&self, a: Node, b: Node) -> Result<(How, Node, Node)> {
         let (a, b) = (self.labels(a, &b)?, b);
         let (b, a) = (self.labels(b, &a)?, a);
         refuse_short_year(&a, &b)?;
@@ -370,4 +386,8 @@ pub(super) fn order_of(op: &BinaryOperator) -> Option<Order> {
         BinaryOperator::Spaceship => Order::Same,
         _ => return None,
     })
+}
+
+fn is_double(node: &Node) -> bool {
+    matches!(node.ty.kind, TypeKind::Float | TypeKind::Double)
 }

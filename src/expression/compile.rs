@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{BinaryOperator, Expr, Ident, TrimWhereField, UnaryOperator};
 
-use super::choice::{is_choice, is_mixed_choice, printed_double, scaled};
+use super::choice::{is_choice, is_mixed_choice, printed_double, real, scaled};
 use super::compare::{negate_if, not, order_of, refuse_predicates};
 use super::decimal::MAX_SCALE;
 use super::exact::{exact, exact_within};
@@ -425,12 +425,16 @@ impl Compiler<'_, '_> {
         };
         let divides = matches!(sign, Sign::Divide | Sign::Div | Sign::Modulo);
         let nullable = divides || a.ty.nullable || b.ty.nullable;
+        let operand = |node: &Node| match class {
+            Class::Double => real(exact(node)),
+            _ => exact(node),
+        };
         let op = Op::Arithmetic {
             sign,
             class,
             unsigned,
             scale,
-            args: Box::new([exact(&a), exact(&b)]),
+            args: Box::new([operand(&a), operand(&b)]),
         };
         let special = match (sign, class) {
             (Sign::Div, _) => Special::No,

@@ -194,6 +194,8 @@ pub(super) enum Target {
     Whole,
     /// An integer without the fraction.
     Truncated,
+    /// A number of seconds as a DOUBLE: its fraction added to its whole ones.
+    Seconds,
     /// A DECIMAL with so many digits after the point.
     Scale(u8),
     /// A DECIMAL with no more digits after the point than these.

@@ -25,6 +25,15 @@ pub(super) fn unix_timestamp(moment: &Temporal, scale: u8) -> Datum<'static> {
     }
 }
 
+/// The number as MySQL makes a double of it.
+pub(super) fn seconds(number: &Dec) -> f64 {
+    let mut text = String::new();
+    number.write(&mut text);
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let micros: f64 = format!("{fraction:0<6}").parse().unwrap_or(0.0);
+    whole.parse::<f64>().unwrap_or(0.0) + micros / 1e6
+}
+
 /// The moment so many seconds after 1970 in UTC; NULL beyond what MySQL knows.
 pub(super) fn from_unixtime(seconds: &Dec, fsp: u8) -> Option<Temporal> {
     // A billionth of a second counts, less does not.

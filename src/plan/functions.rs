@@ -3,7 +3,7 @@
 use super::suggest;
 
 /// The functions that penstock evaluates as MySQL does.
-pub(super) const FUNCTIONS: [&str; 48] = [
+pub const FUNCTIONS: [&str; 48] = [
     "ABS",
     "CAST",
     "CEIL",

@@ -53,6 +53,7 @@ pub use cascade::{CascadeReach, cascades, needs_logged_cascades};
 pub use compile::compile;
 pub use copy_order::CopyOrder;
 pub use fingerprint::column_type;
+pub use functions::FUNCTIONS;
 pub use model::*;
 pub use sources::candidates;
 

@@ -135,6 +135,9 @@ pub const TEMPLATES: &[(&str, &str)] = &[
     ("hex", "HEX({s})"),
     ("hex", "HEX({n})"),
     ("hex", "HEX({a})"),
+    // What MySQL 9.6 and later have takes texts alone.
+    ("md5", "MD5({s})"),
+    ("md5", "MD5(CONCAT({a}, {s}))"),
     ("sha2", "SHA2({s}, {h})"),
     ("sha2", "SHA2({a}, 256)"),
     ("cast char", "CAST({a} AS CHAR)"),
@@ -258,6 +261,22 @@ const PATHS: &[&str] = &[
     "$.*.a",
     "$[5]",
 ];
+
+/// The function that the whole template is a call of: `ABS` of `ABS({n})`, nothing of `ABS({n}) + 1`.
+pub fn called(template: &'static str) -> Option<&'static str> {
+    let (name, _) = template.split_once('(')?;
+    let mut depth = 0;
+    let ends = template.char_indices().find(|(_, c)| {
+        depth += match c {
+            '(' => 1,
+            ')' => -1,
+            _ => return false,
+        };
+        depth == 0
+    });
+    let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    (is_name && ends.is_some_and(|(at, _)| at + 1 == template.len())).then_some(name)
+}
 
 fn one<'t>(r: &mut Rng, of: &[&'t str]) -> &'t str {
     of[r.usize(..of.len())]
