@@ -336,7 +336,38 @@ impl Parts<'_> {
         } else {
             moment
         };
-        Some((moment, fields > 3))
+        match self.displacement(fields)? {
+            0 => Some((moment, fields > 3)),
+            // Of a day that is not known the server knows none other.
+            _ if moment.month == 0 || moment.day == 0 => None,
+            displacement => {
+                let moved = moment_of(micros_of(&moment) - displacement, moment.fsp)?;
+                Some((moved, true))
+            }
+        }
+    }
+
+    /// A sign behind the seconds begins the distance from UTC, and that is the text's end: `+02:00`. In microseconds; `None`
+    /// where it is none.
+    fn displacement(&self, fields: usize) -> Option<i64> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        // Digits of the fraction that have not been read.
+        let more = rest
+            .iter()
+            .take_while(|b| fields == 7 && b.is_ascii_digit());
+        let rest = rest.get(more.count()..).unwrap_or_default();
+        if fields < 6 || !matches!(rest, [b'+' | b'-', ..]) {
+            return Some(0);
+        }
+        let [sign, h, i, b':', m, n] = rest.trim_ascii_end() else {
+            return None;
+        };
+        let digit = |b: &u8| b.is_ascii_digit().then(|| i64::from(b - b'0'));
+        let (hours, minutes) = (digit(h)? * 10 + digit(i)?, digit(m)? * 10 + digit(n)?);
+        let away = hours * 60 + minutes;
+        let is_known = minutes < 60 && away <= 14 * 60 && (*sign == b'+' || away > 0);
+        let away = away * 60_000_000;
+        is_known.then_some(if *sign == b'-' { -away } else { away })
     }
 }
 

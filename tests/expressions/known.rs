@@ -126,6 +126,59 @@ fn a_timestamp_as_a_double_is_a_sum() {
     }
 }
 
+/// A time behind which the distance from UTC stands is moved to UTC; a sign with anything else makes it none. As MySQL 9.7 has
+/// it, in a session of UTC; found by a long run.
+#[test]
+fn a_distance_from_utc_moves_a_time() {
+    for (text, expected) in [
+        (
+            "2003-08-26 20:24:02+02:00",
+            Some("2003-08-26 18:24:02.000000"),
+        ),
+        (
+            "2003-08-26T20:24:02+02:00 ",
+            Some("2003-08-26 18:24:02.000000"),
+        ),
+        (
+            "2003-08-26 23:24:02.5-02:00",
+            Some("2003-08-27 01:24:02.500000"),
+        ),
+        (
+            "2003-08-26 20:24:02.+14:00",
+            Some("2003-08-26 06:24:02.000000"),
+        ),
+        (
+            "2003-08-26 20:24:02.1234567+02:00",
+            Some("2003-08-26 18:24:02.123457"),
+        ),
+        ("20030826202402.5-02:00", Some("2003-08-26 22:24:02.500000")),
+        (
+            "2003-08-26 20:24:02 +02:00",
+            Some("2003-08-26 20:24:02.000000"),
+        ),
+        (
+            "2003-08-26 20:24:02a+02:00",
+            Some("2003-08-26 20:24:02.000000"),
+        ),
+        (
+            "2003-08-26 20:24:02+00:00",
+            Some("2003-08-26 20:24:02.000000"),
+        ),
+        ("2003-08-26 20:24:02-00:00", None),
+        ("2003-08-26 20:24:02-14:01", None),
+        ("2003-08-26 20:24:02+13:60", None),
+        ("2003-08-26 20:24:02+2:00", None),
+        ("2003-08-26 20:24:02+02:00x", None),
+        ("2003-08-26 20:24:02-29", None),
+        ("03.08.26.2024-02-29", None),
+    ] {
+        let row = [("sd", Value::Text(text.into()))];
+        let expected = expected.map_or(Outcome::Null, |e| Outcome::Bytes(e.into()));
+        let found = value_where("CAST(sd AS DATETIME(6))", &row);
+        assert_eq!(found, expected, "{text}");
+    }
+}
+
 #[test]
 fn refusals_name_what_they_refuse() {
     for (text, part) in [

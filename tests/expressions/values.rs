@@ -205,7 +205,23 @@ pub fn clock(r: &mut Rng, fsp: u32) -> String {
 
 /// A text that is, or is nearly, a date.
 pub fn date_text(r: &mut Rng) -> String {
-    match r.u8(..12) {
+    match r.u8(..13) {
+        12 => {
+            let offsets = [
+                "+02:00", "-13:59", "+14:00", "-00:00", "+00:00", "-29", "+1:00", "+05:30 ", "-",
+                "+01:00x", " +02:00", "Z", "-14:01",
+            ];
+            let (minute, second) = (r.u8(..60), r.u8(..60));
+            let fraction = ["", "", ".5", ".", ".123456"][r.usize(..5)];
+            format!(
+                "{}-0{}-1{} {:02}:{minute:02}:{second:02}{fraction}{}",
+                r.u16(1975..2030),
+                r.u8(1..=9),
+                r.u8(..10),
+                r.u8(..24),
+                offsets[r.usize(..offsets.len())]
+            )
+        }
         0 => date(r).replace('-', ""),
         1 => moment(r, 0).replace([' ', '-', ':'], ""),
         2 => moment(r, 6),
