@@ -5,6 +5,7 @@
 
 mod aggregates;
 mod check;
+mod coded;
 mod generate;
 mod known;
 mod table;

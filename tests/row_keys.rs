@@ -80,6 +80,20 @@ const KEYS: &[(&str, &[&str])] = &[
         "a VARCHAR(9) CHARACTER SET utf16le COLLATE utf16le_bin",
         &["'Жук'", "'𝄞'"],
     ),
+    (
+        "a VARCHAR(9) CHARACTER SET cp932 COLLATE cp932_bin",
+        &["x'81e0'", "x'8790'", "x'612c8790'", "'0x8790'", "''"],
+    ),
+    (
+        "a CHAR(9) CHARACTER SET sjis COLLATE sjis_bin, b VARCHAR(9) CHARACTER SET cp1251 COLLATE cp1251_bin",
+        &[
+            "x'5c', x'98'",
+            "x'815f', x'98'",
+            "x'5c', '?'",
+            "x'5c2c', 'a,b'",
+            "x'815f2c', 'a,b'",
+        ],
+    ),
     ("a BINARY(5)", &["x''", "x'00ff'", "'abc'", "'0x41'"]),
     ("a VARBINARY(9)", &["x''", "x'00'", "x'0000'", "x'5c2c27'"]),
     (

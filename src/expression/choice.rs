@@ -2,13 +2,13 @@
 
 use sqlparser::ast::{CaseWhen, Expr};
 
-use super::Refusal;
 use super::compare::complete;
 use super::comparison::{How, Side, how};
 use super::compile::{Compiler, Result, computed, is_constant, textual};
 use super::node::{Node, Op, Shape, Special, Target};
 use super::select::{self, Common};
 use super::types::{Type, TypeKind};
+use super::{Refusal, coded};
 
 impl Compiler<'_, '_> {
     pub(super) fn case(
@@ -162,6 +162,7 @@ impl Compiler<'_, '_> {
             collated: common.collated.clone(),
         };
         let how = how(&side, &side).map_err(Refusal::new)?;
+        coded::known(&how, &args.iter().collect::<Vec<_>>())?;
         let to = common.shape.clone();
         let args = match how {
             How::Moment => args.into_iter().map(|arg| complete(arg, false)).collect(),

@@ -2,13 +2,13 @@
 
 use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value as Literal};
 
-use super::Refusal;
 use super::choice::signs_differ;
 use super::comparison::{How, how, text_order};
 use super::compile::{BOOL, Compiler, Result, computed, is_constant};
 use super::datum::Datum;
 use super::node::{Node, Op, Order, Special, Target};
 use super::types::{Collated, TypeKind, compared};
+use super::{Refusal, coded};
 use crate::change::collation::Weigher;
 
 impl Compiler<'_, '_> {
@@ -31,6 +31,7 @@ impl Compiler<'_, '_> {
             (true, _) | (_, true) => How::Int,
             _ => how(&a.side(), &b.side()).map_err(Refusal::new)?,
         };
+        coded::known(&how, &[&a, &b])?;
         if matches!(how, How::Json)
             && (a.special == Special::Printed || b.special == Special::Printed)
         {
@@ -165,6 +166,7 @@ impl Compiler<'_, '_> {
             Some(_) => return Err(Refusal::new("ESCAPE takes one character")),
         };
         let collated = self.compared(&[&arg, &pattern])?;
+        coded::told("LIKE", &collated, &pattern)?;
         let weigher = self.weigher(&collated)?;
         let nullable = arg.ty.nullable || pattern.ty.nullable;
         let op = Op::Like {
@@ -202,7 +204,9 @@ impl Compiler<'_, '_> {
             ));
         }
         let collated = self.compared(&texts)?;
-        text_order(&collated.name).map(Some).map_err(Refusal::new)
+        let how = text_order(&collated.name).map_err(Refusal::new)?;
+        coded::known(&how, &texts)?;
+        Ok(Some(how))
     }
 
     pub(super) fn weigher(&self, collated: &Collated) -> Result<Weigher> {

@@ -32,4 +32,4 @@ pub use store::{Checkpointed, Format, Options, Store};
 pub use writer::Writer;
 
 /// The format of the state that this version writes. Others are refused, never guessed at.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;

@@ -70,11 +70,14 @@ impl<'p> Renderer<'p> {
         narrow: Narrow<'_>,
     ) -> Result<Option<Select>, SelectError> {
         let mut items = Vec::new();
-        let mut key = Vec::new();
+        let (mut key, mut named) = (Vec::new(), Vec::new());
         for (index, slot) in self.driving.key.iter().enumerate() {
             let name = format!("_key_{}", index + 1);
             let column = self.column(self.driving, *slot, DRIVING);
-            items.push((format!("{} AS `{name}`", column.shown()), String::new()));
+            let part = column.name_part();
+            named.push(part.is_some());
+            let shown = part.unwrap_or_else(|| column.shown());
+            items.push((format!("{shown} AS `{name}`"), String::new()));
             key.push(name);
         }
         let mut columns = Vec::new();
@@ -135,6 +138,7 @@ impl<'p> Renderer<'p> {
             sql.push_str(&format!("ORDER BY {}", key_terms(self.driving, DRIVING)));
         }
         Ok(Some(Select {
+            named,
             label: projection.label.clone(),
             sql: sql.trim_end().to_string(),
             key,

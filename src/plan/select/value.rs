@@ -2,6 +2,7 @@
 
 use super::layout::literal;
 use crate::contract::model::Scalar;
+use crate::plan::charsets;
 use crate::schema::ColumnType;
 
 /// A value as SQL.
@@ -51,6 +52,23 @@ impl<'p> Rendered<'p> {
             Kind::Column(ColumnType::Bit { .. }) => format!("{} + 0", self.sql),
             _ => self.sql.clone(),
         }
+    }
+
+    /// As a part of a row's name (`view::source_key`), for a text in a character set in which several codes show as one
+    /// character; `None` for what is named by what it shows.
+    pub fn name_part(&self) -> Option<String> {
+        let Kind::Column(ColumnType::Text { charset, .. }) = self.kind else {
+            return None;
+        };
+        if charsets::one_to_one(charset) {
+            return None;
+        }
+        let sql = &self.sql;
+        let shown = format!("CONVERT({sql} USING utf8mb4)");
+        Some(format!(
+            "IF(CAST(CONVERT({shown} USING {charset}) AS BINARY) = CAST({sql} AS BINARY), \
+             REPLACE(REPLACE({shown}, '\\\\', '\\\\\\\\'), ',', '\\\\,'), CONCAT('\\\\0x', LOWER(HEX({sql}))))"
+        ))
     }
 
     /// As an argument of CONCAT, which gives the text that [`shown`](Self::shown) has.
