@@ -170,29 +170,47 @@ pub fn family(name: &str, random: &mut Rng) -> Vec<Vec<u8>> {
         .to_vec();
     for _ in 0..3 {
         let codes = random.choice(&twins).expect("twins");
-        for _ in 0..3 {
-            family.push((*random.choice(codes.iter()).expect("a code")).clone());
-        }
+        let two = random.choose_multiple(codes.iter(), 2);
+        family.extend(two.into_iter().map(|code| (*code).clone()));
         family.push(random.choice(&all).expect("a code").clone());
     }
     family
 }
 
 pub fn text_of(family: &[Vec<u8>], random: &mut Rng) -> Vec<u8> {
-    let length = random.usize(..6);
-    let codes = (0..length).map(|_| random.choice(family).expect("a code").as_slice());
-    codes.collect::<Vec<_>>().concat()
+    some(family, random).concat()
 }
 
-/// As one is, with one code less, more or changed.
-fn near(text: &[u8], family: &[Vec<u8>], random: &mut Rng) -> Vec<u8> {
-    let more = random.choice(family).expect("a code").as_slice();
-    match random.u8(..3) {
-        0 => [text, more].concat(),
-        1 => [text, b"  "].concat(),
-        _ => text.to_vec(),
+fn some(family: &[Vec<u8>], random: &mut Rng) -> Vec<Vec<u8>> {
+    let length = random.usize(..6);
+    (0..length)
+        .map(|_| random.choice(family).expect("a code").clone())
+        .collect()
+}
+
+/// As these codes are, with one more, with spaces, or with others that show alike.
+fn near(name: &str, codes: &[Vec<u8>], family: &[Vec<u8>], random: &mut Rng) -> Vec<u8> {
+    let shown = |code: &Vec<u8>| set(name).decode(code).expect("text").into_owned();
+    let text = codes.concat();
+    match random.u8(..4) {
+        0 => [text, random.choice(family).expect("a code").clone()].concat(),
+        1 => [&text[..], b"  "].concat(),
+        2 => text,
+        _ => {
+            let alike = codes.iter().map(|code| {
+                let alike: Vec<_> = family
+                    .iter()
+                    .filter(|other| shown(other) == shown(code))
+                    .collect();
+                (*random.choice(&alike).expect("itself")).clone()
+            });
+            alike.collect::<Vec<_>>().concat()
+        }
     }
 }
+
+/// What the server says of two texts, and the cases of the first.
+type Pair = (i8, i8, i8, Vec<u8>, Vec<u8>);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn random_texts_compare_as_on_the_server() {
@@ -203,12 +221,12 @@ async fn random_texts_compare_as_on_the_server() {
         let family = family(name, &mut random);
         let mut texts = Vec::new();
         for _ in 0..PAIRS {
-            let a = text_of(&family, &mut random);
+            let a = some(&family, &mut random);
             let b = match random.bool() {
-                true => near(&a, &family, &mut random),
+                true => near(name, &a, &family, &mut random),
                 false => text_of(&family, &mut random),
             };
-            texts.extend([a, b]);
+            texts.extend([a.concat(), b]);
         }
         fill(&mut conn, name, &texts).await;
         conn.query_drop("DROP TEMPORARY TABLE IF EXISTS u")
@@ -220,7 +238,7 @@ async fn random_texts_compare_as_on_the_server() {
         let select = "SELECT STRCMP(a.c, b.c), a.c = b.c, a.c < b.c, CAST(CONVERT(UPPER(a.c) USING utf8mb4) AS BINARY),
                              CAST(CONVERT(LOWER(a.c) USING utf8mb4) AS BINARY)
                       FROM t a JOIN u b ON b.n = a.n + 1 WHERE a.n % 2 = 0 ORDER BY a.n";
-        let rows: Vec<(i8, i8, i8, Vec<u8>, Vec<u8>)> = conn.query(select).await.expect("pairs");
+        let rows: Vec<Pair> = conn.query(select).await.expect("pairs");
         assert_eq!(rows.len(), PAIRS, "{name}");
         let (charset, weigher) = (
             set(name),

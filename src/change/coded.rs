@@ -22,12 +22,17 @@ enum Form<'a> {
 struct Coded {
     shown: String,
     codes: Box<[u8]>,
+    converts: bool,
 }
 
 impl Text<'_> {
-    /// A text whose bytes are not those that `shown` has in its character set.
-    pub fn with_codes(shown: String, codes: Box<[u8]>) -> Text<'static> {
-        Text(Form::Coded(Box::new(Coded { shown, codes })))
+    /// A text whose bytes are not those that `shown` has in its character set; whether MySQL can convert it into another one.
+    pub fn with_codes(shown: String, codes: Box<[u8]>, converts: bool) -> Text<'static> {
+        Text(Form::Coded(Box::new(Coded {
+            shown,
+            codes,
+            converts,
+        })))
     }
 
     /// The bytes in the text's own character set, where the text does not give them back.
@@ -73,13 +78,10 @@ impl Text<'_> {
         std::str::from_utf8(start).unwrap_or_default()
     }
 
-    /// Whether a code of it stands for nothing: MySQL shows `?`, and cannot convert it into another character set.
-    pub fn has_no_conversion(&self) -> bool {
-        // No code of several bytes holds this one.
-        self.codes().is_some_and(|codes| {
-            let shown = self.bytes().filter(|&byte| byte == b'?').count();
-            shown > codes.iter().filter(|&&byte| byte == b'?').count()
-        })
+    /// Whether MySQL can convert it into another character set, other than to show it: not so where a code of it stands for
+    /// nothing.
+    pub fn converts(&self) -> bool {
+        self.coded().is_none_or(|coded| coded.converts)
     }
 
     /// How many bytes of memory are its own.
@@ -173,7 +175,7 @@ mod tests {
     #[test]
     fn a_text_is_what_it_shows_and_its_bytes() {
         let plain = Text::from("?");
-        let coded = Text::with_codes("?".into(), [0x98].into());
+        let coded = Text::with_codes("?".into(), [0x98].into(), false);
         assert_eq!(*plain, *coded);
         assert_ne!(plain, coded);
         assert_eq!(coded, coded.lent());
@@ -184,17 +186,8 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_for_nothing_is_known() {
-        let text = |shown: &str, codes: &[u8]| Text::with_codes(shown.into(), codes.into());
-        assert!(text("a?", b"a\x98").has_no_conversion());
-        assert!(!text("?≒", &[b'?', 0x87, 0x90]).has_no_conversion());
-        assert!(text("??", &[b'?', 0x85, 0x40]).has_no_conversion());
-        assert!(!Text::from("?").has_no_conversion());
-    }
-
-    #[test]
     fn numbers_end_where_their_bytes_do() {
-        let text = Text::with_codes("1.5".into(), [b'1', 0xa9, b'5'].into());
+        let text = Text::with_codes("1.5".into(), [b'1', 0xa9, b'5'].into(), true);
         assert_eq!(text.numeric(), "1");
         assert_eq!(Text::from("1.5").numeric(), "1.5");
     }

@@ -220,7 +220,7 @@ impl How {
 
 /// Whether MySQL cannot convert the text into the collation's character set, so that the statement fails.
 fn fails(weigher: &Weigher, text: &Text<'_>) -> bool {
-    weigher.coded().is_none() && text.has_no_conversion()
+    weigher.coded().is_none() && !text.converts()
 }
 
 /// Puts the length before what was written since `start`, so that keys can follow each other.

@@ -5,7 +5,7 @@ use mysql_async::Conn;
 use penstock::schema::{Catalog, Column, ColumnType, Generated, Table, TableName};
 
 use super::{Case, Tally, cells, check, compare, run, values};
-use crate::codes::{SETS, family, text_of};
+use crate::codes::{self, SETS, family, text_of};
 use crate::support::mysql::{Database, Server};
 
 const ROWS: usize = 60;
@@ -148,6 +148,8 @@ async fn fill(conn: &mut Conn, set: &str, random: &mut Rng) {
     );
     run(conn, &create).await;
     let mut family = family(set, random);
+    // What counts as white space before a number differs from set to set.
+    family.retain(|code| !code[0].is_ascii_control());
     family.extend([&b"1"[..], b".", b"-"].map(<[u8]>::to_vec));
     let ascii: Vec<Vec<u8>> = (0x20..0x7f_u8).map(|byte| vec![byte]).collect();
     for id in 0..ROWS {
@@ -222,7 +224,11 @@ async fn texts_that_look_alike_are_compared_as_on_the_server() {
             "{set}: {} values",
             tally.values
         );
-        for (text, part) in REFUSED {
+        let told = codes::set(set).tells('?');
+        for (text, part) in REFUSED
+            .iter()
+            .filter(|(text, _)| !told || !text.contains('?'))
+        {
             match check::compile(text, &catalog) {
                 Ok(_) => panic!("{set}: {text} is not refused"),
                 Err(refusal) => assert!(refusal.contains(part), "{set}: {text}: {refusal}"),

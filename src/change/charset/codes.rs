@@ -46,7 +46,8 @@ impl Charset {
         if self.gives_back(&shown, bytes) {
             return Ok(Text::from(shown));
         }
-        Ok(Text::with_codes(shown.into_owned(), bytes.into()))
+        let converts = self.converts(&shown, bytes);
+        Ok(Text::with_codes(shown.into_owned(), bytes.into(), converts))
     }
 
     /// Whether these are the bytes that the text, which is theirs, has in the set.
@@ -66,6 +67,14 @@ impl Charset {
             }
             Kind::Multi(_) => self.codes(shown).eq(bytes.iter().copied()),
         }
+    }
+
+    /// Whether MySQL can convert the bytes, which show so: it cannot convert a code that stands for nothing, but for those of
+    /// gb18030, which are question marks to it.
+    fn converts(self, shown: &str, bytes: &[u8]) -> bool {
+        // No code of several bytes holds this one.
+        let marks = |bytes: &[u8]| bytes.iter().filter(|&&byte| byte == b'?').count();
+        self.0 == Kind::Multi(Set::Gb18030) || marks(shown.as_bytes()) <= marks(bytes)
     }
 
     /// The text's bytes as MySQL converts it; what has no code is `?`.

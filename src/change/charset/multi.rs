@@ -85,20 +85,17 @@ impl Set {
     /// gb18030's four bytes that stand for nothing are left out.
     pub fn each_code(self, visit: &mut dyn FnMut(u32, char)) {
         (0..0x80_u8).for_each(|byte| visit(byte.into(), byte.into()));
-        let singles = match self {
-            Set::Sjis | Set::Cp932 => 0xa1..=0xdf_u8,
-            _ => 1..=0,
+        let before_katakana = match self {
+            Set::Sjis | Set::Cp932 => Some(0),
+            Set::Ujis | Set::Eucjpms => Some(0x8e00),
+            _ => None,
         };
-        for byte in singles {
-            katakana(byte)
-                .into_iter()
-                .for_each(|c| visit(byte.into(), c));
-        }
-        if let Set::Ujis | Set::Eucjpms = self {
-            for byte in 0xa1..=0xdf_u8 {
-                let code = u32::from_be_bytes([0, 0, 0x8e, byte]);
-                katakana(byte).into_iter().for_each(|c| visit(code, c));
-            }
+        for (lead, byte) in before_katakana
+            .iter()
+            .flat_map(|lead| (0xa1..=0xdf_u8).map(move |byte| (lead, byte)))
+        {
+            let character = katakana(byte).into_iter();
+            character.for_each(|c| visit(lead + u32::from(byte), c));
         }
         each_entry(self.table(), 0, visit);
         if let Some(table) = self.table_after_8f() {

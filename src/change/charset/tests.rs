@@ -97,6 +97,23 @@ fn sets_with_codes_for_nothing_are_not_one_to_one() {
     assert_eq!(faithful, expected.split_whitespace().collect::<Vec<_>>());
 }
 
+/// A code that stands for nothing is a question mark in a SELECT, and nothing that MySQL converts; in gb18030 it is one.
+#[test]
+fn codes_for_nothing_are_told_from_question_marks() {
+    for (name, bytes, converts) in [
+        ("cp1251", &b"a?"[..], true),
+        ("cp1251", b"a\x98", false),
+        ("gbk", &[b'?', 0xa1, 0x40], false),
+        ("cp932", &[b'?', 0x87, 0x90], true),
+        ("tis620", &[0xa0], true),
+        ("swe7", &[0x7f], false),
+        ("gb18030", &[0x85, 0x30, 0x81, 0x30], true),
+    ] {
+        let charset = Charset::by_mysql_name(name).unwrap();
+        assert_eq!(charset.text(bytes).unwrap().converts(), converts, "{name}");
+    }
+}
+
 #[test]
 fn malformed_text_is_an_error() {
     for (name, bytes) in [

@@ -46,6 +46,8 @@ const GEOMETRY: u8 = 0;
 const VECTOR: u8 = 1;
 /// Text, and its bytes in its own character set.
 const CODED: u8 = 2;
+/// The same, where some of them stand for nothing.
+const NOTHING: u8 = 3;
 
 /// In the upper half: a length follows, or the fields one by one.
 const LONG: u8 = 15;
@@ -145,9 +147,10 @@ fn value<'a>(input: &mut Input<'a>) -> Option<Value<'a>> {
             match upper {
                 GEOMETRY => Value::Geometry(bytes.into()),
                 VECTOR => Value::Vector(bytes.into()),
-                CODED => {
+                CODED | NOTHING => {
                     let shown = std::str::from_utf8(bytes).ok()?.to_owned();
-                    Value::Text(Text::with_codes(shown, input.bytes(LONG)?.into()))
+                    let codes = input.bytes(LONG)?.into();
+                    Value::Text(Text::with_codes(shown, codes, upper == CODED))
                 }
                 _ => return None,
             }

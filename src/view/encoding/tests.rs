@@ -104,7 +104,7 @@ fn random_value(random: &mut fastrand::Rng) -> Value<'static> {
         15 => Value::Bit(number(random)),
         18 => {
             let (shown, codes) = (text(random), bytes(random));
-            Value::Text(Text::with_codes(shown, codes.into()))
+            Value::Text(Text::with_codes(shown, codes.into(), random.bool()))
         }
         16 => Value::Json(format!("[{}, \"{}\"]", random.i64(..), random.alphanumeric()).into()),
         _ if random.bool() => Value::Geometry(Cow::Owned(bytes(random))),
@@ -224,6 +224,7 @@ fn small_value(random: &mut fastrand::Rng) -> Value<'static> {
         8 => Value::Text(Text::with_codes(
             "?".into(),
             [random.u8(..2) * 0x98, 0x98].into(),
+            false,
         )),
         1 => Value::Int(random.i64(-300..300)),
         2 => Value::UInt(random.u64(0..300)),

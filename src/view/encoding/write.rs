@@ -1,8 +1,8 @@
 //! Writing stored values.
 
 use super::{
-    BIT, BYTES, CODED, DATE, DATE_TIME, DECIMAL, DOUBLE, FLOAT, GEOMETRY, INT, JSON, LONG, OTHER,
-    SET, TEXT, TIME, TIMESTAMP, UINT, VECTOR, YEAR,
+    BIT, BYTES, CODED, DATE, DATE_TIME, DECIMAL, DOUBLE, FLOAT, GEOMETRY, INT, JSON, LONG, NOTHING,
+    OTHER, SET, TEXT, TIME, TIMESTAMP, UINT, VECTOR, YEAR,
 };
 use crate::change::{Temporal, TimeOfDay, Value};
 
@@ -25,7 +25,8 @@ pub(super) fn value(value: &Value<'_>, out: &mut Vec<u8>) {
         Value::Text(text) => match text.codes() {
             None => bytes(TEXT, text.as_bytes(), out),
             Some(codes) => {
-                other(CODED, text.as_bytes(), out);
+                let kind = if text.converts() { CODED } else { NOTHING };
+                other(kind, text.as_bytes(), out);
                 varint(codes.len() as u64, out);
                 out.extend_from_slice(codes);
             }
