@@ -8,7 +8,7 @@ use super::compile::{BOOL, Compiler, Result, computed, is_constant};
 use super::datum::Datum;
 use super::node::{Node, Op, Order, Special, Target};
 use super::types::{Collated, TypeKind, compared};
-use super::{Refusal, coded};
+use super::{Refusal, coded, literal};
 use crate::change::collation::Weigher;
 
 impl Compiler<'_, '_> {
@@ -153,6 +153,7 @@ impl Compiler<'_, '_> {
         refuse_predicates(expr, pattern)?;
         let arg = self.text(self.node(expr)?)?;
         let pattern = self.text(self.node(pattern)?)?;
+        let has_escape = escape.is_some();
         let escape = match escape {
             None => Some('\\'),
             Some(Expr::Value(value)) => match &value.value {
@@ -167,6 +168,9 @@ impl Compiler<'_, '_> {
         };
         let collated = self.compared(&[&arg, &pattern])?;
         coded::told("LIKE", &collated, &pattern)?;
+        if let (Some(character), true) = (escape, has_escape) {
+            coded::told("ESCAPE", &collated, &literal::text(&character.to_string()))?;
+        }
         let weigher = self.weigher(&collated)?;
         let nullable = arg.ty.nullable || pattern.ty.nullable;
         let op = Op::Like {

@@ -197,6 +197,10 @@ async fn texts_that_look_alike_are_compared_as_on_the_server() {
         let mut cases = Vec::new();
         for text in EXACT {
             let compiled = check::compile(text, &catalog);
+            if set == "swe7" && text.contains("'|'") {
+                assert!(compiled.is_err(), "the set has no such character");
+                continue;
+            }
             let compiled = compiled.unwrap_or_else(|refusal| panic!("{set}: {text}: {refusal}"));
             cases.push(Case {
                 name: "coded",

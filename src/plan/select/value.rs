@@ -25,6 +25,8 @@ pub(super) enum Kind<'p> {
     Integer,
     /// The result of an expression.
     Unknown,
+    /// The same, text in another character set than that of the session: not all of them mix.
+    Foreign,
 }
 
 impl<'p> Rendered<'p> {
@@ -75,13 +77,7 @@ impl<'p> Rendered<'p> {
     pub fn part(&self) -> String {
         match self.kind {
             // Character sets do not always mix.
-            Kind::Column(
-                ColumnType::Text { charset, .. }
-                | ColumnType::Enum { charset, .. }
-                | ColumnType::Set { charset, .. },
-            ) if !charset.starts_with("utf8") && !charset.starts_with("ascii") => {
-                format!("CONVERT({} USING utf8mb4)", self.sql)
-            }
+            _ if self.is_foreign() => format!("CONVERT({} USING utf8mb4)", self.sql),
             // CONCAT turns to an exponent earlier than a result does; as a DOUBLE the six digits do not.
             Kind::Column(ColumnType::Float {
                 decimals: None,
@@ -97,6 +93,27 @@ impl<'p> Rendered<'p> {
                 }
             }
             _ => self.shown(),
+        }
+    }
+
+    /// Whether it is text that may not stand beside any other.
+    pub fn is_foreign(&self) -> bool {
+        match self.kind {
+            Kind::Foreign => true,
+            Kind::Column(
+                ColumnType::Text { charset, .. }
+                | ColumnType::Enum { charset, .. }
+                | ColumnType::Set { charset, .. },
+            ) => is_foreign(charset),
+            _ => false,
+        }
+    }
+
+    /// As a branch beside others.
+    pub fn branch(&self) -> String {
+        match self.is_foreign() {
+            true => self.part(),
+            false => self.shown(),
         }
     }
 
@@ -124,6 +141,11 @@ impl<'p> Rendered<'p> {
             _ => format!("({})", self.sql),
         }
     }
+}
+
+/// Whether text of this character set may not stand beside any other.
+pub(super) fn is_foreign(charset: &str) -> bool {
+    !charset.starts_with("utf8") && !charset.starts_with("ascii")
 }
 
 /// A constant of the contract.
