@@ -58,6 +58,11 @@ impl Set {
                     out.push(katakana(*byte)?);
                     after
                 }
+                // Between katakana and nothing: the server takes it and shows each byte.
+                (Set::Ujis | Set::Eucjpms, 0x8e, [0xa0, after @ ..]) => {
+                    out.push_str("??");
+                    after
+                }
                 (Set::Ujis | Set::Eucjpms, 0x8f, [first, second, after @ ..]) => {
                     out.push(entry(self.table_after_8f()?, *first, *second)?);
                     after
