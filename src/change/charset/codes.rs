@@ -62,9 +62,7 @@ impl Charset {
             }
             Kind::Swe7 => bytes.iter().all(|&byte| byte < 0x7f),
             // ASCII is itself, but for this one.
-            Kind::Multi(set) if shown.len() == bytes.len() && shown.is_ascii() => {
-                set != Set::Sjis || !bytes.contains(&b'\\')
-            }
+            Kind::Multi(set) if bytes.is_ascii() => set != Set::Sjis || !bytes.contains(&b'\\'),
             Kind::Multi(_) => self.codes(shown).eq(bytes.iter().copied()),
         }
     }
