@@ -7,7 +7,6 @@ mod sdk;
 #[path = "../tests/support/stub/mod.rs"]
 mod stub;
 
-use std::borrow::Cow;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -250,7 +249,7 @@ fn mutations(plan: Arc<Plan>, items: usize) -> impl Iterator<Item = Mutation> + 
         let after = Row {
             values: vec![
                 Value::Int(i64::try_from(n).expect("a small number")),
-                Value::Text(Cow::Borrowed(&text)),
+                Value::Text(text.as_str().into()),
             ],
         };
         projector

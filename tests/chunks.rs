@@ -38,14 +38,15 @@ fn numbers(n: u32) -> String {
     format!("WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < {n})")
 }
 
-/// Different bytes can be the same text in gbk: such a key does not tell rows apart, another one does.
+/// Different bytes can be the same text in gbk: but for its `_bin` collation, which keeps them, such a key does not tell rows
+/// apart, another one does.
 #[tokio::test]
 async fn a_key_that_does_not_tell_rows_apart_gives_way_to_another_one() {
     let database = Server::shared().database().await;
     database
         .run(&[
             "SET cte_max_recursion_depth = 10000",
-            "CREATE TABLE words (a VARCHAR(20) CHARACTER SET gbk COLLATE gbk_bin PRIMARY KEY, id INT NOT NULL UNIQUE, v INT)",
+            "CREATE TABLE words (a VARCHAR(20) CHARACTER SET gbk COLLATE gbk_chinese_ci PRIMARY KEY, id INT NOT NULL UNIQUE, v INT)",
             // Some of the second bytes are a backslash's, or no character's.
             &format!("INSERT INTO words {} SELECT CONVERT(UNHEX(HEX(0xD540 + i % 63 + 256 * (i DIV 63))) USING gbk), i, i FROM n", numbers(900)),
         ])

@@ -4,6 +4,7 @@ mod blueprint;
 mod cascades;
 mod chunks;
 mod cli;
+mod codes;
 mod collations;
 mod cost;
 mod cutover;

@@ -2,11 +2,13 @@
 
 use mysql_async::prelude::Queryable;
 use penstock::change::{Row, Value};
-use penstock::plan::SourceTable;
+use penstock::plan::select::{SESSION, select};
+use penstock::plan::{Plan, SourceTable};
 use penstock::source::decode::text;
 use penstock::source::row_key::{self, RowKey};
 use penstock::source::snapshot::ChunkKey;
 use penstock::source::{Options, connect};
+use penstock::verify::source::{Expected, ItemReader};
 use penstock::view::source_key;
 use serde_json::json;
 
@@ -79,6 +81,20 @@ const KEYS: &[(&str, &[&str])] = &[
     (
         "a VARCHAR(9) CHARACTER SET utf16le COLLATE utf16le_bin",
         &["'Жук'", "'𝄞'"],
+    ),
+    (
+        "a VARCHAR(9) CHARACTER SET cp932 COLLATE cp932_bin",
+        &["x'81e0'", "x'8790'", "x'612c8790'", "'0x8790'", "''"],
+    ),
+    (
+        "a CHAR(9) CHARACTER SET sjis COLLATE sjis_bin, b VARCHAR(9) CHARACTER SET cp1251 COLLATE cp1251_bin",
+        &[
+            "x'5c', x'98'",
+            "x'815f', x'98'",
+            "x'5c', '?'",
+            "x'5c2c', 'a,b'",
+            "x'815f2c', 'a,b'",
+        ],
     ),
     ("a BINARY(5)", &["x''", "x'00ff'", "'abc'", "'0x41'"]),
     ("a VARBINARY(9)", &["x''", "x'00'", "x'0000'", "x'5c2c27'"]),
@@ -158,6 +174,29 @@ async fn rows(database: &Database<'_>, table: &SourceTable, wheres: &str) -> Vec
     all
 }
 
+/// The names of the table's rows as a comparison of both sides has them, sorted.
+async fn named_by_mysql(database: &Database<'_>, plan: &Plan, table: &SourceTable) -> Vec<String> {
+    let mut projections = plan.projections.iter();
+    let driven = projections.find(|p| p.driving == table.id);
+    let projection = driven.expect("the table's projection");
+    let select = select(plan, projection).expect("a SELECT");
+    let reader = ItemReader::new(&select, plan.target(projection.target), false);
+    let mut conn = database.conn().await;
+    conn.query_drop(SESSION).await.expect("the session");
+    let found: Vec<mysql_async::Row> = conn.query(&select.sql).await.expect("the items");
+    let mut expected = Expected::default();
+    for row in &found {
+        let sent = ItemReader::sent(row.columns_ref());
+        reader.read(row, &sent, &mut expected);
+    }
+    let rows = expected.rows.iter();
+    let mut names: Vec<String> = rows
+        .map(|row| expected.source_key(row).to_owned())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
 #[tokio::test]
 async fn the_row_of_a_name_is_found_for_every_type_of_key() {
     let database = Server::shared().database().await;
@@ -189,6 +228,13 @@ async fn the_row_of_a_name_is_found_for_every_type_of_key() {
     for (table, (columns, values)) in plan.sources.iter().zip(KEYS) {
         let all = rows(&database, table, "TRUE").await;
         assert_eq!(all.len(), values.len(), "{columns}");
+        let mut names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            named_by_mysql(&database, &plan, table).await,
+            "{columns}"
+        );
         for (name, n) in all {
             let condition = row_key::condition(table, &name).expect("a condition");
             let found = rows(&database, table, &condition).await;

@@ -5,14 +5,18 @@
 //! sets are `encoding_rs`' tables with the differences laid over. A sequence that is well formed but stands for nothing
 //! becomes `?`, as in a SELECT; one that is malformed, which MySQL does not store, is an error.
 
+mod codes;
 mod collations;
 mod double;
+mod half;
 mod multi;
 mod single;
 
 use std::borrow::Cow;
 
 use encoding_rs::Encoding;
+
+pub use codes::Code;
 
 /// A character set whose text can be shown as UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +28,7 @@ enum Kind {
         max_bytes: u8,
     },
     /// The upper half of an ASCII superset of single bytes.
-    Single(&'static [u16; 128]),
+    Single(&'static half::Half),
     Swe7,
     Multi(multi::Set),
     /// Two bytes, big endian, no surrogates.
@@ -70,7 +74,7 @@ impl Charset {
     pub fn by_mysql_name(name: &str) -> Option<Self> {
         use multi::Set;
         use single as s;
-        let half = |table: &'static s::Half| Kind::Single(table);
+        let half = Kind::Single;
         Some(Charset(match name {
             "utf8mb4" => Kind::Utf8 { max_bytes: 4 },
             "utf8mb3" | "utf8" => Kind::Utf8 { max_bytes: 3 },
@@ -145,33 +149,17 @@ impl Charset {
         match self.0 {
             Kind::Utf8 { .. } | Kind::Ucs2 | Kind::Utf16 { .. } | Kind::Utf32 => true,
             Kind::Swe7 | Kind::Multi(_) => false,
-            Kind::Single(table) => {
-                let mut codes: Vec<u16> = table
-                    .iter()
-                    .copied()
-                    .filter(|&code| code != single::NONE)
-                    .collect();
-                let count = codes.len();
-                codes.sort_unstable();
-                codes.dedup();
-                codes.len() == count && codes.first().is_none_or(|&code| code >= 0x80)
-            }
+            Kind::Single(half) => !half.has_doubtful(),
         }
     }
 
     /// The code of a character in a set of single bytes that extends ASCII; `None` where the character has none, or the set
     /// is of another kind.
     pub fn single_byte(self, character: char) -> Option<u8> {
-        let Kind::Single(table) = self.0 else {
-            return None;
-        };
-        if let Ok(ascii @ ..0x80) = u8::try_from(u32::from(character)) {
-            return Some(ascii);
+        match self.0 {
+            Kind::Single(half) => half.byte(character),
+            _ => None,
         }
-        let place = table
-            .iter()
-            .position(|&code| u32::from(code) == u32::from(character))?;
-        Some(0x80 | u8::try_from(place).ok()?)
     }
 
     /// The text as UTF-8; borrowed where the bytes are UTF-8 already.
@@ -179,7 +167,9 @@ impl Charset {
     pub fn decode<'a>(&self, bytes: &'a [u8]) -> Result<Cow<'a, str>, InvalidText> {
         match self.0 {
             Kind::Utf8 { .. } => utf8(bytes),
-            Kind::Single(table) => ascii_then(bytes, |rest, out| single_bytes(table, rest, out)),
+            Kind::Single(half) => {
+                ascii_then(bytes, |rest, out| single_bytes(&half.chars, rest, out))
+            }
             Kind::Multi(set) => ascii_then(bytes, |rest, out| set.decode(rest, out)),
             Kind::Swe7 => Ok(Cow::Owned(bytes.iter().map(|&byte| swe7(byte)).collect())),
             Kind::Ucs2 => units(bytes, |pair| Some(u32::from(u16::from_be_bytes(pair)))),
@@ -219,7 +209,7 @@ fn single_bytes(table: &[u16; 128], bytes: &[u8], out: &mut String) -> Option<()
             continue;
         }
         let &code = table.get(usize::from(byte & 0x7f))?;
-        if code == single::NONE {
+        if code == half::NONE {
             return None;
         }
         out.push(char::from_u32(u32::from(code))?);

@@ -3,6 +3,7 @@
 //! Snapshot and stream speak this one language, so that the same row gives the same item whichever way it came.
 
 pub mod charset;
+mod coded;
 pub mod collation;
 pub(crate) mod decimal;
 mod float;
@@ -11,6 +12,7 @@ pub(crate) mod jsonb;
 mod text;
 mod value;
 
+pub use coded::Text;
 pub use decimal::Decimal;
 pub use float::{
     write_f32 as write_float, write_f64 as write_double, write_fixed as write_fixed_float,

@@ -27,7 +27,8 @@ impl Value<'_> {
             Value::Float(number) => float::write_f32(*number, out),
             Value::Double(number) => float::write_f64(*number, out),
             Value::Decimal(number) => number.write(out),
-            Value::Text(text) | Value::Set(text) => out.push_str(text),
+            Value::Text(text) => out.push_str(text),
+            Value::Set(text) => out.push_str(text),
             Value::Json(document) => document.write(out),
             Value::Date(date) => write_date(date, out),
             Value::DateTime(moment) | Value::Timestamp(moment) => write_date_time(moment, out),
@@ -41,7 +42,8 @@ impl Value<'_> {
     /// replaced. `Err` says why there is none, and is never `Written`.
     pub fn text_in<'t>(&'t self, buffer: &'t mut String) -> Result<&'t str, Textual> {
         match self {
-            Value::Text(text) | Value::Set(text) => Ok(text),
+            Value::Text(text) => Ok(text),
+            Value::Set(text) => Ok(text),
             Value::Decimal(number) => Ok(number.text_in(buffer)),
             Value::Json(document) => Ok(document.text_in(buffer)),
             other => {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::coded::Text;
 use super::decimal::Decimal;
 use super::json::Json;
 
@@ -20,7 +21,7 @@ pub enum Value<'a> {
     /// whose declaration says how it is printed: `00042` of an INT(5) ZEROFILL, `1.500` of a FLOAT(10,3).
     Decimal(Decimal<'a>),
     /// CHAR without its trailing spaces, VARCHAR, TEXT, as UTF-8; the label of an ENUM.
-    Text(Cow<'a, str>),
+    Text(Text<'a>),
     /// The labels of a SET, joined by `,` in the order of the definition; no label is the empty string.
     Set(Cow<'a, str>),
     /// BINARY (padded to its length), VARBINARY, BLOB.
@@ -72,7 +73,8 @@ impl Value<'_> {
     #[inline]
     fn owns_nothing(&self) -> bool {
         match self {
-            Value::Text(text) | Value::Set(text) => matches!(text, Cow::Borrowed(_)),
+            Value::Text(text) => text.owns_nothing(),
+            Value::Set(text) => matches!(text, Cow::Borrowed(_)),
             Value::Bytes(bytes) | Value::Geometry(bytes) | Value::Vector(bytes) => {
                 matches!(bytes, Cow::Borrowed(_))
             }

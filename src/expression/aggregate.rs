@@ -247,7 +247,7 @@ fn owned(value: &Value<'_>) -> Value<'static> {
                 Value::Decimal(text.into())
             }
         }
-        Value::Text(text) => Value::Text(text.to_string().into()),
+        Value::Text(text) => Value::Text(text.to_owned()),
         Value::Set(text) => Value::Set(text.to_string().into()),
         Value::Bytes(bytes) => Value::Bytes(bytes.to_vec().into()),
         Value::Geometry(bytes) => Value::Geometry(bytes.to_vec().into()),

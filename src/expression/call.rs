@@ -86,7 +86,7 @@ impl Call {
             Call::Trim { leading, trailing } => {
                 let what = second.map_or(Some(" ".into()), Datum::into_text);
                 let what = what.unwrap_or_default();
-                Datum::Text(text::trim(first, &what, *leading, *trailing))
+                Datum::text(text::trim(first, &what, *leading, *trailing))
             }
             Call::Substring => {
                 let from = number(&second).unwrap_or(0);
@@ -247,7 +247,7 @@ impl Call {
                     return Ok(Datum::Null);
                 };
                 if !text.starts_with('"') {
-                    return Ok(Datum::Text(text));
+                    return Ok(Datum::text(text));
                 }
                 unquoted(&text)
             }
@@ -256,7 +256,7 @@ impl Call {
                     return Ok(Datum::Null);
                 };
                 if text.len() < 2 || !text.starts_with('"') || !text.ends_with('"') {
-                    return Ok(Datum::Text(text));
+                    return Ok(Datum::text(text));
                 }
                 unquoted(&text)
             }

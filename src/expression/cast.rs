@@ -34,7 +34,7 @@ pub(super) fn convert<'a>(target: &Target, value: Datum<'a>) -> Result<Datum<'a>
             Datum::Float(number)
         }
         Target::Chars(most) => match value.into_text() {
-            Some(text) => Datum::Text(match most {
+            Some(text) => Datum::text(match most {
                 Some(most) => first_chars(text, *most),
                 None => text,
             }),
@@ -102,11 +102,11 @@ fn narrow<'a>(value: Datum<'a>, width: usize) -> Datum<'a> {
     let number = match value {
         Datum::Double(number) => number,
         Datum::Float(number) => f64::from(number),
-        _ => return value.into_text().map_or(Datum::Null, Datum::Text),
+        _ => return value.into_text().map_or(Datum::Null, Datum::text),
     };
     let text = value.into_text().unwrap_or_default();
     if text.len() <= width {
-        return Datum::Text(text);
+        return Datum::text(text);
     }
     let shortest = format!("{number:e}");
     let (digits, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
@@ -197,7 +197,8 @@ pub(super) fn moment(value: &Datum<'_>, zeros: Zeros) -> Option<(Temporal, bool)
     let (moment, with_time) = match value {
         Datum::Date(date) => (*date, false),
         Datum::DateTime(moment) => (*moment, true),
-        Datum::Text(text) | Datum::Json(text) => return calendar::parse_moment(text, zeros),
+        Datum::Text(text) => return calendar::parse_moment(text, zeros),
+        Datum::Json(text) => return calendar::parse_moment(text, zeros),
         Datum::Int(_) | Datum::UInt(_) => {
             return calendar::moment_of_number(value.to_int()?, zeros);
         }

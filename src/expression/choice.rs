@@ -2,7 +2,6 @@
 
 use sqlparser::ast::{CaseWhen, Expr};
 
-use super::Refusal;
 use super::compare::complete;
 use super::comparison::{How, Side, how};
 use super::compile::{BOOL, Compiler, Result, computed, is_constant, textual};
@@ -11,6 +10,7 @@ use super::literal;
 use super::node::{Node, Op, Order, Shape, Special, Target};
 use super::select::{self, Common};
 use super::types::{Type, TypeKind};
+use super::{Refusal, coded};
 
 impl Compiler<'_, '_> {
     pub(super) fn case(
@@ -164,6 +164,7 @@ impl Compiler<'_, '_> {
             collated: common.collated.clone(),
         };
         let how = how(&side, &side).map_err(Refusal::new)?;
+        coded::known(&how, &args.iter().collect::<Vec<_>>())?;
         let to = common.shape.clone();
         let args = match how {
             How::Moment => args.into_iter().map(|arg| complete(arg, false)).collect(),

@@ -2,7 +2,6 @@
 
 use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator, Value as Literal};
 
-use super::Refusal;
 use super::choice::{real, signs_differ};
 use super::comparison::{How, how, text_order};
 use super::compile::{BOOL, Compiler, Result, computed, is_constant};
@@ -10,6 +9,7 @@ use super::datum::Datum;
 use super::functions::is_fractional_timestamp;
 use super::node::{Node, Op, Order, Special, Target};
 use super::types::{Collated, TypeKind, compared};
+use super::{Refusal, coded, literal};
 use crate::change::collation::Weigher;
 
 impl Compiler<'_, '_> {
@@ -47,6 +47,7 @@ impl Compiler<'_, '_> {
             (true, _) | (_, true) => How::Int,
             _ => how(&a.side(), &b.side()).map_err(Refusal::new)?,
         };
+        coded::known(&how, &[&a, &b])?;
         if matches!(how, How::Json)
             && (a.special == Special::Printed || b.special == Special::Printed)
         {
@@ -168,6 +169,7 @@ impl Compiler<'_, '_> {
         refuse_predicates(expr, pattern)?;
         let arg = self.text(self.node(expr)?)?;
         let pattern = self.text(self.node(pattern)?)?;
+        let has_escape = escape.is_some();
         let escape = match escape {
             None => Some('\\'),
             Some(Expr::Value(value)) => match &value.value {
@@ -181,6 +183,10 @@ impl Compiler<'_, '_> {
             Some(_) => return Err(Refusal::new("ESCAPE takes one character")),
         };
         let collated = self.compared(&[&arg, &pattern])?;
+        coded::told("LIKE", &collated, &pattern)?;
+        if let (Some(character), true) = (escape, has_escape) {
+            coded::told("ESCAPE", &collated, &literal::text(&character.to_string()))?;
+        }
         let weigher = self.weigher(&collated)?;
         let nullable = arg.ty.nullable || pattern.ty.nullable;
         let op = Op::Like {
@@ -218,7 +224,9 @@ impl Compiler<'_, '_> {
             ));
         }
         let collated = self.compared(&texts)?;
-        text_order(&collated.name).map(Some).map_err(Refusal::new)
+        let how = text_order(&collated.name).map_err(Refusal::new)?;
+        coded::known(&how, &texts)?;
+        Ok(Some(how))
     }
 
     pub(super) fn weigher(&self, collated: &Collated) -> Result<Weigher> {

@@ -7,8 +7,8 @@ use super::datum::Datum;
 use super::json;
 use super::types::{Collated, Type, TypeKind, compared};
 use super::{EvaluationError, Refusal};
-use crate::change::Value;
 use crate::change::collation::Weigher;
+use crate::change::{Text, Value};
 
 /// A way to compare two values: exact numbers, doubles, text by a collation, bytes, dates, times, JSON.
 #[derive(Debug, Clone)]
@@ -66,6 +66,10 @@ pub fn tells_apart(own: &Type, other: &Type) -> bool {
     match (&alone.how, &used.how) {
         (_, How::Never) | (How::Int, How::Decimal) | (How::Text(_), How::Bytes) => true,
         (How::Text(alone), How::Text(used)) => {
+            if let Some(set) = alone.coded() {
+                // Beside another character set it is what it shows.
+                return used.coded() == Some(set);
+            }
             // Characters are told apart by all `_bin` collations, spaces at the end are not.
             let spaces = alone.pads_space() || !used.pads_space();
             alone.name() == used.name() || used.name().ends_with("_bin") && spaces
@@ -161,7 +165,12 @@ impl How {
             How::Decimal => Some(a.to_decimal()?.compare(&b.to_decimal()?)),
             How::Double => a.to_f64()?.partial_cmp(&b.to_f64()?),
             How::Text(weigher) => match (a, b) {
-                (Datum::Text(a), Datum::Text(b)) => Some(weigher.compare(a, b)),
+                (Datum::Text(a), Datum::Text(b)) => {
+                    if fails(weigher, a) || fails(weigher, b) {
+                        return None;
+                    }
+                    Some(weigher.compare_texts(a, b))
+                }
                 _ => Some(weigher.compare(&a.clone().into_text()?, &b.clone().into_text()?)),
             },
             How::Bytes => Some(bytes(a)?.cmp(&bytes(b)?)),
@@ -186,7 +195,8 @@ impl How {
             How::Text(weigher) => {
                 let start = out.len();
                 match value {
-                    Datum::Text(text) => weigher.key(text, out),
+                    Datum::Text(text) if fails(weigher, text) => return None,
+                    Datum::Text(text) => weigher.key_of(text, out),
                     _ => weigher.key(&value.clone().into_text()?, out),
                 }
                 close(start, out);
@@ -206,6 +216,11 @@ impl How {
         }
         Some(())
     }
+}
+
+/// Whether MySQL cannot convert the text into the collation's character set, so that the statement fails.
+fn fails(weigher: &Weigher, text: &Text<'_>) -> bool {
+    weigher.coded().is_none() && !text.converts()
 }
 
 /// Puts the length before what was written since `start`, so that keys can follow each other: seven bits of it a byte,

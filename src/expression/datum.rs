@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use super::calendar;
 use super::decimal::{Dec, Rounding};
-use crate::change::{Temporal, TimeOfDay, Value, write_double, write_float, write_int, write_uint};
+use crate::change::{
+    Temporal, Text, TimeOfDay, Value, write_double, write_float, write_int, write_uint,
+};
 
 /// A value of an expression or a part of one.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,7 +17,7 @@ pub(super) enum Datum<'a> {
     Decimal(Dec),
     Float(f32),
     Double(f64),
-    Text(Cow<'a, str>),
+    Text(Text<'a>),
     Bytes(Cow<'a, [u8]>),
     Date(Temporal),
     DateTime(Temporal),
@@ -33,7 +35,8 @@ impl<'a> Datum<'a> {
             Value::UInt(number) | Value::Bit(number) => Datum::UInt(*number),
             Value::Float(number) => Datum::Float(*number),
             Value::Double(number) => Datum::Double(*number),
-            Value::Text(text) | Value::Set(text) => Datum::Text(Cow::Borrowed(text)),
+            Value::Text(text) => Datum::Text(text.lent()),
+            Value::Set(text) => Datum::text(&**text),
             Value::Bytes(bytes) | Value::Geometry(bytes) | Value::Vector(bytes) => {
                 Datum::Bytes(Cow::Borrowed(bytes))
             }
@@ -62,7 +65,7 @@ impl<'a> Datum<'a> {
         truth.map_or(Datum::Null, Datum::bool)
     }
 
-    pub fn text(text: impl Into<Cow<'a, str>>) -> Self {
+    pub fn text(text: impl Into<Text<'a>>) -> Self {
         Datum::Text(text.into())
     }
 
@@ -90,7 +93,8 @@ impl<'a> Datum<'a> {
         let mut out = String::new();
         match self {
             Datum::Null => return None,
-            Datum::Text(text) | Datum::Json(text) => return Some(text),
+            Datum::Text(text) => return Some(text.into_shown()),
+            Datum::Json(text) => return Some(text),
             Datum::Bytes(Cow::Borrowed(bytes)) => {
                 return std::str::from_utf8(bytes).ok().map(Cow::Borrowed);
             }
@@ -118,7 +122,8 @@ impl<'a> Datum<'a> {
             Datum::Decimal(number) => number.clone(),
             Datum::Float(number) => Dec::from_f64(f64::from(*number)),
             Datum::Double(number) => Dec::from_f64(*number),
-            Datum::Text(text) | Datum::Json(text) => Dec::from_leading(text),
+            Datum::Text(text) => Dec::from_leading(text.numeric()),
+            Datum::Json(text) => Dec::from_leading(text),
             Datum::Bytes(bytes) => Dec::from_leading(&String::from_utf8_lossy(bytes)),
             Datum::Date(date) => Dec::from_int(i128::from(calendar::number_of(date, false))),
             Datum::DateTime(moment) => fraction(
@@ -147,7 +152,8 @@ impl<'a> Datum<'a> {
             Datum::UInt(number) => *number as f64,
             Datum::Float(number) => f64::from(*number),
             Datum::Double(number) => *number,
-            Datum::Text(text) | Datum::Json(text) => leading_double(text),
+            Datum::Text(text) => leading_double(text.numeric()),
+            Datum::Json(text) => leading_double(text),
             Datum::Bytes(bytes) => leading_double(&String::from_utf8_lossy(bytes)),
             other => other.to_decimal()?.to_f64(),
         })
@@ -167,7 +173,8 @@ impl<'a> Datum<'a> {
                 i64::try_from(number).map_or(i128::from(i64::MIN), i128::from)
             }
             Datum::Double(number) => double_to_int(*number),
-            Datum::Text(text) | Datum::Json(text) => leading_int(text),
+            Datum::Text(text) => leading_int(text.numeric()),
+            Datum::Json(text) => leading_int(text),
             Datum::Bytes(bytes) => leading_int(&String::from_utf8_lossy(bytes)),
             Datum::DateTime(moment) => {
                 let rounded = calendar::with_fsp(moment, 0).unwrap_or(*moment);

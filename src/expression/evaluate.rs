@@ -207,7 +207,7 @@ impl Node {
 /// The same value without a copy of its bytes.
 fn borrowed<'r>(value: &'r Value<'_>) -> Value<'r> {
     match value {
-        Value::Text(text) => Value::Text(text.as_ref().into()),
+        Value::Text(text) => Value::Text(text.lent()),
         Value::Set(text) => Value::Set(text.as_ref().into()),
         Value::Bytes(bytes) => Value::Bytes(bytes.as_ref().into()),
         Value::Geometry(bytes) => Value::Geometry(bytes.as_ref().into()),
@@ -218,7 +218,7 @@ fn borrowed<'r>(value: &'r Value<'_>) -> Value<'r> {
 
 fn borrowed_datum<'r>(datum: &'r Datum<'static>) -> Datum<'r> {
     match datum {
-        Datum::Text(text) => Datum::Text(text.as_ref().into()),
+        Datum::Text(text) => Datum::Text(text.lent()),
         Datum::Bytes(bytes) => Datum::Bytes(bytes.as_ref().into()),
         Datum::Json(text) => Datum::Json(text.as_ref().into()),
         other => other.clone(),
@@ -331,7 +331,8 @@ impl Shape {
                 (None, _) => Datum::Null,
             },
             Shape::Double => value.to_f64().map_or(Datum::Null, Datum::Double),
-            Shape::Text => value.into_text().map_or(Datum::Null, Datum::Text),
+            Shape::Text if matches!(value, Datum::Text(_)) => value,
+            Shape::Text => value.into_text().map_or(Datum::Null, Datum::text),
             Shape::Bytes => match value {
                 Datum::Bytes(_) => value,
                 other => match other.into_text() {

@@ -2,7 +2,6 @@
 
 use sqlparser::ast::{Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments};
 
-use super::Refusal;
 use super::choice::{is_choice, is_mixed_choice, printed_double, raw, scaled};
 use super::collate;
 use super::compile::{Compiler, Result, class_of, computed, textual, whole_is_int};
@@ -10,6 +9,7 @@ use super::datum::Datum;
 use super::exact::exact_within;
 use super::node::{Call, Class, Encoding, Node, Op, Sign, Special, Target};
 use super::types::{Collated, Derivation, TypeKind};
+use super::{Refusal, coded};
 
 pub(super) const INT: TypeKind = TypeKind::Int { unsigned: false };
 
@@ -175,6 +175,9 @@ impl Compiler<'_, '_> {
             one_charset(name, &args.iter().collect::<Vec<_>>())?;
         }
         let collated = self.mixed(&args.iter().collect::<Vec<_>>())?;
+        if let ("REPLACE", Some(wanted)) = (name, args.get(1)) {
+            coded::told(name, &collated, wanted)?;
+        }
         Ok(textual(Op::Call(call, args), result(collated), nullable))
     }
 
@@ -191,6 +194,9 @@ impl Compiler<'_, '_> {
         let nullable = args.iter().any(|node| node.ty.nullable);
         one_charset("TRIM", &args.iter().collect::<Vec<_>>())?;
         let collated = self.mixed(&args.iter().collect::<Vec<_>>())?;
+        if let Some(wanted) = args.get(1) {
+            coded::told("TRIM", &collated, wanted)?;
+        }
         let op = Op::Call(Call::Trim { leading, trailing }, args);
         Ok(textual(op, result(collated), nullable))
     }

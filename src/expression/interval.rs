@@ -131,7 +131,7 @@ fn added(
             } else {
                 Datum::Date(sum)
             };
-            Datum::Text(text.into_text()?)
+            Datum::text(text.into_text()?)
         }
     })
 }

@@ -46,7 +46,7 @@ impl Compiler<'_, '_> {
             paths.push(match node.literal() {
                 Some(Datum::Text(text)) => Some(
                     Path::parse(text)
-                        .ok_or_else(|| Refusal::new(format!("'{text}' is no JSON path")))?,
+                        .ok_or_else(|| Refusal::new(format!("'{}' is no JSON path", &**text)))?,
                 ),
                 Some(Datum::Null) => None,
                 _ => return Err(Refusal::new("a JSON path is a literal text here")),

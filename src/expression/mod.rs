@@ -10,6 +10,7 @@ mod call;
 mod cast;
 mod cast_type;
 mod choice;
+mod coded;
 mod collate;
 mod compare;
 mod comparison;
@@ -155,6 +156,16 @@ impl Expression {
     /// The type of its values.
     pub fn ty(&self) -> &Type {
         &self.ty
+    }
+
+    /// The order of its values, as ORDER BY, MIN and MAX have it.
+    ///
+    /// # Errors
+    /// Says why it is not known.
+    pub fn order(&self) -> Result<Comparison, Refusal> {
+        let order = order(&self.ty)?;
+        coded::known(&order.how, &[&self.root])?;
+        Ok(order)
     }
 
     /// Its value for these rows.

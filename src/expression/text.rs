@@ -83,7 +83,7 @@ pub(super) fn substring<'a>(text: &str, from: i128, length: Option<i128>) -> Dat
 }
 
 pub(super) fn left<'a>(text: Text<'a>, length: i128) -> Datum<'a> {
-    Datum::Text(first_chars(
+    Datum::text(first_chars(
         text,
         usize::try_from(length.max(0)).unwrap_or(usize::MAX),
     ))
@@ -93,14 +93,14 @@ pub(super) fn right<'a>(text: Text<'a>, length: i128) -> Datum<'a> {
     let count = text.chars().count();
     let kept = usize::try_from(length.max(0)).unwrap_or(usize::MAX);
     if kept >= count {
-        return Datum::Text(text);
+        return Datum::text(text);
     }
     Datum::text(text.chars().skip(count - kept).collect::<String>())
 }
 
 pub(super) fn replace<'a>(text: Text<'a>, from: &str, to: &str) -> Datum<'a> {
     if from.is_empty() || !text.contains(from) {
-        return Datum::Text(text);
+        return Datum::text(text);
     }
     let found = text.matches(from).count();
     if text.len() + found.saturating_mul(to.len()) > MOST_BYTES {
@@ -121,13 +121,13 @@ pub(super) fn pad<'a>(
     };
     let count = text.chars().count();
     if length <= count {
-        return Ok(Datum::Text(first_chars(text, length)));
+        return Ok(Datum::text(first_chars(text, length)));
     }
     if length.saturating_mul(WIDTH) > MOST_BYTES {
         return Ok(Datum::Null);
     }
     if filling.is_empty() {
-        return Ok(Datum::Text(text));
+        return Ok(Datum::text(text));
     }
     let filling: String = filling.chars().cycle().take(length - count).collect();
     Ok(Datum::text(if left {

@@ -440,7 +440,7 @@ fn row_key(table: &Table, place: &Place, d: &mut Diagnostics) -> Vec<usize> {
                 table.name,
                 inexact(table, first).unwrap_or_default()
             ),
-            "give the table a primary key of exact types (integers, DECIMAL, dates, text in Unicode), or a unique key over such NOT NULL columns",
+            "give the table a primary key of exact types (integers, DECIMAL, dates, text in Unicode or with a _bin collation), or a unique key over such NOT NULL columns",
         );
         return first.clone();
     };
@@ -460,6 +460,10 @@ fn row_key(table: &Table, place: &Place, d: &mut Diagnostics) -> Vec<usize> {
 fn inexact(table: &Table, key: &[usize]) -> Option<String> {
     key.iter().find_map(|&c| {
         let column = &table.columns[c];
+        // Their bytes tell them apart, which are kept.
+        if matches!(&column.ty, ColumnType::Text { collation, .. } if collation.ends_with("_bin")) {
+            return None;
+        }
         alphabet::column_lossy(&column.name, &column.ty, false)
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::model::*;
 use super::sql;
 use crate::contract::diagnostic::Diagnostics;
-use crate::contract::model::Text;
+use crate::contract::model::{AggregateOperation, Text};
 use crate::expression::{self, Aggregate, Expression};
 use crate::schema::{Column, ColumnType};
 
@@ -78,7 +78,12 @@ fn value(value: &mut ValueSource, sources: &[SourceTable], d: &mut Diagnostics) 
             if select.is_some() && ty.is_none() {
                 return;
             }
-            if let Err(refusal) = Aggregate::new(*operation, ty.map(|t| t.ty())) {
+            let ordered = match (&*operation, ty) {
+                (AggregateOperation::Min | AggregateOperation::Max, Some(ty)) => ty.order().err(),
+                _ => None,
+            };
+            let made = Aggregate::new(*operation, ty.map(|t| t.ty()));
+            if let Some(refusal) = made.err().or(ordered) {
                 refuse(select.as_ref().unwrap_or(condition), &refusal, d);
             }
         }
@@ -95,7 +100,7 @@ fn value(value: &mut ValueSource, sources: &[SourceTable], d: &mut Diagnostics) 
             }
             let terms = join.construction.iter().flat_map(|c| &c.order);
             for (term, _) in terms {
-                let order = term.typed.as_ref().map(|t| expression::order(t.ty()));
+                let order = term.typed.as_ref().map(|t| t.order());
                 if let Some(Err(refusal)) = order {
                     refuse(term, &refusal, d);
                 }

@@ -4,18 +4,28 @@
 //! it as its columns compare, so where a collation takes two spellings for equal the row that is found may have another name.
 
 use super::decode::text;
+use crate::change::charset::Charset;
 use crate::change::{Row, Value};
 use crate::checkpoint::Bound;
 use crate::error::{Error, Kind, Result};
 use crate::plan::SourceTable;
 use crate::schema::{Column, ColumnType, quote};
+use crate::view::CODES;
 
 /// A row's key, read from the row's name.
 #[derive(Debug, Clone)]
 pub struct RowKey<'t> {
     table: &'t SourceTable,
-    /// By key column: its text, or its bytes where it has no text.
-    parts: Vec<Vec<u8>>,
+    /// By key column.
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone)]
+struct Part {
+    /// The column's text, or its bytes where it has no text or another one than they.
+    bytes: Vec<u8>,
+    /// Whether these are the bytes of a text in the column's own character set.
+    coded: bool,
 }
 
 /// The condition under which MySQL finds the row of this name; its index serves it.
@@ -45,14 +55,16 @@ impl<'t> RowKey<'t> {
         if texts.len() != columns.len() || columns.len() != table.key.len() {
             return Err(unknown(table));
         }
-        let parts = columns.iter().zip(texts).map(|(column, text)| {
-            let bytes = match column.ty {
-                ColumnType::Binary { .. } | ColumnType::Bytes { .. } => {
-                    text.strip_prefix("0x").and_then(|t| hex::decode(t).ok())
-                }
-                _ => Some(text.into_bytes()),
+        let parts = columns.iter().zip(texts).map(|(column, (text, coded))| {
+            let hex = || text.strip_prefix("0x").and_then(|t| hex::decode(t).ok());
+            let bytes = match (&column.ty, coded) {
+                (ColumnType::Binary { .. } | ColumnType::Bytes { .. }, false)
+                | (ColumnType::Text { .. }, true) => hex(),
+                (_, false) => Some(text.into_bytes()),
+                (_, true) => None,
             };
-            bytes.ok_or_else(|| unknown(table))
+            let bytes = bytes.ok_or_else(|| unknown(table))?;
+            Ok(Part { bytes, coded })
         });
         let key = Self {
             table,
@@ -69,9 +81,9 @@ impl<'t> RowKey<'t> {
     /// As [`condition`].
     pub fn row(&self) -> Result<Row<'_>> {
         let mut values = vec![Value::Null; self.table.columns.len()];
-        for ((slot, column), bytes) in self.table.key.iter().zip(self.columns()).zip(&self.parts) {
+        for ((slot, column), part) in self.table.key.iter().zip(self.columns()).zip(&self.parts) {
             let value = values.get_mut(*slot).ok_or_else(|| unknown(self.table))?;
-            *value = self.value(column, bytes)?;
+            *value = self.value(column, part)?;
         }
         Ok(Row { values })
     }
@@ -92,13 +104,13 @@ impl<'t> RowKey<'t> {
         let literals = self.literals()?;
         let columns = self.columns().zip(&self.parts).zip(literals);
         let parts: Vec<String> = columns
-            .map(|((column, bytes), literal)| {
+            .map(|((column, part), literal)| {
                 let name = format!("{prefix}{}", quote(&column.name));
                 match &column.ty {
                     // Compared as texts they are served by the index; the number tells labels apart that look alike.
                     ColumnType::Enum { .. } | ColumnType::Set { .. } => format!(
                         "{name} = _utf8mb4 x'{}' AND CAST({name} AS UNSIGNED) = {literal}",
-                        hex::encode(bytes)
+                        hex::encode(&part.bytes)
                     ),
                     _ => format!("{name} = {literal}"),
                 }
@@ -113,16 +125,24 @@ impl<'t> RowKey<'t> {
     /// As [`condition`].
     pub fn literals(&self) -> Result<Bound> {
         let columns = self.columns().zip(&self.parts);
-        columns.map(|(c, bytes)| self.literal(c, bytes)).collect()
+        columns.map(|(c, part)| self.literal(c, part)).collect()
     }
 
     fn columns(&self) -> impl Iterator<Item = &'t Column> + use<'t> {
         columns(self.table)
     }
 
-    fn value<'v>(&'v self, column: &Column, bytes: &'v [u8]) -> Result<Value<'v>> {
+    fn value<'v>(&'v self, column: &Column, part: &'v Part) -> Result<Value<'v>> {
+        let bytes = part.bytes.as_slice();
         let text = || std::str::from_utf8(bytes).map_err(|_| unknown(self.table));
         Ok(match &column.ty {
+            ColumnType::Text { charset, .. } if part.coded => {
+                let set = Charset::by_mysql_name(charset);
+                let text = set.and_then(|set| set.text(bytes).ok());
+                // One that has no need of its bytes is named without them.
+                let text = text.filter(|text| text.codes().is_some());
+                Value::Text(text.ok_or_else(|| unknown(self.table))?)
+            }
             ColumnType::Text { .. } | ColumnType::Enum { .. } => Value::Text(text()?.into()),
             ColumnType::Set { .. } => Value::Set(text()?.into()),
             ColumnType::Bit { .. } => Value::Bit(text()?.parse().map_err(|_| unknown(self.table))?),
@@ -130,7 +150,8 @@ impl<'t> RowKey<'t> {
         })
     }
 
-    fn literal(&self, column: &Column, bytes: &[u8]) -> Result<String> {
+    fn literal(&self, column: &Column, part: &Part) -> Result<String> {
+        let bytes = part.bytes.as_slice();
         let text = || std::str::from_utf8(bytes).map_err(|_| unknown(self.table));
         let number = |number: Option<u64>| {
             let number = number.ok_or_else(|| unknown(self.table))?;
@@ -146,6 +167,12 @@ impl<'t> RowKey<'t> {
             | ColumnType::DateTime { .. }
             | ColumnType::Timestamp { .. }
             | ColumnType::Time { .. } => Ok(format!("'{}'", text()?)),
+            ColumnType::Text {
+                charset, collation, ..
+            } if part.coded => Ok(format!(
+                "_{charset} x'{}' COLLATE {collation}",
+                hex::encode(bytes)
+            )),
             // Computed once for the statement, by the server itself: keys are text of characters that come back.
             ColumnType::Text {
                 charset, collation, ..
@@ -172,21 +199,23 @@ fn columns(table: &SourceTable) -> impl Iterator<Item = &Column> + use<'_> {
     columns.map(|c| &c.column)
 }
 
-/// The parts between the commas; a backslash takes the meaning from the character behind it.
-fn split(name: &str) -> Vec<String> {
-    let mut parts = vec![String::new()];
+/// The parts between the commas; a backslash takes the meaning from the character behind it. The flag: [`CODES`] stands before
+/// the part, which is without its backslash.
+fn split(name: &str) -> Vec<(String, bool)> {
+    let coded = |rest: &str| rest.starts_with(CODES);
+    let mut parts = vec![(String::new(), coded(name))];
     let mut chars = name.chars();
     while let Some(c) = chars.next() {
         let taken = match c {
             ',' => {
-                parts.push(String::new());
+                parts.push((String::new(), coded(chars.as_str())));
                 continue;
             }
             // One at the end stands for itself: no name has it there.
             '\\' => chars.next().unwrap_or(c),
             c => c,
         };
-        if let Some(part) = parts.last_mut() {
+        if let Some((part, _)) = parts.last_mut() {
             part.push(taken);
         }
     }
@@ -226,10 +255,19 @@ mod tests {
 
     #[test]
     fn names_are_taken_apart_as_they_were_joined() {
+        let split = |name| {
+            let parts = split(name).into_iter();
+            parts.map(|(part, coded)| if coded { format!("codes {part}") } else { part })
+        };
+        let split = |name| split(name).collect::<Vec<_>>();
         assert_eq!(split("1"), ["1"]);
         assert_eq!(split("a\\,b,c\\\\,"), ["a,b", "c\\", ""]);
         assert_eq!(split(""), [""]);
         assert_eq!(split("a\\"), ["a\\"]);
+        assert_eq!(
+            split("\\0x98,0x98,\\\\0x98"),
+            ["codes 0x98", "0x98", "\\0x98"]
+        );
     }
 
     #[test]

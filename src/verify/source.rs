@@ -69,6 +69,8 @@ pub struct ItemReader {
     columns: Vec<Attribute>,
     /// Columns of the source's key, which stand before the attributes.
     keys: usize,
+    /// Which of them are parts of the row's name as they are.
+    named: Vec<bool>,
     pk: usize,
     sk: Option<usize>,
     write_nulls: bool,
@@ -119,6 +121,7 @@ impl ItemReader {
             sk: of(Role::SortKey),
             columns,
             keys,
+            named: select.named.clone(),
             write_nulls,
         }
     }
@@ -135,7 +138,12 @@ impl ItemReader {
             if at > 0 {
                 out.source_keys.push(',');
             }
-            write_source_key(cell(row, at), sent.get(at), &mut out.source_keys);
+            match (self.named.get(at), cell(row, at)) {
+                (Some(true), Some(part)) => {
+                    out.source_keys.push_str(&String::from_utf8_lossy(part));
+                }
+                (_, cell) => write_source_key(cell, sent.get(at), &mut out.source_keys),
+            }
         }
         let source_key = from..out.source_keys.len();
         let start = out.writer.start();

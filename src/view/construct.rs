@@ -228,7 +228,8 @@ fn json(value: &Value<'_>, boolean: bool, out: &mut String) -> Result<(), Fault>
     match value {
         Value::Null => out.push_str("null"),
         Value::Int(number) if boolean => out.push_str(if *number == 0 { "false" } else { "true" }),
-        Value::Text(text) | Value::Set(text) => string(text, out),
+        Value::Text(text) => string(text, out),
+        Value::Set(text) => string(text, out),
         Value::Date(date) => {
             out.push('"');
             Value::Date(*date).write_text(out);

@@ -114,7 +114,8 @@ impl Converter {
             _ => Err(Fault::NotABoolean),
         };
         match value {
-            Value::Text(text) | Value::Set(text) => named(text),
+            Value::Text(text) => named(text),
+            Value::Set(text) => named(text),
             Value::Json(document) => {
                 let scalar = json::scalar(document.text_in(&mut self.text));
                 match scalar.map_err(|_| Fault::NotABoolean)? {
@@ -214,7 +215,8 @@ impl Converter {
     fn bytes<'t>(&'t mut self, value: &'t Value<'_>) -> Result<&'t [u8], Fault> {
         match value {
             Value::Bytes(bytes) | Value::Geometry(bytes) | Value::Vector(bytes) => Ok(bytes),
-            Value::Text(text) | Value::Set(text) => Ok(text.as_bytes()),
+            Value::Text(text) => Ok(text.as_bytes()),
+            Value::Set(text) => Ok(text.as_bytes()),
             Value::Json(document) => Ok(document.text_in(&mut self.text).as_bytes()),
             _ => Err(Fault::WrongType {
                 expected: "B (from bytes or text)",

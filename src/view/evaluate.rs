@@ -26,7 +26,7 @@ pub(super) fn value<'v>(
         ValueSource::Template(pieces) => {
             buffer.clear();
             Ok(Cow::Owned(match template(pieces, scene, plan, buffer)? {
-                true => Value::Text(Cow::Borrowed(buffer)),
+                true => Value::Text(buffer.as_str().into()),
                 false => Value::Null,
             }))
         }
@@ -36,7 +36,7 @@ pub(super) fn value<'v>(
             Ok(Cow::Owned(match output {
                 Output::Null => Value::Null,
                 Output::Integer(number) => Value::Int(number),
-                Output::Text => Value::Text(Cow::Borrowed(buffer)),
+                Output::Text => Value::Text(buffer.as_str().into()),
                 Output::Json => Value::Json((&**buffer).into()),
             }))
         }
@@ -154,7 +154,7 @@ pub(super) fn owned(value: Value<'_>) -> Value<'static> {
         Value::Float(v) => Value::Float(v),
         Value::Double(v) => Value::Double(v),
         Value::Decimal(v) => Value::Decimal(v.text().into_owned().into()),
-        Value::Text(v) => Value::Text(text(v)),
+        Value::Text(v) => Value::Text(v.to_owned()),
         Value::Set(v) => Value::Set(text(v)),
         Value::Bytes(v) => Value::Bytes(bytes(v)),
         Value::Date(v) => Value::Date(v),
@@ -193,7 +193,7 @@ fn concat<'v>(
             (false, None) => return Ok(Cow::Owned(Value::Null)),
         }
     }
-    Ok(Cow::Owned(Value::Text(Cow::Borrowed(buffer))))
+    Ok(Cow::Owned(Value::Text(buffer.as_str().into())))
 }
 
 /// Whether JSON text that `source` gives comes from elsewhere than a JSON column, and so may be irregular.
@@ -266,7 +266,7 @@ pub(super) fn constant(scalar: &Scalar) -> Value<'_> {
         Scalar::Bool(true) => Value::Json("true".into()),
         Scalar::Bool(false) => Value::Json("false".into()),
         Scalar::Number(text) => Value::Decimal(text.as_str().into()),
-        Scalar::String(text) => Value::Text(Cow::Borrowed(text)),
+        Scalar::String(text) => Value::Text(text.as_str().into()),
     }
 }
 

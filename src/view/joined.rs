@@ -74,7 +74,7 @@ fn chain<'v>(
             buffer.truncate(start);
         }
     }
-    Ok(Cow::Owned(Value::Text(Cow::Borrowed(buffer))))
+    Ok(Cow::Owned(Value::Text(buffer.as_str().into())))
 }
 
 /// One value of all rows of the node, taken in the order of their key.

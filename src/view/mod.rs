@@ -31,4 +31,4 @@ pub use item::{
 };
 pub use projector::{Outcome, Projector};
 pub use reason::{Fault, Reason};
-pub use source_key::source_key;
+pub use source_key::{CODES, source_key};

@@ -1,5 +1,3 @@
-use std::borrow::Cow;
-
 use super::super::item::{MAX_ITEM_BYTES, MAX_SORT_KEY_BYTES};
 use super::*;
 use crate::change::{Temporal, Value};
@@ -124,10 +122,10 @@ fn plan() -> Plan {
 fn row(id: i64, name: &str, status: &str, notes: &str) -> Row<'static> {
     let text = |text: &str| match text {
         "NULL" => Value::Null,
-        text => Value::Text(Cow::Owned(text.to_owned())),
+        text => Value::Text(text.to_owned().into()),
     };
     let notes = match text(notes) {
-        Value::Text(text) => Value::Json(text.into()),
+        Value::Text(text) => Value::Json(text.into_shown().into()),
         other => other,
     };
     Row {

@@ -113,7 +113,8 @@ fn bytes<'v>(value: &'v Value<'_>) -> Result<Cow<'v, [u8]>, Fault> {
         Value::Bytes(bytes) | Value::Geometry(bytes) | Value::Vector(bytes) => {
             Ok(Cow::Borrowed(bytes))
         }
-        Value::Text(text) | Value::Set(text) => Ok(Cow::Borrowed(text.as_bytes())),
+        Value::Text(text) => Ok(Cow::Borrowed(text.as_bytes())),
+        Value::Set(text) => Ok(Cow::Borrowed(text.as_bytes())),
         Value::Json(document) => Ok(match document.text() {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),

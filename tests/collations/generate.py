@@ -264,6 +264,16 @@ def cases_of(charset):
     return [row for row in (tuple(int(cell, 16) for cell in cells) for cells in rows) if row[0] != ord("?")]
 
 
+def wide_cases_of(charset):
+    """The characters of a multi-byte set that are not Unicode's, each with its upper and lower case."""
+    rows = query(
+        f"""SELECT n, HEX(CONVERT(UPPER(s) USING utf32)), HEX(CONVERT(LOWER(s) USING utf32))
+        FROM (SELECT n, c, CONVERT(c USING {charset}) COLLATE {charset}_bin s FROM chars) t
+        WHERE CAST(CONVERT(s USING utf8mb4) AS BINARY) = CAST(c AS BINARY)"""
+    )
+    return [(int(n), int(upper, 16), int(lower, 16)) for n, upper, lower in rows]
+
+
 def maps():
     """All maps by name."""
     default = ["utf8mb4_general_ci", "utf8mb4_unicode_ci", "utf8mb4_bin"]
@@ -275,9 +285,15 @@ def maps():
         for charset, bound in [("ucs2", 0x10000), ("utf16", 0x110000), ("utf16le", 0x110000), ("utf32", 0x110000)]:
             wide_casing(function, charset, bound, older)
     sets = query("SELECT character_set_name FROM information_schema.character_sets WHERE maxlen = 1 AND character_set_name <> 'binary' ORDER BY 1")
-    for (charset,) in sets:
-        for place, function in [(1, "UPPER"), (2, "LOWER")]:
-            out[f"{function} {charset}"] = {row[0]: row[place] for row in cases_of(charset) if row[place] != row[0]}
+    wide = query(
+        """SELECT character_set_name FROM information_schema.character_sets
+        WHERE maxlen > 1 AND character_set_name NOT LIKE 'u%' OR character_set_name = 'ujis' ORDER BY 1"""
+    )
+    for cases, names in [(cases_of, sets), (wide_cases_of, wide)]:
+        for (charset,) in names:
+            rows = cases(charset)
+            for place, function in [(1, "UPPER"), (2, "LOWER")]:
+                out[f"{function} {charset}"] = {row[0]: row[place] for row in rows if row[place] != row[0]}
     for collation in SIMPLE:
         charset = collation.split("_")[0]
         rows = query(

@@ -19,6 +19,9 @@ pub(super) enum Set {
     Eucjpms,
 }
 
+/// How many there are.
+pub(super) const SETS: usize = Set::Eucjpms as usize + 1;
+
 /// A well-formed code that stands for nothing.
 const UNASSIGNED: u16 = b'?' as u16;
 
@@ -55,6 +58,11 @@ impl Set {
                     out.push(katakana(*byte)?);
                     after
                 }
+                // Between katakana and nothing: the server takes it and shows each byte.
+                (Set::Ujis | Set::Eucjpms, 0x8e, [0xa0, after @ ..]) => {
+                    out.push_str("??");
+                    after
+                }
                 (Set::Ujis | Set::Eucjpms, 0x8f, [first, second, after @ ..]) => {
                     out.push(entry(self.table_after_8f()?, *first, *second)?);
                     after
@@ -76,6 +84,43 @@ impl Set {
             };
         }
         Some(())
+    }
+
+    /// Calls `visit` with each code up to U+FFFF and its character, shorter codes first, then by their numbers; those of
+    /// gb18030's four bytes that stand for nothing are left out.
+    pub fn each_code(self, visit: &mut dyn FnMut(u32, char)) {
+        (0..0x80_u8).for_each(|byte| visit(byte.into(), byte.into()));
+        let before_katakana = match self {
+            Set::Sjis | Set::Cp932 => Some(0),
+            Set::Ujis | Set::Eucjpms => Some(0x8e00),
+            _ => None,
+        };
+        for (lead, byte) in before_katakana
+            .iter()
+            .flat_map(|lead| (0xa1..=0xdf_u8).map(move |byte| (lead, byte)))
+        {
+            let character = katakana(byte).into_iter();
+            character.for_each(|c| visit(lead + u32::from(byte), c));
+        }
+        each_entry(self.table(), 0, visit);
+        if let Some(table) = self.table_after_8f() {
+            each_entry(table, 0x8f_0000, visit);
+        }
+        if self == Set::Gb18030 {
+            for number in 0..FOUR_BYTES_OF_BMP {
+                let code = four_bytes(number);
+                let character = one_char(GB18030, &code);
+                character
+                    .into_iter()
+                    .for_each(|c| visit(u32::from_be_bytes(code), c));
+            }
+        }
+    }
+
+    /// The code of a character beyond U+FFFF.
+    pub fn supplementary(self, character: char) -> Option<u32> {
+        let number = u32::from(character).checked_sub(0x1_0000)?;
+        (self == Set::Gb18030).then(|| u32::from_be_bytes(four_bytes(SUPPLEMENTARY + number)))
     }
 
     fn table(self) -> &'static Table {
@@ -150,6 +195,32 @@ impl Set {
             Set::Gb18030 => double::GB18030,
             Set::Ujis => double::UJIS,
             Set::Eucjpms => double::EUCJPMS,
+        }
+    }
+}
+
+/// How many codes of four bytes gb18030 has for characters up to U+FFFF, and the number of the one for U+10000.
+const FOUR_BYTES_OF_BMP: u32 = 39_420;
+const SUPPLEMENTARY: u32 = 189_000;
+
+/// The code of four bytes with this number.
+fn four_bytes(number: u32) -> [u8; 4] {
+    let digit = |number: u32| b'0' + (number % 10) as u8;
+    let byte = |number: u32| 0x81 + (number % 126) as u8;
+    [
+        byte(number / 12_600),
+        digit(number / 1_260),
+        byte(number / 10),
+        digit(number),
+    ]
+}
+
+fn each_entry(table: &Table, prefix: u32, visit: &mut dyn FnMut(u32, char)) {
+    for (code, &character) in (prefix..).zip(table) {
+        if character != 0
+            && let Some(character) = char::from_u32(character.into())
+        {
+            visit(code, character);
         }
     }
 }

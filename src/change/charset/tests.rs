@@ -22,8 +22,7 @@ fn one() -> impl Iterator<Item = Vec<u8>> {
 
 fn two(name: &str) -> impl Iterator<Item = Vec<u8>> {
     let units = matches!(name, "ucs2" | "utf16" | "utf16le");
-    // A server shows the one malformed code of these sets as two question marks, and has its own idea of their
-    // lone upper bytes.
+    // A server shows one code of these sets as two question marks, and has its own idea of their lone upper bytes.
     let japanese = matches!(name, "ujis" | "eucjpms");
     let eucjpms = name == "eucjpms";
     (0..=u16::MAX)
@@ -95,6 +94,24 @@ fn sets_with_codes_for_nothing_are_not_one_to_one() {
     let expected = "utf8mb3 utf8mb4 ascii cp850 cp852 cp866 keybcs2 koi8r koi8u latin1 latin2 latin5 latin7 macce \
                     macroman ucs2 utf16 utf16le utf32";
     assert_eq!(faithful, expected.split_whitespace().collect::<Vec<_>>());
+}
+
+/// A code that stands for nothing is a question mark in a SELECT, and nothing that MySQL converts; in gb18030 it is one.
+#[test]
+fn codes_for_nothing_are_told_from_question_marks() {
+    for (name, bytes, converts) in [
+        ("cp1251", &b"a?"[..], true),
+        ("cp1251", b"a\x98", false),
+        ("gbk", &[b'?', 0xa1, 0x40], false),
+        ("cp932", &[b'?', 0x87, 0x90], true),
+        ("tis620", &[0xa0], true),
+        ("swe7", &[0x7f], false),
+        ("gb18030", &[0x85, 0x30, 0x81, 0x30], true),
+        ("ujis", &[0x8e, 0xa0], false),
+    ] {
+        let charset = Charset::by_mysql_name(name).unwrap();
+        assert_eq!(charset.text(bytes).unwrap().converts(), converts, "{name}");
+    }
 }
 
 #[test]

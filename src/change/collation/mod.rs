@@ -17,6 +17,7 @@ mod uca;
 use std::cmp::Ordering;
 use std::fmt;
 
+use super::Text;
 use super::charset::{Charset, Collation};
 use maps::Map;
 use simple::Simple;
@@ -38,7 +39,7 @@ enum Order {
     Bytes,
     /// The code points.
     CodePoints { pads: bool },
-    /// The codes of a character set of single bytes.
+    /// The bytes of a character set that is not Unicode's.
     Codes(Charset),
     /// One weight for each character.
     Simple(Simple),
@@ -58,9 +59,7 @@ struct Casing {
 }
 
 impl Weigher {
-    /// The collation with MySQL's name; `None` where its order is not known here. That includes the `_bin` collations of
-    /// character sets in which several codes show as one text (`Charset::is_one_to_one`): what the server tells apart
-    /// would compare equal.
+    /// The collation with MySQL's name; `None` where its order is not known here.
     pub fn by_name(collation: &str) -> Option<Weigher> {
         let Collation { name, charset, .. } = Collation::by_name(collation)?;
         let order = match name {
@@ -79,13 +78,7 @@ impl Weigher {
                 let set = Charset::by_mysql_name(charset)?;
                 Order::Simple(Simple::Codes(set, Map::named(name)?))
             }
-            _ if name.ends_with("_bin") => {
-                let set = Charset::by_mysql_name(charset)?;
-                if !set.is_one_to_one() || set.max_bytes() > 1 {
-                    return None;
-                }
-                Order::Codes(set)
-            }
+            _ if name.ends_with("_bin") => Order::Codes(Charset::by_mysql_name(charset)?),
             _ => return None,
         };
         let casing = match order {
@@ -110,12 +103,37 @@ impl Weigher {
         self.charset
     }
 
+    /// The character set, where texts compare by bytes that what they show does not always tell: several codes of it show as
+    /// one character. Who compares such texts needs them as they are ([`compare_texts`](Self::compare_texts)).
+    pub fn coded(&self) -> Option<Charset> {
+        match self.order {
+            Order::Codes(set) if !set.is_one_to_one() => Some(set),
+            _ => None,
+        }
+    }
+
     /// Whether the shorter text compares as if spaces followed it.
     pub fn pads_space(&self) -> bool {
         match self.order {
             Order::Bytes | Order::Uca900(..) => false,
             Order::CodePoints { pads } => pads,
             Order::Codes(_) | Order::Simple(_) | Order::Uca400(_) => true,
+        }
+    }
+
+    /// As [`compare`](Self::compare), of texts of the collation's character set as they are stored.
+    pub fn compare_texts(&self, a: &Text<'_>, b: &Text<'_>) -> Ordering {
+        match self.order {
+            Order::Codes(set) => binary::compare_texts(set, a, b),
+            _ => self.compare(a, b),
+        }
+    }
+
+    /// As [`key`](Self::key), of a text of the collation's character set as it is stored.
+    pub fn key_of(&self, text: &Text<'_>, out: &mut Vec<u8>) {
+        match self.order {
+            Order::Codes(set) => binary::key_of_codes(set, text, out),
+            _ => self.key(text, out),
         }
     }
 
@@ -139,7 +157,7 @@ impl Weigher {
                 out.extend_from_slice(text.as_bytes());
             }
             Order::CodePoints { pads: true } => binary::key(text, out),
-            Order::Codes(set) => binary::key_of_codes(set, text, out),
+            Order::Codes(set) => binary::key_of_codes(set, &text.into(), out),
             Order::Simple(simple) => simple.key(text, out),
             Order::Uca900(weights, levels) => weights.key(levels, text, out),
             Order::Uca400(weights) => weights.key_padded(text, out),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::change::Text;
 use crate::change::charset::Charset;
 
 fn weigher(name: &str) -> Weigher {
@@ -11,7 +12,7 @@ fn key(weigher: Weigher, text: &str) -> Vec<u8> {
     out
 }
 
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 17] = [
     "binary",
     "utf8mb4_bin",
     "utf8mb4_0900_bin",
@@ -24,6 +25,11 @@ const KNOWN: [&str; 12] = [
     "latin1_bin",
     "latin1_swedish_ci",
     "ascii_general_ci",
+    "cp1251_bin",
+    "swe7_bin",
+    "sjis_bin",
+    "gb18030_bin",
+    "ujis_bin",
 ];
 
 #[test]
@@ -31,7 +37,8 @@ fn what_is_not_built_is_not_known() {
     for name in [
         "utf8mb4_de_pb_0900_ai_ci",
         "latin1_german2_ci",
-        "sjis_bin",
+        "sjis_japanese_ci",
+        "gbk_chinese_ci",
         "none",
         "",
     ] {
@@ -118,13 +125,65 @@ fn keys_order_as_comparison_does() {
 }
 
 #[test]
-fn every_bin_of_a_set_that_shows_each_code_as_itself() {
+fn every_bin_is_known() {
     for id in 0..1000 {
         let Some(found) = Collation::by_id(id).filter(|found| found.name.ends_with("_bin")) else {
             continue;
         };
-        let exact = Charset::by_mysql_name(found.charset).is_some_and(Charset::is_one_to_one);
-        assert_eq!(Weigher::by_name(found.name).is_some(), exact, "{found:?}");
+        let weigher = weigher(found.name);
+        let set = Charset::by_mysql_name(found.charset);
+        let exact = set.is_some_and(Charset::is_one_to_one);
+        assert_eq!(weigher.coded().is_none(), exact, "{found:?}");
+    }
+}
+
+/// What shows alike is told apart by its bytes, and sorted by them; who has the characters alone has those that the server
+/// gives them.
+#[test]
+fn texts_that_show_alike_compare_by_their_bytes() {
+    let text = |set: &str, bytes: &'static [u8]| {
+        let set = Charset::by_mysql_name(set).expect("a set");
+        set.text(bytes).expect("text of the set")
+    };
+    for (set, first, second, canonical) in [
+        (
+            "cp932",
+            &[0x81, 0xe0][..],
+            &[0x87, 0x90][..],
+            &[0x81, 0xe0][..],
+        ),
+        ("cp932", &[0xed, 0x40], &[0xfa, 0x5c], &[0xfa, 0x5c]),
+        ("sjis", b"\\", &[0x81, 0x5f], &[0x81, 0x5f]),
+        ("cp1251", b"?", &[0x98], b"?"),
+        ("tis620", &[0xa0], &[0xff], &[0xff]),
+        ("swe7", b"?", &[0x7f], b"?"),
+        ("armscii8", b")", &[0xa4], b")"),
+        ("eucjpms", &[0x8f, 0xa2, 0xf1], &[0xad, 0xe2], &[0xad, 0xe2]),
+    ] {
+        let (a, b) = (text(set, first), text(set, second));
+        let weigher = weigher(&format!("{set}_bin"));
+        assert_eq!(*a, *b, "{set}");
+        assert!(weigher.compare(&a, &b).is_eq(), "{set}");
+        assert!(weigher.compare_texts(&a, &b).is_lt(), "{set}");
+        let of = |text: &Text<'_>| {
+            let mut out = Vec::new();
+            weigher.key_of(text, &mut out);
+            out
+        };
+        assert!(of(&a) < of(&b), "{set}");
+        let shown = Text::from(&*a);
+        let has = match weigher.compare_texts(&shown, &a).is_eq() {
+            true => first,
+            false => second,
+        };
+        assert_eq!(has, canonical, "{set}");
+        let plain = [&a, &b].map(|text| text.codes().is_none());
+        assert_eq!(plain, [first == canonical, second == canonical], "{set}");
+        let padded = [second, b"  "].concat();
+        let set = Charset::by_mysql_name(set).expect("a set");
+        let padded = set.text(&padded).expect("text of the set");
+        assert!(weigher.compare_texts(&padded, &b).is_eq());
+        assert_eq!(of(&padded), of(&b));
     }
 }
 

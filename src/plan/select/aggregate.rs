@@ -39,13 +39,20 @@ impl<'p> Renderer<'p> {
                 Kind::Unknown,
             ));
         };
-        let value = self.expression(select, &rows)?.shown();
+        let value = self.expression(select, &rows)?;
+        let kind = match operation {
+            AggregateOperation::Min | AggregateOperation::Max if value.is_foreign() => {
+                Kind::Foreign
+            }
+            _ => Kind::Unknown,
+        };
+        let value = value.shown();
         if operation == AggregateOperation::Count || self.is_exact(select) {
             return Ok(Rendered::new(
                 format!(
                     "(SELECT {function}({value})\n     FROM {table} AS {INNER}\n    WHERE {condition})"
                 ),
-                Kind::Unknown,
+                kind,
             ));
         }
         // The result depends on the order: that of the primary key.
@@ -54,7 +61,7 @@ impl<'p> Renderer<'p> {
             format!(
                 "(SELECT {function}(x.value)\n     FROM (SELECT {value} AS value\n             FROM {table} AS {INNER}\n            WHERE {condition}\n            ORDER BY {key} LIMIT {ALL}) AS x)"
             ),
-            Kind::Unknown,
+            kind,
         ))
     }
 

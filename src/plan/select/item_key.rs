@@ -4,6 +4,7 @@ use super::layout::literal;
 use super::render::{Renderer, column_name, column_type};
 use super::{DRIVING, SelectError};
 use crate::contract::model::Scalar;
+use crate::plan::charsets::{self, Stored};
 use crate::plan::model::*;
 use crate::schema::ColumnType;
 
@@ -110,8 +111,14 @@ impl<'p> Renderer<'p> {
                     false => "FALSE".into(),
                 })
             }
-            (ColumnType::Text { .. }, KeyText::S(text)) => {
-                Some(format!("{name} = {}", literal(text)))
+            (ColumnType::Text { charset, .. }, KeyText::S(text)) => {
+                match charsets::stored(charset, text) {
+                    Stored::One => Some(format!("{name} = {}", literal(text))),
+                    // MySQL takes the literal for one of them.
+                    Stored::Several => None,
+                    // It cannot be compared: MySQL refuses to convert it.
+                    Stored::None => Some("FALSE".into()),
+                }
             }
             (ColumnType::Binary { .. } | ColumnType::Bytes { .. }, KeyText::B(bytes)) => {
                 Some(format!("{name} = {}", hexadecimal(bytes)))

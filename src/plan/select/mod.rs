@@ -43,6 +43,9 @@ pub struct Select {
     pub sql: String,
     /// Aliases of the leading columns: the driving row's key, in key order, named `_key_1`, `_key_2`, …
     pub key: Vec<String>,
+    /// Which of these have the form that they have in a row's name: a text whose characters do not give back its bytes
+    /// is named by its bytes.
+    pub named: Vec<bool>,
     /// The attributes, which follow in this order: those of [`Projection::attributes`].
     pub columns: Vec<SelectColumn>,
 }

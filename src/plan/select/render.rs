@@ -2,9 +2,10 @@
 
 use super::expression::{bare, rewrite};
 use super::layout::{alias, comment, is_alias, list, literal};
-use super::value::{Kind, Rendered, constant};
+use super::value::{Kind, Rendered, constant, is_foreign};
 use super::{DRIVING, Narrow, Select, SelectColumn, SelectError};
 use crate::contract::model::AttributeType;
+use crate::expression::TypeKind;
 use crate::plan::model::*;
 use crate::plan::types::type_name;
 use crate::schema::{ColumnType, quote};
@@ -70,11 +71,14 @@ impl<'p> Renderer<'p> {
         narrow: Narrow<'_>,
     ) -> Result<Option<Select>, SelectError> {
         let mut items = Vec::new();
-        let mut key = Vec::new();
+        let (mut key, mut named) = (Vec::new(), Vec::new());
         for (index, slot) in self.driving.key.iter().enumerate() {
             let name = format!("_key_{}", index + 1);
             let column = self.column(self.driving, *slot, DRIVING);
-            items.push((format!("{} AS `{name}`", column.shown()), String::new()));
+            let part = column.name_part();
+            named.push(part.is_some());
+            let shown = part.unwrap_or_else(|| column.shown());
+            items.push((format!("{shown} AS `{name}`"), String::new()));
             key.push(name);
         }
         let mut columns = Vec::new();
@@ -135,6 +139,7 @@ impl<'p> Renderer<'p> {
             sql.push_str(&format!("ORDER BY {}", key_terms(self.driving, DRIVING)));
         }
         Ok(Some(Select {
+            named,
             label: projection.label.clone(),
             sql: sql.trim_end().to_string(),
             key,
@@ -237,11 +242,11 @@ impl<'p> Renderer<'p> {
                 for (when, then) in cases {
                     let when = self.expression(when, &[])?;
                     let then = self.expression(then, &[])?;
-                    sql.push_str(&format!(" WHEN {} THEN {}", when.sql, then.shown()));
+                    sql.push_str(&format!(" WHEN {} THEN {}", when.sql, then.branch()));
                 }
                 if let Some(otherwise) = otherwise {
                     let otherwise = self.expression(otherwise, &[])?;
-                    sql.push_str(&format!(" ELSE {}", otherwise.shown()));
+                    sql.push_str(&format!(" ELSE {}", otherwise.branch()));
                 }
                 Rendered::new(format!("{sql} END"), Kind::Unknown)
             }
@@ -347,7 +352,7 @@ impl<'p> Renderer<'p> {
                 let source = self.plan.source(reference.source);
                 Rendered::new(text, Kind::Column(column_type(source, reference.slot)))
             }
-            None => Rendered::new(text, Kind::Unknown),
+            None => Rendered::new(text, kind_of(sql)),
         })
     }
 
@@ -438,11 +443,25 @@ impl Rendered<'_> {
     /// The same value in an expression: no column any more, but JSON stays JSON.
     fn loose(mut self) -> Self {
         self.kind = match self.kind {
+            _ if self.is_foreign() => Kind::Foreign,
             Kind::Json | Kind::Column(ColumnType::Json) => Kind::Json,
             Kind::Text => Kind::Text,
             _ => Kind::Unknown,
         };
         self
+    }
+}
+
+fn kind_of(sql: &Sql) -> Kind<'static> {
+    match sql.typed.as_ref().map(|typed| &typed.ty().kind) {
+        Some(TypeKind::Text { collation }) => {
+            let charset = collation.split('_').next();
+            match charset.is_some_and(is_foreign) {
+                true => Kind::Foreign,
+                false => Kind::Unknown,
+            }
+        }
+        _ => Kind::Unknown,
     }
 }
 

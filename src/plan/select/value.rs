@@ -2,6 +2,7 @@
 
 use super::layout::literal;
 use crate::contract::model::Scalar;
+use crate::plan::charsets;
 use crate::schema::ColumnType;
 
 /// A value as SQL.
@@ -24,6 +25,8 @@ pub(super) enum Kind<'p> {
     Integer,
     /// The result of an expression.
     Unknown,
+    /// The same, text in another character set than that of the session: not all of them mix.
+    Foreign,
 }
 
 impl<'p> Rendered<'p> {
@@ -53,17 +56,28 @@ impl<'p> Rendered<'p> {
         }
     }
 
+    /// As a part of a row's name (`view::source_key`), for a text in a character set in which several codes show as one
+    /// character; `None` for what is named by what it shows.
+    pub fn name_part(&self) -> Option<String> {
+        let Kind::Column(ColumnType::Text { charset, .. }) = self.kind else {
+            return None;
+        };
+        if charsets::one_to_one(charset) {
+            return None;
+        }
+        let sql = &self.sql;
+        let shown = format!("CONVERT({sql} USING utf8mb4)");
+        Some(format!(
+            "IF(CAST(CONVERT({shown} USING {charset}) AS BINARY) = CAST({sql} AS BINARY), \
+             REPLACE(REPLACE({shown}, '\\\\', '\\\\\\\\'), ',', '\\\\,'), CONCAT('\\\\0x', LOWER(HEX({sql}))))"
+        ))
+    }
+
     /// As an argument of CONCAT, which gives the text that [`shown`](Self::shown) has.
     pub fn part(&self) -> String {
         match self.kind {
             // Character sets do not always mix.
-            Kind::Column(
-                ColumnType::Text { charset, .. }
-                | ColumnType::Enum { charset, .. }
-                | ColumnType::Set { charset, .. },
-            ) if !charset.starts_with("utf8") && !charset.starts_with("ascii") => {
-                format!("CONVERT({} USING utf8mb4)", self.sql)
-            }
+            _ if self.is_foreign() => format!("CONVERT({} USING utf8mb4)", self.sql),
             // CONCAT turns to an exponent earlier than a result does; as a DOUBLE the six digits do not.
             Kind::Column(ColumnType::Float {
                 decimals: None,
@@ -79,6 +93,27 @@ impl<'p> Rendered<'p> {
                 }
             }
             _ => self.shown(),
+        }
+    }
+
+    /// Whether it is text that may not stand beside any other.
+    pub fn is_foreign(&self) -> bool {
+        match self.kind {
+            Kind::Foreign => true,
+            Kind::Column(
+                ColumnType::Text { charset, .. }
+                | ColumnType::Enum { charset, .. }
+                | ColumnType::Set { charset, .. },
+            ) => is_foreign(charset),
+            _ => false,
+        }
+    }
+
+    /// As a branch beside others.
+    pub fn branch(&self) -> String {
+        match self.is_foreign() {
+            true => self.part(),
+            false => self.shown(),
         }
     }
 
@@ -106,6 +141,11 @@ impl<'p> Rendered<'p> {
             _ => format!("({})", self.sql),
         }
     }
+}
+
+/// Whether text of this character set may not stand beside any other.
+pub(super) fn is_foreign(charset: &str) -> bool {
+    !charset.starts_with("utf8") && !charset.starts_with("ascii")
 }
 
 /// A constant of the contract.

@@ -128,6 +128,13 @@ fn the_row_key_is_one_that_tells_rows_apart_and_that_an_index_serves() {
             &["u"],
             &[],
         ),
+        ("varchar(9) collate=gbk_bin", "pk k", &["k"], &[]),
+        (
+            "varchar(9) collate=gbk_bin",
+            "pk k\n unique by_u u",
+            &["k"],
+            &[],
+        ),
         ("double", "pk u,k\n unique by_u u", &["u"], &[]),
         ("double", "unique by_k k", &[], &["key-inexact"]),
         ("enum('x','')", "pk k", &[], &["key-inexact"]),

@@ -40,6 +40,8 @@ pub fn value<'a>(column: &Column, bytes: &'a [u8]) -> Result<Value<'a>, DecodeEr
     })
 }
 
+const TEXT: &str = "text in its character set";
+
 enum Problem<'c> {
     Charset(&'c str),
     Invalid(&'static str),
@@ -65,9 +67,11 @@ fn parse<'a, 'c>(ty: &'c ColumnType, bytes: &'a [u8]) -> Result<Value<'a>, Probl
         ColumnType::Double { .. } => Value::Double(number(bytes, "DOUBLE")?),
         ColumnType::Decimal { .. } => Value::Decimal(decimal(bytes).ok_or("DECIMAL")?.into()),
         ColumnType::Bit { bits } => Value::Bit(bit(bytes, *bits).ok_or("BIT")?),
-        ColumnType::Text { charset, .. } | ColumnType::Enum { charset, .. } => {
-            Value::Text(text(known(charset)?, bytes)?)
+        ColumnType::Text { charset, .. } => {
+            let text = known(charset)?.text(bytes);
+            Value::Text(text.map_err(|_| TEXT)?)
         }
+        ColumnType::Enum { charset, .. } => Value::Text(text(known(charset)?, bytes)?.into()),
         ColumnType::Set { charset, .. } => Value::Set(text(known(charset)?, bytes)?),
         ColumnType::Binary { .. } | ColumnType::Bytes { .. } => Value::Bytes(Cow::Borrowed(bytes)),
         ColumnType::Date => Value::Date(date(bytes).ok_or("DATE")?),
@@ -91,9 +95,7 @@ fn known(charset: &str) -> Result<Charset, Problem<'_>> {
 }
 
 fn text(charset: Charset, bytes: &[u8]) -> Result<Cow<'_, str>, &'static str> {
-    charset
-        .decode(bytes)
-        .map_err(|_| "text in its character set")
+    charset.decode(bytes).map_err(|_| TEXT)
 }
 
 fn number<T: std::str::FromStr>(bytes: &[u8], what: &'static str) -> Result<T, &'static str> {

@@ -238,7 +238,7 @@ impl Read {
             Read::Utf8 { prefix } => {
                 let text = std::str::from_utf8(counted(rest, *prefix)?);
                 let text = text.map_err(|_| Invalid::Text)?;
-                append(values, || Value::Text(Cow::Borrowed(text)));
+                append(values, || Value::Text(text.into()));
             }
             Read::Bytes { prefix } => {
                 let bytes = counted(rest, *prefix)?;
@@ -247,7 +247,7 @@ impl Read {
             Read::Enum1(labels) => {
                 let [number] = array(rest)?;
                 let label = labels.label(number.into()).ok_or(Invalid::Enum)?;
-                append(values, || Value::Text(Cow::Borrowed(label)));
+                append(values, || Value::Text(label.into()));
             }
             Read::Set1(labels) => {
                 let [bits] = array(rest)?;
@@ -322,11 +322,11 @@ fn other<'a>(wire: Wire, meaning: &'a Meaning, bytes: &'a [u8]) -> Result<Value<
         (
             Wire::Variable { .. } | Wire::Fixed { .. } | Wire::Blob { .. },
             Meaning::Text(charset),
-        ) => Value::Text(charset.decode(bytes).map_err(|_| Invalid::Text)?),
+        ) => Value::Text(charset.text(bytes).map_err(|_| Invalid::Text)?),
         (Wire::Fixed { .. }, Meaning::Binary { length }) => Value::Bytes(padded(bytes, *length)),
         (Wire::Enum { .. }, Meaning::Labels(labels)) => {
             let label = super::labels::label(labels, unsigned(bytes));
-            Value::Text(Cow::Borrowed(label.ok_or(Invalid::Enum)?))
+            Value::Text(label.ok_or(Invalid::Enum)?.into())
         }
         (Wire::Set { .. }, Meaning::Labels(labels)) => {
             Value::Set(super::labels::joined(labels, unsigned(bytes)).ok_or(Invalid::Set)?)

@@ -132,7 +132,11 @@ pub fn encode_key<'v>(values: impl Iterator<Item = &'v Value<'v>>, out: &mut Vec
             Value::Year(y) => fixed(out, 5, &y.to_le_bytes()),
             Value::Decimal(t) => counted(out, 6, t.text().as_bytes()),
             Value::Json(t) => counted(out, 6, t.text().as_bytes()),
-            Value::Text(t) | Value::Set(t) => counted(out, 6, t.as_bytes()),
+            Value::Text(t) => match t.codes() {
+                None => counted(out, 6, t.as_bytes()),
+                Some(codes) => counted(out, 10, codes),
+            },
+            Value::Set(t) => counted(out, 6, t.as_bytes()),
             Value::Bytes(b) | Value::Geometry(b) | Value::Vector(b) => counted(out, 7, b),
             Value::Date(t) | Value::DateTime(t) | Value::Timestamp(t) => {
                 out.push(8);

@@ -23,6 +23,8 @@ const DECIMAL: u8 = 0x43;
 const JSON: u8 = 0x44;
 const GEOMETRY: u8 = 0x45;
 const VECTOR: u8 = 0x46;
+/// Text by its bytes in its own character set.
+const CODED: u8 = 0x47;
 
 const TEMPORAL_BYTES: usize = 12;
 const TIME_BYTES: usize = 10;
@@ -51,7 +53,7 @@ pub fn after_values(key: &[u8], count: usize) -> Option<&[u8]> {
             YEAR => 2,
             DATE | DATE_TIME | TIMESTAMP => TEMPORAL_BYTES,
             TIME => TIME_BYTES,
-            TEXT..=VECTOR => end_of_escaped(rest.get(1..)?)?,
+            TEXT..=CODED => end_of_escaped(rest.get(1..)?)?,
             number if number.abs_diff(ZERO) <= LONGEST_NUMBER => usize::from(number.abs_diff(ZERO)),
             _ => return None,
         };
@@ -69,7 +71,10 @@ fn encode(value: &Value<'_>, out: &mut Vec<u8>) {
         Value::Double(number) => fixed(DOUBLE, &number.to_bits().to_be_bytes(), out),
         Value::Bit(number) => fixed(BIT, &number.to_be_bytes(), out),
         Value::Year(year) => fixed(YEAR, &year.to_be_bytes(), out),
-        Value::Text(text) => escaped(TEXT, text.as_bytes(), out),
+        Value::Text(text) => match text.codes() {
+            None => escaped(TEXT, text.as_bytes(), out),
+            Some(codes) => escaped(CODED, codes, out),
+        },
         Value::Set(text) => escaped(SET, text.as_bytes(), out),
         Value::Bytes(bytes) => escaped(BYTES, bytes, out),
         Value::Geometry(bytes) => escaped(GEOMETRY, bytes, out),

@@ -18,7 +18,7 @@ use std::borrow::Cow;
 
 pub use key::{after_values, encode_key};
 
-use crate::change::{Row, Temporal, TimeOfDay, Value};
+use crate::change::{Row, Temporal, Text, TimeOfDay, Value};
 use crate::error::{Error, Kind, Result};
 use take::Input;
 
@@ -44,6 +44,10 @@ const JSON: u8 = 14;
 const OTHER: u8 = 15;
 const GEOMETRY: u8 = 0;
 const VECTOR: u8 = 1;
+/// Text, and its bytes in its own character set.
+const CODED: u8 = 2;
+/// The same, where some of them stand for nothing.
+const NOTHING: u8 = 3;
 
 /// In the upper half: a length follows, or the fields one by one.
 const LONG: u8 = 15;
@@ -139,10 +143,15 @@ fn value<'a>(input: &mut Input<'a>) -> Option<Value<'a>> {
         TIMESTAMP => Value::Timestamp(temporal(input, upper)?),
         TIME => Value::Time(time(input, upper)?),
         _ => {
-            let bytes = Cow::Borrowed(input.bytes(LONG)?);
+            let bytes = input.bytes(LONG)?;
             match upper {
-                GEOMETRY => Value::Geometry(bytes),
-                VECTOR => Value::Vector(bytes),
+                GEOMETRY => Value::Geometry(bytes.into()),
+                VECTOR => Value::Vector(bytes.into()),
+                CODED | NOTHING => {
+                    let shown = std::str::from_utf8(bytes).ok()?.to_owned();
+                    let codes = input.bytes(LONG)?.into();
+                    Value::Text(Text::with_codes(shown, codes, upper == CODED))
+                }
                 _ => return None,
             }
         }

@@ -85,7 +85,7 @@ fn number(random: &mut fastrand::Rng) -> u64 {
 }
 
 fn random_value(random: &mut fastrand::Rng) -> Value<'static> {
-    match random.u8(0..18) {
+    match random.u8(0..19) {
         0 => Value::Null,
         1 => Value::Int(number(random).cast_signed()),
         2 => Value::Int(-((number(random) >> 1).cast_signed())),
@@ -102,6 +102,10 @@ fn random_value(random: &mut fastrand::Rng) -> Value<'static> {
         13 => Value::Time(time_of_day(random)),
         14 => Value::Year(random.u16(..)),
         15 => Value::Bit(number(random)),
+        18 => {
+            let (shown, codes) = (text(random), bytes(random));
+            Value::Text(Text::with_codes(shown, codes.into(), random.bool()))
+        }
         16 => Value::Json(format!("[{}, \"{}\"]", random.i64(..), random.alphanumeric()).into()),
         _ if random.bool() => Value::Geometry(Cow::Owned(bytes(random))),
         _ => Value::Vector(Cow::Owned(bytes(random))),
@@ -209,13 +213,19 @@ fn known(value: &Value<'_>) -> String {
         Value::UInt(number) => format!("number {number}"),
         Value::Float(number) => format!("float {:x}", number.to_bits()),
         Value::Double(number) => format!("double {:x}", number.to_bits()),
+        Value::Text(text) if text.codes().is_some() => format!("codes {:?}", text.codes()),
         value => format!("{value:?}"),
     }
 }
 
 fn small_value(random: &mut fastrand::Rng) -> Value<'static> {
-    match random.u8(0..8) {
+    match random.u8(0..9) {
         0 => Value::Null,
+        8 => Value::Text(Text::with_codes(
+            "?".into(),
+            [random.u8(..2) * 0x98, 0x98].into(),
+            false,
+        )),
         1 => Value::Int(random.i64(-300..300)),
         2 => Value::UInt(random.u64(0..300)),
         3 => Value::Text(

@@ -1,8 +1,8 @@
 //! Writing stored values.
 
 use super::{
-    BIT, BYTES, DATE, DATE_TIME, DECIMAL, DOUBLE, FLOAT, GEOMETRY, INT, JSON, LONG, OTHER, SET,
-    TEXT, TIME, TIMESTAMP, UINT, VECTOR, YEAR,
+    BIT, BYTES, CODED, DATE, DATE_TIME, DECIMAL, DOUBLE, FLOAT, GEOMETRY, INT, JSON, LONG, NOTHING,
+    OTHER, SET, TEXT, TIME, TIMESTAMP, UINT, VECTOR, YEAR,
 };
 use crate::change::{Temporal, TimeOfDay, Value};
 
@@ -22,7 +22,15 @@ pub(super) fn value(value: &Value<'_>, out: &mut Vec<u8>) {
             out.push(DOUBLE);
             out.extend_from_slice(&number.to_bits().to_le_bytes());
         }
-        Value::Text(text) => bytes(TEXT, text.as_bytes(), out),
+        Value::Text(text) => match text.codes() {
+            None => bytes(TEXT, text.as_bytes(), out),
+            Some(codes) => {
+                let kind = if text.converts() { CODED } else { NOTHING };
+                other(kind, text.as_bytes(), out);
+                varint(codes.len() as u64, out);
+                out.extend_from_slice(codes);
+            }
+        },
         Value::Set(text) => bytes(SET, text.as_bytes(), out),
         Value::Bytes(content) => bytes(BYTES, content, out),
         // Their form in memory is their own matter.

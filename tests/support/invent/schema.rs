@@ -88,7 +88,7 @@ pub enum Kind {
 }
 
 /// The collations that joins must compare as MySQL does.
-const COLLATIONS: [&str; 7] = [
+const COLLATIONS: [&str; 8] = [
     "utf8mb4_bin",
     "utf8mb4_0900_ai_ci",
     "utf8mb4_0900_as_cs",
@@ -96,7 +96,11 @@ const COLLATIONS: [&str; 7] = [
     "utf8mb4_unicode_ci",
     "latin1_swedish_ci",
     "latin1_bin",
+    CODED,
 ];
+/// Of a character set in which several codes show as one character: these do.
+const CODED: &str = "cp932_bin";
+const ALIKE: [&str; 4] = ["81e0", "8790", "fa5c", "ed40"];
 const TABLES: [&str; 6] = ["users", "orders", "items", "Odd-Table", "notes", "group"];
 const LABELS: [&str; 8] = [
     "new", "open", "paid", "sent", "done", "lost", "back", "gone",
@@ -410,6 +414,10 @@ impl Kind {
         matches!(self, Kind::Date | Kind::DateTime | Kind::Timestamp)
     }
 
+    pub fn is_coded(self) -> bool {
+        self == Kind::Text(CODED)
+    }
+
     pub fn is_binary(self) -> bool {
         matches!(self, Kind::Binary | Kind::Bytes)
     }
@@ -436,6 +444,7 @@ impl Kind {
             Kind::Text(collation) if collation.starts_with("latin1") => {
                 Kind::Text("utf8mb4_unicode_ci")
             }
+            Kind::Text(CODED) => Kind::Text("utf8mb4_bin"),
             Kind::Text(_) => Kind::Text("latin1_swedish_ci"),
             other => other,
         }
@@ -453,6 +462,10 @@ impl Kind {
             ),
             Kind::Enum => format!("'{}'", LABELS[n % LABELS.len()]),
             Kind::Binary => format!("x'{:02x}{}{:02x}'", n % 7, "00ff".repeat(7), n % 256),
+            Kind::Text(CODED) => {
+                let number = hex::encode((n / ALIKE.len()).to_string());
+                format!("_cp932 x'{}{number}'", ALIKE[n % ALIKE.len()])
+            }
             Kind::Text(_) => format!("'{}{}'", WORDS[n % WORDS.len()], n / WORDS.len()),
             _ => n.to_string(),
         }
@@ -487,6 +500,10 @@ impl Kind {
             Kind::Year => choose(rng, &["2024", "1901", "2155", "1999", "0"]),
             Kind::Filled => choose(rng, &["0", "42", "999999", "1234567", "7"]),
             Kind::Fixed => choose(rng, &["0", "1.5", "-0.125", "12", "3.1415"]),
+            Kind::Text(CODED) => match rng.u8(0..4) {
+                0 => choose(rng, &["''", "'a'", "'A'", "'a,b'", "' x '"]),
+                _ => format!("_cp932 x'61{}'", pick(rng, &ALIKE)),
+            },
             Kind::Text(_) | Kind::Char => match rng.u8(0..4) {
                 0 => choose(
                     rng,
@@ -571,6 +588,7 @@ impl Column {
                 match (of, self.kind) {
                     (Kind::Enum, Kind::Int) => (n + 1).to_string(),
                     // As the collation compares, not as it is written.
+                    (Kind::Text(CODED), _) => key,
                     (Kind::Text(_), _) if once_in(rng, 4) => match rng.u8(0..3) {
                         0 => key.to_uppercase(),
                         1 => key.replace('é', "e").replace('ö', "o"),

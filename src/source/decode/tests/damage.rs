@@ -70,7 +70,8 @@ fn printed(change: &Change<'_>) -> usize {
 fn held(change: &Change<'_>) -> usize {
     values(change)
         .map(|value| match value {
-            Value::Text(Cow::Owned(text)) | Value::Set(Cow::Owned(text)) => text.capacity(),
+            Value::Text(text) => text.owned_bytes(),
+            Value::Set(Cow::Owned(text)) => text.capacity(),
             Value::Decimal(number) => number.owned_bytes(),
             Value::Json(document) => document.owned_bytes(),
             Value::Bytes(Cow::Owned(bytes)) => bytes.capacity(),

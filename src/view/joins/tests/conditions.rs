@@ -1,6 +1,7 @@
 //! What the condition of a join means, and what documents show of the rows that it finds.
 
 use super::*;
+use crate::change::charset::Charset;
 use crate::plan::graph::Cardinality;
 
 /// How many rows a join counts for one driving row, where the other rows come before the item is made and where they come
@@ -195,6 +196,38 @@ table shop.codes
     assert_eq!(found, Cardinality::One);
     let found = item("utf8mb4_0900_ai_ci", "utf8mb4_0900_ai_ci", "a", ["a", "b"]);
     assert_eq!(found, Cardinality::One);
+    // Two that show alike are one text in another character set.
+    let found = item("cp1251_bin", "utf8mb4_bin", "a", ["a", "b"]);
+    assert_eq!(found, Cardinality::First);
+    let found = item("cp1251_bin", "cp1251_bin", "a", ["a", "b"]);
+    assert_eq!(found, Cardinality::One);
+}
+
+/// Texts that show alike are different rows, and found by their bytes; beside another character set by what they show, and
+/// not at all where MySQL cannot convert them.
+#[test]
+fn texts_that_show_alike_are_found_by_their_bytes() {
+    let text = |set: &str, bytes: &'static [u8]| {
+        let set = Charset::by_mysql_name(set).unwrap();
+        Value::Text(set.text(bytes).unwrap().to_owned())
+    };
+    let cp932 = "varchar(9) collate=cp932_bin";
+    let twins = || vec![text("cp932", &[0x81, 0xe0]), text("cp932", &[0x87, 0x90])];
+    let plain = "lefts.a = rights.b";
+    for twin in twins() {
+        assert_eq!(counted((cp932, twin.clone()), plain, (cp932, twins())), "1");
+        let unicode = (
+            "varchar(9) collate=utf8mb4_bin",
+            vec![Value::Text("≒".into())],
+        );
+        assert_eq!(counted((cp932, twin), plain, unicode), "1");
+    }
+    let unicode = ("varchar(9) collate=utf8mb4_bin", Value::Text("≒".into()));
+    assert_eq!(counted(unicode, plain, (cp932, twins())), "2");
+    let cp1251 = "varchar(9) collate=cp1251_bin";
+    let marks = vec![text("cp1251", b"?"), text("cp1251", &[0x98])];
+    let unicode = ("varchar(9) collate=utf8mb4_bin", Value::Text("?".into()));
+    assert_eq!(counted(unicode, plain, (cp1251, marks)), "1");
 }
 
 /// ZEROFILL and FLOAT(M,D) say how a column is printed; in a document it is a number.

@@ -198,15 +198,13 @@ fn a_plan_whose_keys_are_claimed_has_another_state() {
     let other = MEMBERS.replace("  unique by_mail mail\n", "");
     assert_eq!(layout(&members(MEMBERS)), layout(&members(&other)));
     let by_id = |pk: &str| {
-        let text = format!(
-            r#"{{"tables": [{{"table": "Members", "type": "single-entity", "source_table": "members", "pk": "id", "sk": null,
-            "attributes": [{{"name": "id", "type": "N", "source_column": "id"}}, {{"name": "friend", "type": "S",
-            "join": {{"type": "self-join", "join_alias": "f", "join_condition": "members.friend = f.id", "select_column": "f.mail"}}}}]}}]}}"#
-        );
+        let text = r#"{"tables": [{"table": "Members", "type": "single-entity", "source_table": "members", "pk": "id", "sk": null,
+            "attributes": [{"name": "id", "type": "N", "source_column": "id"}, {"name": "friend", "type": "S",
+            "join": {"type": "self-join", "join_alias": "f", "join_condition": "members.friend = f.id", "select_column": "f.mail"}}]}]}"#;
         let tables = MEMBERS
             .replace("pk id", pk)
             .replace("by_mail mail", "by_id id");
-        plan_of(&tables, &text)
+        plan_of(&tables, text)
     };
     let (primary, unique) = (by_id("pk id"), by_id("pk mail"));
     assert!(!primary.projections[0].claimed && unique.projections[0].claimed);
