@@ -92,8 +92,7 @@ impl Witness for Watch<'_> {
             return Ok(Follow::No);
         }
         let undone = self.undone(plan, effect);
-        if !undone.is_empty() {
-            let times = self.progress.begin_again(&undone);
+        if let Some(times) = self.progress.begin_again(&undone) {
             self.tell(plan, times);
             for table in &undone {
                 let name = self.plan.source(*table).name.to_string();

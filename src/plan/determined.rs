@@ -25,7 +25,6 @@ pub(super) struct Unique {
     /// `the primary key`
     pub words: String,
     pub columns: Vec<usize>,
-    pub primary: bool,
 }
 
 /// The keys that tell a table's rows apart, the primary key first.
@@ -35,7 +34,6 @@ pub(super) fn unique_keys(table: &Table) -> Vec<Unique> {
         found.push(Unique {
             words: "the primary key".into(),
             columns: table.primary_key.clone(),
-            primary: true,
         });
     }
     for key in &table.unique_keys {
@@ -43,7 +41,6 @@ pub(super) fn unique_keys(table: &Table) -> Vec<Unique> {
             found.push(Unique {
                 words: format!("the unique key `{}`", key.name),
                 columns: key.columns.clone(),
-                primary: false,
             });
         }
     }
@@ -61,6 +58,8 @@ enum Why {
 /// What follows from the columns whose texts a key gives back.
 pub(super) struct Determined<'r> {
     rows: &'r KeyRows<'r>,
+    /// By which keys each row may be told.
+    keys: Vec<Vec<Unique>>,
     columns: BTreeMap<Cell, Why>,
     /// The key by which each row is told.
     told: Vec<Option<Unique>>,
@@ -68,8 +67,24 @@ pub(super) struct Determined<'r> {
 
 impl<'r> Determined<'r> {
     pub fn from(rows: &'r KeyRows<'r>, text: &[Cell]) -> Self {
+        let keys = (0..rows.len()).map(|row| unique_keys(rows.table(row)));
+        Self::by(rows, text, keys.collect())
+    }
+
+    /// The same, where rows are told by the keys alone by which a state keeps them.
+    pub fn in_a_state(rows: &'r KeyRows<'r>, text: &[Cell]) -> Self {
+        let keys = (0..rows.len()).map(|row| {
+            let mut keys = unique_keys(rows.table(row));
+            keys.retain(|key| key.columns == rows.state_key(row));
+            keys
+        });
+        Self::by(rows, text, keys.collect())
+    }
+
+    fn by(rows: &'r KeyRows<'r>, text: &[Cell], keys: Vec<Vec<Unique>>) -> Self {
         let mut determined = Self {
             rows,
+            keys,
             columns: text.iter().map(|cell| (*cell, Why::Text)).collect(),
             told: vec![None; rows.len()],
         };
@@ -119,7 +134,7 @@ impl<'r> Determined<'r> {
             if self.told[row].is_some() {
                 continue;
             }
-            let keys = unique_keys(self.rows.table(row));
+            let keys = &self.keys[row];
             let known = |columns: &[usize], by_text: bool| {
                 columns.iter().all(|&column| {
                     let why = self.columns.get(&Cell { row, column });

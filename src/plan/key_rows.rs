@@ -81,6 +81,11 @@ impl<'p> KeyRows<'p> {
         self.sources.table(self.rows[row].source)
     }
 
+    /// The key by which a state keeps the row.
+    pub fn state_key(&self, row: usize) -> &[usize] {
+        self.sources.row_key(self.rows[row].source)
+    }
+
     pub fn column(&self, cell: Cell) -> &Column {
         &self.table(cell.row).columns[cell.column]
     }

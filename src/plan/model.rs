@@ -135,8 +135,8 @@ pub struct Projection {
     /// Whether the key is provably unique, and why (not).
     pub uniqueness: Uniqueness,
     /// Whether a state of it keeps whose each key is. So it is where the key is not proved unique, and where the proof rests on
-    /// another key than the primary one: a state that is being put right holds rows that MySQL has no more, and one of
-    /// those may have the same unique key as a row that is there.
+    /// another key than the one by which the state keeps the rows: a state that is being put right holds rows that MySQL
+    /// has no more, driving and joined ones, and one of those may have the same unique key as a row that is there.
     pub claimed: bool,
     /// The rows that an item is made of, where they are more than the driving row, or where its key may be contested.
     pub graph: Option<Graph>,

@@ -82,6 +82,12 @@ impl<'a> Sources<'a> {
         self.get(id).table()
     }
 
+    /// The columns of the key that identifies the table's rows; none where no key does.
+    pub fn row_key(&self, id: SourceId) -> &[usize] {
+        let table = self.table(id);
+        best(table, &keys(table)).map_or(&[], Vec::as_slice)
+    }
+
     pub fn name(&self, id: SourceId) -> &TableName {
         &self.table(id).name
     }
@@ -416,11 +422,7 @@ fn check_engine(table: &Table, place: &Place, d: &mut Diagnostics) {
 
 /// The key that identifies a row and bounds the snapshot's chunks: the primary key, or a unique one where that is better.
 fn row_key(table: &Table, place: &Place, d: &mut Diagnostics) -> Vec<usize> {
-    let unique = table.unique_keys.iter().map(|key| &key.columns);
-    let keys: Vec<&Vec<usize>> = std::iter::once(&table.primary_key)
-        .chain(unique)
-        .filter(|key| !key.is_empty() && key.iter().all(|&c| !table.columns[c].nullable))
-        .collect();
+    let keys = keys(table);
     let Some(&first) = keys.first() else {
         d.error_help(
             "no-primary-key",
@@ -430,8 +432,7 @@ fn row_key(table: &Table, place: &Place, d: &mut Diagnostics) -> Vec<usize> {
         );
         return Vec::new();
     };
-    let exact = || keys.iter().filter(|key| inexact(table, key).is_none());
-    let Some(&key) = exact().find(|key| !is_slow(table, key)).or(exact().next()) else {
+    let Some(key) = best(table, &keys) else {
         d.error_help(
             "key-inexact",
             place,
@@ -454,6 +455,21 @@ fn row_key(table: &Table, place: &Place, d: &mut Diagnostics) -> Vec<usize> {
         );
     }
     key.clone()
+}
+
+/// Those over NOT NULL columns, the primary one first.
+fn keys(table: &Table) -> Vec<&Vec<usize>> {
+    let unique = table.unique_keys.iter().map(|key| &key.columns);
+    std::iter::once(&table.primary_key)
+        .chain(unique)
+        .filter(|key| !key.is_empty() && key.iter().all(|&c| !table.columns[c].nullable))
+        .collect()
+}
+
+fn best<'t>(table: &Table, keys: &[&'t Vec<usize>]) -> Option<&'t Vec<usize>> {
+    let exact = || keys.iter().filter(|key| inexact(table, key).is_none());
+    let best = exact().find(|key| !is_slow(table, key));
+    best.or(exact().next()).copied()
 }
 
 /// Why the values of a key's columns do not tell rows apart.

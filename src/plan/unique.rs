@@ -24,7 +24,7 @@ pub(super) fn prove(sources: &Sources<'_>, projections: &mut [Projection]) {
         }
         return;
     }
-    let (mut decided, by_primary): (Vec<Uniqueness>, Vec<bool>) =
+    let (mut decided, in_a_state): (Vec<Uniqueness>, Vec<bool>) =
         projections.iter().map(|p| alone(sources, p)).unzip();
     let languages: Vec<_> = projections
         .iter()
@@ -45,9 +45,9 @@ pub(super) fn prove(sources: &Sources<'_>, projections: &mut [Projection]) {
             }
         }
     }
-    let verdicts = decided.into_iter().zip(by_primary);
-    for (projection, (uniqueness, by_primary)) in projections.iter_mut().zip(verdicts) {
-        projection.claimed = !by_primary || matches!(uniqueness, Uniqueness::Unproved(_));
+    let verdicts = decided.into_iter().zip(in_a_state);
+    for (projection, (uniqueness, in_a_state)) in projections.iter_mut().zip(verdicts) {
+        projection.claimed = !in_a_state || matches!(uniqueness, Uniqueness::Unproved(_));
         projection.uniqueness = uniqueness;
     }
 }
@@ -60,7 +60,7 @@ fn collide(uniqueness: &mut Uniqueness, other: &str, example: &str) {
     }
 }
 
-/// The verdict without regard to other entities, and whether it rests on the primary key.
+/// The verdict without regard to other entities, and whether it holds for all rows that a state can have.
 fn alone(sources: &Sources<'_>, projection: &Projection) -> (Uniqueness, bool) {
     let rows = KeyRows::of(sources, projection);
     let mut text = Vec::new();
@@ -77,7 +77,8 @@ fn alone(sources: &Sources<'_>, projection: &Projection) -> (Uniqueness, bool) {
             "its text gives back {how}, {} of {}",
             unique.words, table.name
         );
-        return (Uniqueness::Proved(why), unique.primary);
+        let in_a_state = Determined::in_a_state(&rows, &text).proof().is_some();
+        return (Uniqueness::Proved(why), in_a_state);
     }
     let candidates = unique_keys(table);
     // A doubt matters where it concerns a column that a unique key needs; what a joined row needs is not asked.

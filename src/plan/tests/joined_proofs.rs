@@ -528,3 +528,46 @@ fn offline_nothing_is_proved_of_joined_rows() {
     let said = &plan.projections[0].uniqueness;
     assert!(matches!(said, Uniqueness::Unproved(why) if why.contains("offline")));
 }
+
+/// A state that is put right can hold two rows with one unique key, but for the key by which it keeps them.
+#[test]
+fn owners_are_kept_unless_the_keys_of_the_state_alone_prove_it() {
+    const TABLES: &str = "
+table shop.kinds
+ kind set('a','b')
+ n int
+ id int
+ pk kind,n
+ unique by_id id
+table shop.users
+ id int
+ email varchar(90)
+ pk id
+ unique by_email email
+table shop.profiles
+ user_id int
+ pk user_id
+";
+    let catalog = fixture::catalog(TABLES);
+    let claimed = |table: &str, template: &str, attributes: &str| {
+        let text = format!(
+            r#"{{"tables": [{{"table": "App", "type": "multi-entity", "pk": "PK", "sk": "SK", "entities": [
+            {{"entity_type": "E", "source_table": "{table}", "pk_template": "T", "sk_template": "{template}", "attributes": [{attributes}]}}]}}]}}"#
+        );
+        let (plan, _) = compiled(&text, Some(&catalog));
+        let projection = &plan.projections[0];
+        assert!(
+            matches!(projection.uniqueness, Uniqueness::Proved(_)),
+            "{:?}",
+            projection.uniqueness
+        );
+        projection.claimed
+    };
+    let user = |select: &str| joined("x", "users", "users.id = profiles.user_id", select);
+    assert!(!claimed("profiles", "{user_id}", ""));
+    assert!(!claimed("profiles", "{x}", &user("users.id")));
+    assert!(claimed("profiles", "{x}", &user("users.email")));
+    assert!(!claimed("users", "{id}", "") && claimed("users", "{email}", ""));
+    // The state keeps these rows by their other key.
+    assert!(claimed("kinds", "{kind}#{n}", "") && !claimed("kinds", "{id}", ""));
+}

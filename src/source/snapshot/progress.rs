@@ -112,14 +112,15 @@ impl Progress {
     }
 
     /// Begins the copy of tables again that are not complete, or that are copied together with such. Ranges under way end as if they had never been asked for.
-    /// Tells how often that has happened in this run.
-    pub fn begin_again(&self, sources: &[SourceId]) -> u32 {
+    /// Tells how often that has happened in this run; `None`: all of them are complete by now, and nothing begins again.
+    pub fn begin_again(&self, sources: &[SourceId]) -> Option<u32> {
         let mut times = 0;
-        for table in self
-            .lock()
-            .iter_mut()
-            .filter(|t| sources.contains(&t.source))
-        {
+        let mut tables = self.lock();
+        // Tables become complete under this lock.
+        if sources.iter().all(|source| self.is_complete(*source)) {
+            return None;
+        }
+        for table in tables.iter_mut().filter(|t| sources.contains(&t.source)) {
             let fresh = TableProgress::pending(&table.progress.database, &table.progress.table);
             table.progress = TableProgress {
                 estimated_rows: table.progress.estimated_rows,
@@ -132,7 +133,7 @@ impl Progress {
             table.restarts += 1;
             times = times.max(table.restarts);
         }
-        times
+        Some(times)
     }
 
     /// Begins the copy of a complete table again. From now on it counts as not copied.
@@ -199,7 +200,9 @@ impl Progress {
                 after: table.progress.next.clone(),
             };
         }
-        if tables.iter().all(|t| t.progress.state == TableState::Done) {
+        // A table that is read may begin again until that is committed.
+        let read = tables.iter().all(|t| t.progress.state == TableState::Done);
+        if read && self.all_complete() {
             Work::Done
         } else {
             Work::Wait
@@ -370,3 +373,7 @@ fn find(tables: &mut [Table], source: SourceId, range_id: u64) -> Option<&mut Op
         .iter_mut()
         .find(|o| o.id == range_id)
 }
+
+#[cfg(test)]
+#[path = "progress_tests.rs"]
+mod tests;

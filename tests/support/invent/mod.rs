@@ -9,6 +9,7 @@
 mod attribute;
 mod contract;
 mod expression;
+mod literal;
 mod load;
 mod owner;
 mod schema;

@@ -319,3 +319,62 @@ table shop.things
         ]
     );
 }
+
+/// The same of a joined row that only the state has: it gives the key of a driving row that is there.
+#[test]
+fn a_joined_row_that_only_the_state_has_does_not_take_an_item_along() {
+    const TABLES: &str = "
+table shop.profiles
+  user_id int
+  pk user_id
+table shop.users
+  id int
+  mail varchar(20)
+  pk id
+  unique by_mail mail
+";
+    let text = r#"{"tables": [{"table": "Profiles", "type": "single-entity", "source_table": "profiles", "pk": "mail", "sk": null,
+        "attributes": [{"name": "mail", "type": "S", "join": {"type": "foreign-key", "target_table": "users",
+            "join_condition": "users.id = profiles.user_id", "select_column": "users.mail"}},
+            {"name": "user_id", "type": "N", "source_column": "user_id"}]}]}"#;
+    let plan = plan_of(TABLES, text);
+    let projection = &plan.projections[0];
+    assert!(matches!(
+        projection.uniqueness,
+        crate::plan::Uniqueness::Proved(_)
+    ));
+    assert!(projection.claimed);
+    let user = |id: i64| row_of([Value::Int(id), Value::Text("a".into())]);
+    for (ghost, user_id) in [(1, 2), (2, 1)] {
+        let mut shop = Shop::open(&plan);
+        let mut items = Items::new();
+        let mut run = |source: u16, change: Change<'static>| {
+            let mut outcomes = Vec::new();
+            let id = SourceId(source);
+            shop.joins
+                .apply(&mut shop.state, id, &change, &mut outcomes)
+                .unwrap();
+            let mut out = |outcome| {
+                outcomes.push(outcome);
+                Ok(true)
+            };
+            shop.joins.finish(&mut shop.state, &mut out).unwrap();
+            outcomes
+                .iter()
+                .for_each(|outcome| write(&mut items, outcome));
+        };
+        for id in [1, 2] {
+            let after = row_of([Value::Int(id)]);
+            run(0, Change::Insert { after });
+        }
+        let after = user(ghost);
+        run(1, Change::Insert { after });
+        let after = user(user_id);
+        run(1, Change::Insert { after });
+        let before = user(ghost);
+        run(1, Change::Delete { before });
+        let item = items.into_values().next().expect("an item");
+        let expected = format!(r#""user_id":{{"N":"{user_id}"}}"#);
+        assert!(String::from_utf8(item).unwrap().contains(&expected));
+    }
+}
