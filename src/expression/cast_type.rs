@@ -6,7 +6,7 @@ use super::Refusal;
 use super::choice::{is_choice, is_mixed_choice, printed_double, real};
 use super::compare::complete;
 use super::compile::{Compiler, Result, computed, json_collated, textual};
-use super::functions::{INT, is_fractional_timestamp, whole_double};
+use super::functions::{INT, is_fractional_timestamp, whole, whole_double};
 use super::node::{Encoding, Node, Op, Special, Target};
 use super::types::{Collated, Derivation, TypeKind};
 
@@ -84,16 +84,16 @@ impl Compiler<'_, '_> {
         if encoding.is_some_and(|e| !matches!(e, Encoding::Utf8)) {
             return Err(refused());
         }
-        let integer = matches!(target, Target::Signed | Target::Unsigned);
         let arg = if numeric && *from != TypeKind::Bit && !matches!(from, TypeKind::Text { .. })
             || numeric && matches!(arg.special, Special::Labels { .. } | Special::SomeLabels)
         {
             let (arg, class) = self.number(arg)?;
             let rounds = target == Target::Unsigned && is_fractional_timestamp(&arg);
-            if integer && !rounds {
-                whole_double(arg, class)?
-            } else {
-                arg
+            match target {
+                Target::Signed => whole(arg, class)?,
+                // Here it does round before.
+                Target::Unsigned if !rounds => whole_double(arg, class)?,
+                _ => arg,
             }
         } else {
             arg

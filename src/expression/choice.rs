@@ -282,6 +282,22 @@ pub(super) fn real(node: Node) -> Node {
     }
 }
 
+/// NULLIF whose value is given in another form than it is compared in.
+pub(super) fn nullif(how: How, value: Node, other: Node, given: Node) -> Op {
+    let to = match given.ty.kind {
+        TypeKind::Decimal { .. } => Shape::As,
+        _ => Shape::Text,
+    };
+    let args = Box::new([value, other]);
+    let sign = Order::Equal;
+    let same = computed(Op::Compare { sign, how, args }, BOOL, true);
+    Op::Case {
+        cases: vec![(same, literal::null())],
+        otherwise: Some(Box::new(given)),
+        to,
+    }
+}
+
 /// A FLOAT or DOUBLE as text: MySQL has room for so many characters.
 pub(super) fn printed_double(node: Node) -> Node {
     // A branch is asked for its own text.
@@ -334,22 +350,7 @@ pub(super) fn printed_double(node: Node) -> Node {
         // Its text is that of its first argument, which may choose from numbers of other types.
         Op::NullIf { how, args } => {
             let [value, other] = *args;
-            let sides = Box::new([value.clone(), other]);
-            let sign = Order::Equal;
-            let same = computed(
-                Op::Compare {
-                    sign,
-                    how,
-                    args: sides,
-                },
-                BOOL,
-                true,
-            );
-            Op::Case {
-                cases: vec![(same, literal::null())],
-                otherwise: Some(Box::new(printed_double(value))),
-                to: Shape::Text,
-            }
+            nullif(how, value.clone(), other, printed_double(value))
         }
         op => Op::To(
             Target::Narrow(width),

@@ -2,12 +2,12 @@
 
 use sqlparser::ast::{Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments};
 
-use super::choice::{is_choice, is_mixed_choice, printed_double, raw, scaled};
+use super::choice::{is_choice, is_mixed_choice, nullif, printed_double, raw, scaled};
 use super::collate;
 use super::compile::{Compiler, Result, class_of, computed, textual, whole_is_int};
 use super::datum::Datum;
 use super::exact::exact_within;
-use super::node::{Call, Class, Encoding, Node, Op, Sign, Special, Target};
+use super::node::{Call, Class, Encoding, Node, Op, Shape, Sign, Special, Target};
 use super::types::{Collated, Derivation, TypeKind};
 use super::{Refusal, coded};
 
@@ -113,7 +113,7 @@ impl Compiler<'_, '_> {
                     .help("CAST it to SIGNED"),
             );
         }
-        whole_double(node, class)
+        whole(node, class)
     }
 
     fn text_function(&self, name: &str, nodes: Vec<Node>) -> Result<Node> {
@@ -261,7 +261,7 @@ impl Compiler<'_, '_> {
                     .into_iter()
                     .map(|arg| {
                         let class = class_of(&arg.ty.kind);
-                        whole_double(arg, class)
+                        whole(arg, class)
                     })
                     .collect::<Result<_>>()?;
                 text(Call::HexNumber, args, nullable)
@@ -376,6 +376,69 @@ pub(super) fn is_fractional_timestamp(node: &Node) -> bool {
         Op::NullIf { args, .. } => is_fractional_timestamp(&args[0]),
         op => matches!(op, Op::Call(Call::UnixTimestamp { scale: 1.. }, _)),
     }
+}
+
+/// A number where MySQL asks for an integer.
+pub(super) fn whole(node: Node, class: Class) -> Result<Node> {
+    let node = match class {
+        Class::Decimal => unrounded(node),
+        Class::Int | Class::Double => node,
+    };
+    whole_double(node, class)
+}
+
+/// A quotient with all digits that MySQL computes of it: asked for an integer it does not round to those of its type before.
+/// `149999/100000` is `1.5000`, and the integer 1.
+fn unrounded(node: Node) -> Node {
+    let node = raw(&node).clone();
+    let inner = |node: Box<Node>| Box::new(unrounded(*node));
+    let op = match node.op {
+        Op::Arithmetic {
+            sign: Sign::Divide,
+            class,
+            unsigned,
+            args,
+            ..
+        } => Op::Arithmetic {
+            sign: Sign::Divide,
+            class,
+            unsigned,
+            scale: u8::MAX,
+            args,
+        },
+        Op::Case {
+            cases,
+            otherwise,
+            to: Shape::As,
+        } => Op::Case {
+            cases: cases
+                .into_iter()
+                .map(|(when, then)| (when, unrounded(then)))
+                .collect(),
+            otherwise: otherwise.map(inner),
+            to: Shape::As,
+        },
+        Op::CaseOf {
+            operand,
+            cases,
+            otherwise,
+            to: Shape::As,
+        } => Op::CaseOf {
+            operand,
+            cases: cases
+                .into_iter()
+                .map(|(how, when, then)| (how, when, unrounded(then)))
+                .collect(),
+            otherwise: otherwise.map(inner),
+            to: Shape::As,
+        },
+        Op::NullIf { how, args } => {
+            let [value, other] = *args;
+            nullif(how, value.clone(), other, unrounded(value))
+        }
+        other => other,
+    };
+    Node { op, ..node }
 }
 
 /// A DOUBLE that was computed where an integer is wanted: there MySQL fails beyond the range.

@@ -179,6 +179,38 @@ fn a_distance_from_utc_moves_a_time() {
     }
 }
 
+/// As the server has it: where it asks for an integer it takes the quotient with all digits that it has computed, else it
+/// rounds the digits that are shown.
+#[test]
+fn an_integer_of_a_quotient_is_not_rounded_twice() {
+    for (text, expected) in [
+        ("i4/100000", "1.5000"),
+        ("CAST(i4/100000 AS SIGNED)", "1"),
+        ("CAST(i4/100000 AS UNSIGNED)", "2"),
+        ("CAST(i4/100000*1 AS SIGNED)", "2"),
+        ("CAST(-(i4/100000) AS SIGNED)", "-2"),
+        ("CAST(-i4/100000 AS SIGNED)", "-1"),
+        ("CAST(i4/100000 + 0 AS SIGNED)", "2"),
+        ("CAST(NULLIF(i4/100000, 7) AS SIGNED)", "1"),
+        ("CAST(CASE 1 WHEN 1 THEN i4/100000 END AS SIGNED)", "1"),
+        ("CAST(COALESCE(i4/100000, 0/1) AS SIGNED)", "2"),
+        ("LEFT('abc', i4/100000)", "a"),
+        ("LPAD('x', i4/100000, 'y')", "x"),
+        ("HEX(i4/100000)", "1"),
+    ] {
+        let row = [("i4", Value::Int(149_999))];
+        assert_eq!(
+            value_where(text, &row),
+            Outcome::Bytes(expected.into()),
+            "{text}"
+        );
+    }
+    // It is compared as it is shown.
+    let row = [("i4", Value::Int(149_999))];
+    let found = value_where("CAST(NULLIF(i4/100000, 1.5) AS SIGNED)", &row);
+    assert_eq!(found, Outcome::Null);
+}
+
 #[test]
 fn refusals_name_what_they_refuse() {
     for (text, part) in [
