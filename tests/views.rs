@@ -7,9 +7,13 @@ mod kills;
 mod patterns;
 mod rename;
 
+use std::path::Path;
 use std::time::Duration;
 
 use mysql_async::Conn;
+use penstock::plan::Plan;
+use penstock::state::{Format, Options, Store};
+use penstock::view::joins::spaces;
 use serde_json::{Value, json};
 
 use crate::support::daemon::Daemon;
@@ -137,6 +141,16 @@ pub async fn expected(conn: &mut Conn) -> Oracle {
         FROM categories c LEFT JOIN categories p ON p.id = c.parent_id";
     oracle.add(conn, "Categories", &["id"], categories).await;
     oracle
+}
+
+/// An empty state of the plan.
+fn opened(plan: &Plan, dir: &Path) -> Store {
+    let format = Format {
+        plan_fingerprint: plan.fingerprint.clone(),
+        spaces: spaces(plan).expect("spaces"),
+    };
+    let opened = Store::open(dir, &format, &Options::default());
+    opened.expect("a store").0
 }
 
 /// `query_drop` that panics with the query.

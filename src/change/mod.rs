@@ -9,6 +9,7 @@ pub(crate) mod decimal;
 mod float;
 mod json;
 pub(crate) mod jsonb;
+pub(crate) mod short;
 mod text;
 mod value;
 

@@ -92,7 +92,10 @@ impl Witness for Watch<'_> {
             return Ok(Follow::No);
         }
         let undone = self.undone(plan, effect);
-        if let Some(times) = self.progress.begin_again(&undone) {
+        // Most cascades undo nothing, and do not wait for the workers' lock.
+        if !undone.is_empty()
+            && let Some(times) = self.progress.begin_again(&undone)
+        {
             self.tell(plan, times);
             for table in &undone {
                 let name = self.plan.source(*table).name.to_string();

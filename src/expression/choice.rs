@@ -321,32 +321,10 @@ pub(super) fn printed_double(node: Node) -> Node {
         let op = Op::To(Target::Double, Box::new(node));
         return printed_double(computed(op, TypeKind::Double, nullable));
     }
-    let textify = |branches: Vec<Node>| branches.into_iter().map(printed_double);
     let op = match node.op {
-        Op::Case {
-            cases, otherwise, ..
-        } => {
-            let (whens, thens): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
-            Op::Case {
-                cases: whens.into_iter().zip(textify(thens)).collect(),
-                otherwise: otherwise.map(|node| Box::new(printed_double(*node))),
-                to: Shape::Text,
-            }
+        op @ (Op::Case { .. } | Op::CaseOf { .. }) => {
+            op.with_branches(Shape::Text, &mut printed_double)
         }
-        Op::CaseOf {
-            operand,
-            cases,
-            otherwise,
-            ..
-        } => Op::CaseOf {
-            operand,
-            cases: cases
-                .into_iter()
-                .map(|(how, when, then)| (how, when, printed_double(then)))
-                .collect(),
-            otherwise: otherwise.map(|node| Box::new(printed_double(*node))),
-            to: Shape::Text,
-        },
         // Its text is that of its first argument, which may choose from numbers of other types.
         Op::NullIf { how, args } => {
             let [value, other] = *args;

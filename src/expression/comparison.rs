@@ -8,7 +8,7 @@ use super::json;
 use super::types::{Collated, Type, TypeKind, compared};
 use super::{EvaluationError, Refusal};
 use crate::change::collation::Weigher;
-use crate::change::{Text, Value};
+use crate::change::{Text, Value, short};
 
 /// A way to compare two values: exact numbers, doubles, text by a collation, bytes, dates, times, JSON.
 #[derive(Debug, Clone)]
@@ -223,35 +223,21 @@ fn fails(weigher: &Weigher, text: &Text<'_>) -> bool {
     weigher.coded().is_none() && !text.converts()
 }
 
-/// Puts the length before what was written since `start`, so that keys can follow each other: seven bits of it a byte,
-/// the lowest first, where the highest bit says that more follow.
+/// Puts the length before what was written since `start`, so that keys can follow each other.
 fn close(start: usize, out: &mut Vec<u8>) {
-    let mut length = out.len() - start;
-    let mut at = start;
-    while length >= 0x80 {
-        out.insert(at, 0x80 | (length & 0x7f) as u8);
-        length >>= 7;
-        at += 1;
+    let end = out.len();
+    short::varint((end - start) as u64, out);
+    let length = out.len() - end;
+    if let Some(written) = out.get_mut(start..) {
+        written.rotate_right(length);
     }
-    out.insert(at, length as u8);
 }
 
 /// The middle of the bytes that tell how long a number is, and whether it is below zero.
 const ZERO: u8 = 0x80;
 
-/// As few bytes as the number needs, in the order of the numbers: first how many there are (from [`ZERO`] up, or
-/// down where it is negative), then those, big endian, inverted where it is negative.
 fn number(number: i128, out: &mut Vec<u8>) {
-    let size = number.unsigned_abs();
-    let skipped = size.leading_zeros() / 8;
-    let length = (u128::BITS / 8 - skipped) as u8;
-    let (head, flip) = match number < 0 {
-        true => (ZERO - length, u8::MAX),
-        false => (ZERO + length, 0),
-    };
-    out.push(head);
-    let bytes = size.to_be_bytes();
-    out.extend(bytes.iter().skip(skipped as usize).map(|byte| byte ^ flip));
+    short::ordered(ZERO, number, out);
 }
 
 fn bytes<'v>(value: &'v Datum<'_>) -> Option<std::borrow::Cow<'v, [u8]>> {

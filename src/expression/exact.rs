@@ -23,34 +23,10 @@ pub(super) fn exact(node: &Node) -> Node {
         return node.clone();
     };
     let all = |nodes: &[Node]| nodes.iter().map(exact).collect();
-    let optional = |node: &Option<Box<Node>>| node.as_deref().map(|node| Box::new(exact(node)));
     let op = match &node.op {
-        Op::Case {
-            cases,
-            otherwise,
-            to,
-        } => Op::Case {
-            cases: cases
-                .iter()
-                .map(|(when, then)| (when.clone(), exact(then)))
-                .collect(),
-            otherwise: optional(otherwise),
-            to: to.clone(),
-        },
-        Op::CaseOf {
-            operand,
-            cases,
-            otherwise,
-            to,
-        } => Op::CaseOf {
-            operand: operand.clone(),
-            cases: cases
-                .iter()
-                .map(|(how, when, then)| (how.clone(), when.clone(), exact(then)))
-                .collect(),
-            otherwise: optional(otherwise),
-            to: to.clone(),
-        },
+        op @ (Op::Case { to, .. } | Op::CaseOf { to, .. }) => op
+            .clone()
+            .with_branches(to.clone(), &mut |branch| exact(&branch)),
         Op::Coalesce { args, to } => Op::Coalesce {
             args: all(args),
             to: to.clone(),

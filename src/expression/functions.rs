@@ -390,9 +390,8 @@ pub(super) fn whole(node: Node, class: Class) -> Result<Node> {
 /// A quotient with all digits that MySQL computes of it: asked for an integer it does not round to those of its type before.
 /// `149999/100000` is `1.5000`, and the integer 1.
 fn unrounded(node: Node) -> Node {
-    let node = raw(&node).clone();
-    let inner = |node: Box<Node>| Box::new(unrounded(*node));
-    let op = match node.op {
+    let inner = raw(&node).clone();
+    let op = match inner.op {
         Op::Arithmetic {
             sign: Sign::Divide,
             class,
@@ -406,39 +405,16 @@ fn unrounded(node: Node) -> Node {
             scale: u8::MAX,
             args,
         },
-        Op::Case {
-            cases,
-            otherwise,
-            to: Shape::As,
-        } => Op::Case {
-            cases: cases
-                .into_iter()
-                .map(|(when, then)| (when, unrounded(then)))
-                .collect(),
-            otherwise: otherwise.map(inner),
-            to: Shape::As,
-        },
-        Op::CaseOf {
-            operand,
-            cases,
-            otherwise,
-            to: Shape::As,
-        } => Op::CaseOf {
-            operand,
-            cases: cases
-                .into_iter()
-                .map(|(how, when, then)| (how, when, unrounded(then)))
-                .collect(),
-            otherwise: otherwise.map(inner),
-            to: Shape::As,
-        },
+        op @ (Op::Case { to: Shape::As, .. } | Op::CaseOf { to: Shape::As, .. }) => {
+            op.with_branches(Shape::As, &mut unrounded)
+        }
         Op::NullIf { how, args } => {
             let [value, other] = *args;
             nullif(how, value.clone(), other, unrounded(value))
         }
-        other => other,
+        _ => return node,
     };
-    Node { op, ..node }
+    Node { op, ..inner }
 }
 
 /// A DOUBLE that was computed where an integer is wanted: there MySQL fails beyond the range.

@@ -274,6 +274,39 @@ pub(super) enum Encoding {
     Utf32,
 }
 
+impl Op {
+    /// A CASE of other branches, which become `to`; anything else as it is.
+    pub fn with_branches(self, to: Shape, each: &mut dyn FnMut(Node) -> Node) -> Self {
+        match self {
+            Op::Case {
+                cases, otherwise, ..
+            } => Op::Case {
+                cases: cases
+                    .into_iter()
+                    .map(|(when, then)| (when, each(then)))
+                    .collect(),
+                otherwise: otherwise.map(|node| Box::new(each(*node))),
+                to,
+            },
+            Op::CaseOf {
+                operand,
+                cases,
+                otherwise,
+                ..
+            } => Op::CaseOf {
+                operand,
+                cases: cases
+                    .into_iter()
+                    .map(|(how, when, then)| (how, when, each(then)))
+                    .collect(),
+                otherwise: otherwise.map(|node| Box::new(each(*node))),
+                to,
+            },
+            other => other,
+        }
+    }
+}
+
 impl Node {
     pub fn side(&self) -> Side {
         Side {

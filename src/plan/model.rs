@@ -292,8 +292,10 @@ pub struct ConstructionPlan {
     pub limit: Option<u64>,
 }
 
-/// No item has room for a list of more: of 400 KB an element takes more than two bytes, as an attribute's value and as text.
-pub const MOST_LISTED: usize = 409_600 / 3;
+/// An item's largest size as DynamoDB counts it: 400 KB.
+pub const MAX_ITEM_BYTES: usize = 400 * 1024;
+/// No item has room for a list of more: an element takes more than two bytes, as an attribute's value and as text.
+pub const MOST_LISTED: usize = MAX_ITEM_BYTES / 3;
 
 impl ConstructionPlan {
     /// How many rows it is made of at the most; `None`: of all.

@@ -6,11 +6,11 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+pub use crate::plan::MAX_ITEM_BYTES;
+
 use super::number::Number;
 use super::reason::Fault;
 
-/// An item's largest size as DynamoDB counts it: 400 KB.
-pub const MAX_ITEM_BYTES: usize = 400 * 1024;
 /// A partition key's longest value in bytes.
 pub const MAX_PARTITION_KEY_BYTES: usize = 2048;
 /// A sort key's longest value in bytes.

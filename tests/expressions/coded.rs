@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 use mysql_async::Conn;
-use penstock::schema::{Catalog, Column, ColumnType, Generated, Table, TableName};
+use penstock::schema::{Catalog, Column, ColumnType, Generated};
 
 use super::{Case, Tally, cells, check, compare, run, values};
 use crate::codes::{self, SETS, family, text_of};
@@ -116,20 +116,7 @@ fn catalog(set: &str) -> Catalog {
         };
         column(name, ty)
     });
-    let name = TableName::new("x", "v");
-    let table = Table {
-        name: name.clone(),
-        columns: std::iter::once(column("id", id)).chain(texts).collect(),
-        primary_key: vec![0],
-        unique_keys: Vec::new(),
-        foreign_keys: Vec::new(),
-        estimated_rows: 1,
-        engine: "InnoDB".into(),
-    };
-    Catalog {
-        hides_cascades: false,
-        tables: [(name, table)].into(),
-    }
+    super::table::catalog_of(std::iter::once(column("id", id)).chain(texts).collect())
 }
 
 /// Random texts; ASCII is among those of every set but one.

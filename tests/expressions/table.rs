@@ -399,10 +399,15 @@ pub fn columns() -> Vec<Column> {
 }
 
 pub fn catalog() -> Catalog {
+    catalog_of(columns())
+}
+
+/// Of one table of these columns, the first of which is its key.
+pub fn catalog_of(columns: Vec<Column>) -> Catalog {
     let name = TableName::new("x", "v");
     let table = Table {
         name: name.clone(),
-        columns: columns(),
+        columns,
         primary_key: vec![0],
         unique_keys: Vec::new(),
         foreign_keys: Vec::new(),

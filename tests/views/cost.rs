@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use penstock::change::{Change, Row, Temporal, Value};
 use penstock::plan::{Plan, SourceId};
-use penstock::state::{Figures, Format, Options, Store, Writer};
-use penstock::view::joins::{Joins, spaces};
+use penstock::state::{Figures, Store, Writer};
+use penstock::view::joins::Joins;
 
-use super::{contract, fill};
+use super::{contract, fill, opened};
 use crate::support::mysql::Server;
 use crate::support::plan;
 
@@ -61,12 +61,7 @@ struct Cost {
 /// A shop of so many rows, and what each of some updates in it costs.
 fn costs(plan: &Arc<Plan>, rows: u64) -> Vec<(&'static str, Cost)> {
     let folder = tempfile::tempdir().expect("a directory");
-    let format = Format {
-        plan_fingerprint: plan.fingerprint.clone(),
-        spaces: spaces(plan).expect("spaces"),
-    };
-    let opened = Store::open(folder.path(), &format, &Options::default());
-    let (store, _) = opened.expect("a store");
+    let store = opened(plan, folder.path());
     let mut writer = store.writer().expect("the writer");
     let joins = Joins::new(Arc::clone(plan), &mut writer).expect("the plan");
     let mut shop = Shop {

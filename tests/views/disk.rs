@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use penstock::change::{Change, Row, Value};
 use penstock::plan::{Plan, SourceId};
 use penstock::schema::ColumnType;
-use penstock::state::{Format, Options, Store};
-use penstock::view::joins::{Joins, spaces};
+use penstock::state::Store;
+use penstock::view::joins::Joins;
 
-use super::{contract, fill};
+use super::{contract, fill, opened};
 use crate::support::mysql::Server;
 use crate::support::plan;
 
@@ -58,12 +58,7 @@ struct Sizes {
 /// A state of so many rows and of what was written for them, after everything that can be merged has been.
 fn filled(plan: &Arc<Plan>, rows: u64) -> Sizes {
     let folder = tempfile::tempdir().expect("a directory");
-    let format = Format {
-        plan_fingerprint: plan.fingerprint.clone(),
-        spaces: spaces(plan).expect("spaces"),
-    };
-    let opened = Store::open(folder.path(), &format, &Options::default());
-    let (store, _) = opened.expect("a store");
+    let store = opened(plan, folder.path());
     let mut writer = store.writer().expect("the writer");
     let joins = Joins::new(Arc::clone(plan), &mut writer).expect("the plan");
     let mut joins = joins.expect("joins");

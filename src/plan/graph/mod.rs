@@ -137,6 +137,14 @@ pub struct Stored {
     pub used: Vec<(usize, NodeId)>,
 }
 
+impl Stored {
+    /// The projections whose items the rows drive.
+    pub fn driven(&self) -> impl Iterator<Item = usize> {
+        let driven = self.used.iter().filter(|(_, node)| *node == 0);
+        driven.map(|(projection, _)| *projection)
+    }
+}
+
 impl Kept {
     /// One construction more that looks at the rows.
     pub(super) fn construct(&mut self, construction: &ConstructionPlan) {

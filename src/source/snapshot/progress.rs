@@ -111,7 +111,8 @@ impl Progress {
         }
     }
 
-    /// Begins the copy of tables again that are not complete, or that are copied together with such. Ranges under way end as if they had never been asked for.
+    /// Begins the copy of tables again that are not complete, or that are copied together with such. Ranges under way end as
+    /// if they had never been asked for.
     /// Tells how often that has happened in this run; `None`: all of them are complete by now, and nothing begins again.
     pub fn begin_again(&self, sources: &[SourceId]) -> Option<u32> {
         let mut times = 0;

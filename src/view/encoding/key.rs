@@ -2,7 +2,7 @@
 
 use super::take::Input;
 use super::write;
-use crate::change::Value;
+use crate::change::{Value, short};
 
 const NULL: u8 = 0;
 /// Numbers: the middle is 0, beside it a byte for each length, negative ones below.
@@ -65,8 +65,8 @@ pub fn after_values(key: &[u8], count: usize) -> Option<&[u8]> {
 fn encode(value: &Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Null => out.push(NULL),
-        Value::Int(number) => integer(*number < 0, number.unsigned_abs(), out),
-        Value::UInt(number) => integer(false, *number, out),
+        Value::Int(number) => short::ordered(ZERO, (*number).into(), out),
+        Value::UInt(number) => short::ordered(ZERO, (*number).into(), out),
         Value::Float(number) => fixed(FLOAT, &number.to_bits().to_be_bytes(), out),
         Value::Double(number) => fixed(DOUBLE, &number.to_bits().to_be_bytes(), out),
         Value::Bit(number) => fixed(BIT, &number.to_be_bytes(), out),
@@ -98,20 +98,6 @@ fn encode(value: &Value<'_>, out: &mut Vec<u8>) {
             write::time_fields(moment, out);
         }
     }
-}
-
-/// The length, then the bytes that are not zero, big endian; inverted where the number is negative.
-fn integer(negative: bool, size: u64, out: &mut Vec<u8>) {
-    let length = LONGEST_NUMBER - (size.leading_zeros() / 8) as u8;
-    let flip = if negative { u8::MAX } else { 0 };
-    out.push(if negative {
-        ZERO - length
-    } else {
-        ZERO + length
-    });
-    let bytes = size.to_be_bytes();
-    let skipped = usize::from(LONGEST_NUMBER - length);
-    out.extend(bytes.iter().skip(skipped).map(|byte| byte ^ flip));
 }
 
 fn fixed(kind: u8, bytes: &[u8], out: &mut Vec<u8>) {

@@ -4,6 +4,7 @@ use super::{
     BIT, BYTES, CODED, DATE, DATE_TIME, DECIMAL, DOUBLE, FLOAT, GEOMETRY, INT, JSON, LONG, NOTHING,
     OTHER, SET, TEXT, TIME, TIMESTAMP, UINT, VECTOR, YEAR,
 };
+use crate::change::short::varint;
 use crate::change::{Temporal, TimeOfDay, Value};
 
 /// Appends a value that is not NULL.
@@ -81,14 +82,6 @@ fn printed(kind: u8, value: &Value<'_>, out: &mut Vec<u8>) {
     let mut text = String::new();
     value.write_text(&mut text);
     bytes(kind, text.as_bytes(), out);
-}
-
-fn varint(mut number: u64, out: &mut Vec<u8>) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
 }
 
 fn temporal(kind: u8, moment: &Temporal, out: &mut Vec<u8>) {

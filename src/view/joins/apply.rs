@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::keys::{item_id, parts_key};
-use super::{Joins, PAGE, misfit};
+use super::{Joins, PAGE, driven, misfit};
 use crate::change::Row;
 use crate::error::Result;
 use crate::plan::SourceId;
@@ -84,17 +84,13 @@ impl Joins {
         out: &mut Vec<Outcome>,
     ) -> Result<()> {
         let plan = Arc::clone(&self.plan);
-        let stored = plan.stored.get(usize::from(source.0));
-        let used = stored.and_then(Option::as_ref).into_iter();
-        for (projection, _) in used.flat_map(|s| &s.used).filter(|(_, node)| *node == 0) {
-            let made = self
-                .passes
-                .get(*projection)
-                .is_some_and(|pass| pass.covers(key));
-            if made && self.record(state, *projection, key)?.is_some() {
+        for projection in driven(&plan, source) {
+            let pass = self.passes.get(projection);
+            let made = pass.is_some_and(|pass| pass.covers(key));
+            if made && self.record(state, projection, key)?.is_some() {
                 let name = source_key(plan.source(source), row);
-                out.push(Outcome::Gone(Self::origin(*projection, &name)));
-                self.touch(*projection, key)?;
+                out.push(Outcome::Gone(Self::origin(projection, &name)));
+                self.touch(projection, key)?;
             }
         }
         Ok(())
@@ -102,9 +98,8 @@ impl Joins {
 
     /// What was known of the row by this name can go.
     fn tell_gone(&self, source: SourceId, name: &Arc<str>, out: &mut Vec<Outcome>) {
-        let used = self.stored(source).into_iter().flat_map(|s| &s.used);
-        let driven = used.filter(|(_, node)| *node == 0);
-        out.extend(driven.map(|(projection, _)| Outcome::Gone(Self::origin(*projection, name))));
+        let driven = driven(&self.plan, source);
+        out.extend(driven.map(|projection| Outcome::Gone(Self::origin(projection, name))));
     }
 
     pub(super) fn reindex(

@@ -9,7 +9,7 @@ use bumpalo::Bump;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::entry::{Entry, HASH, Record, lost};
+use super::entry::{Entry, HASH, Record, lost, program};
 use super::keys::{item_id, split_id};
 use super::{Joins, PAGE, misfit};
 use crate::change::Row;
@@ -213,8 +213,7 @@ impl Joins {
             Ok(loaded) => loaded,
             Err(reason) => return Ok(Item::Bad(reason)),
         };
-        let program = self.programs.get(projection).and_then(Option::as_ref);
-        let program = program.ok_or_else(|| misfit("a projection without a program"))?;
+        let program = program(&self.programs, projection)?;
         Ok(item(program, &self.plan, loaded.scene(), &mut self.work))
     }
 

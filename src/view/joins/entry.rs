@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Joins, corrupt, misfit};
+use super::{Joins, corrupt, driven, misfit};
 use crate::change::Row;
 use crate::error::{Error, Result};
 use crate::plan::SourceId;
@@ -194,21 +194,18 @@ impl Joins {
         (after, renamed): (Option<&Row<'_>>, bool),
     ) -> Result<()> {
         let plan = Arc::clone(&self.plan);
-        let stored = plan.stored.get(usize::from(source.0));
-        let used = stored.and_then(Option::as_ref).into_iter();
-        let driven = used.flat_map(|stored| &stored.used);
-        for (projection, _) in driven.filter(|(_, node)| *node == 0) {
-            let program = self.program(*projection)?;
+        for projection in driven(&plan, source) {
+            let program = self.program(projection)?;
             let same_key = after.is_some_and(|after| program.same_key(before, after));
             if !renamed && (same_key || !program.has_own_key()) {
                 continue;
             }
-            let Some(record) = self.record(state, *projection, row_key)? else {
+            let Some(record) = self.record(state, projection, row_key)? else {
                 continue;
             };
-            let entry = self.complete(record, *projection, Arc::clone(name), before)?;
+            let entry = self.complete(record, projection, Arc::clone(name), before)?;
             if !entry.whole {
-                let space = self.spaces.items(*projection);
+                let space = self.spaces.items(projection);
                 state.put(space, row_key, &Record::of(entry).encode())?;
             }
         }
@@ -217,8 +214,7 @@ impl Joins {
 
     fn own_key(&mut self, projection: usize, row: &Row<'_>) -> Result<Bytes> {
         let lost = || corrupt("an item without the key that it was written under");
-        let program = self.programs.get(projection).and_then(Option::as_ref);
-        let program = program.ok_or_else(no_program)?;
+        let program = program(&self.programs, projection)?;
         if !program.has_own_key() {
             return Err(lost());
         }
@@ -229,8 +225,7 @@ impl Joins {
     }
 
     pub(super) fn program(&self, projection: usize) -> Result<&Program> {
-        let program = self.programs.get(projection).and_then(Option::as_ref);
-        program.ok_or_else(no_program)
+        program(&self.programs, projection)
     }
 
     pub(super) fn driving(&self, projection: usize) -> Result<SourceId> {
@@ -244,6 +239,8 @@ pub(super) fn lost() -> Error {
     corrupt("an item whose row is gone")
 }
 
-fn no_program() -> Error {
-    misfit("a projection without a program")
+/// The projection's program; of the programs alone, where it runs in the workspace beside them.
+pub(super) fn program(programs: &[Option<Program>], projection: usize) -> Result<&Program> {
+    let program = programs.get(projection).and_then(Option::as_ref);
+    program.ok_or_else(|| misfit("a projection without a program"))
 }

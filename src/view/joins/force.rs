@@ -8,7 +8,7 @@ use super::emit::Item;
 use super::entry::HASH;
 use super::keys::{item_id, parts_key, split_id};
 use super::pass::promise;
-use super::{FirstPass, Joins, PAGE, misfit};
+use super::{Joins, PAGE, driven, misfit};
 use crate::change::Row;
 use crate::error::Result;
 use crate::pipeline::Origin;
@@ -69,15 +69,8 @@ impl Joins {
     /// # Errors
     /// As [`force`](Self::force).
     pub fn force_all(&mut self, source: SourceId, row: &Row<'_>) -> Result<()> {
-        let driven = self.stored(source).into_iter().flat_map(|s| &s.used);
-        let driven: Vec<usize> = driven
-            .filter(|(projection, node)| {
-                let pass = self.passes.get(*projection);
-                *node == 0 && pass.is_some_and(FirstPass::begun)
-            })
-            .map(|(projection, _)| *projection)
-            .collect();
-        for projection in driven {
+        let plan = Arc::clone(&self.plan);
+        for projection in driven(&plan, source) {
             self.force(Self::projection_id(projection), row)?;
         }
         Ok(())

@@ -312,6 +312,13 @@ impl Joins {
     }
 }
 
+/// The projections whose items the source's rows drive.
+fn driven(plan: &Plan, source: SourceId) -> impl Iterator<Item = usize> {
+    let stored = plan.stored.get(usize::from(source.0));
+    let stored = stored.and_then(Option::as_ref).into_iter();
+    stored.flat_map(Stored::driven)
+}
+
 fn misfit(what: &str) -> Error {
     Error::new(
         Kind::Internal,

@@ -325,7 +325,7 @@ table shop.right
     }
 }
 
-/// Aggregates that need no order read their rows one by one; the others, and those that share them with a list, hold them.
+/// Aggregates that need no order read their rows one by one; the others hold them.
 #[test]
 fn aggregates_are_the_same_however_their_rows_are_read() {
     const TABLES: &str = "

@@ -55,11 +55,16 @@ impl Shop {
         Self { joins, state }
     }
 
+    /// A transaction of the first table.
     fn run(&mut self, changes: &[Change<'_>]) -> Vec<Outcome> {
+        self.run_of(SourceId(0), changes)
+    }
+
+    fn run_of(&mut self, source: SourceId, changes: &[Change<'_>]) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         for change in changes {
             self.joins
-                .apply(&mut self.state, SourceId(0), change, &mut outcomes)
+                .apply(&mut self.state, source, change, &mut outcomes)
                 .unwrap();
         }
         let mut out = |outcome| {
@@ -349,16 +354,7 @@ table shop.users
         let mut shop = Shop::open(&plan);
         let mut items = Items::new();
         let mut run = |source: u16, change: Change<'static>| {
-            let mut outcomes = Vec::new();
-            let id = SourceId(source);
-            shop.joins
-                .apply(&mut shop.state, id, &change, &mut outcomes)
-                .unwrap();
-            let mut out = |outcome| {
-                outcomes.push(outcome);
-                Ok(true)
-            };
-            shop.joins.finish(&mut shop.state, &mut out).unwrap();
+            let outcomes = shop.run_of(SourceId(source), &[change]);
             outcomes
                 .iter()
                 .for_each(|outcome| write(&mut items, outcome));
